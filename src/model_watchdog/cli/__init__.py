@@ -1,0 +1,77 @@
+"""The commands: one file a command, imported only when that command is used, because `watchdog status` has to start fast.
+
+A command is a module named like it (`notify-test` is `notify_test.py`) with `HELP`, `EXAMPLES`, `add_arguments(parser)` and
+`run(args) -> exit code`; `main` finds it by its name. `args.config`, `args.state_dir` and `args.runtime_dir` are a Path or None.
+"""
+
+import argparse
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from model_watchdog.errors import WatchdogError
+
+EXIT_FAILED = 1
+EXIT_BAD_CONFIG = 2
+EXIT_NOT_RUNNING = 3
+EXIT_UNKNOWN_NAME = 4
+EXIT_ALREADY_RUNNING = 5
+EXIT_USAGE = 64
+EXIT_BUG = 70
+
+
+class CommandError(WatchdogError):
+    """A command could not do its work: one line for a person, and the exit code that says which kind of failure it was."""
+
+    def __init__(self, text: str, exit_code: int = EXIT_FAILED) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class Later(argparse.Action):
+    """An option of a later version, for `action=Later, nargs=0, help=argparse.SUPPRESS`: refused as what it is, not as unknown."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option_string: str | None = None
+    ) -> None:
+        parser.error(f"{option_string} arrives later")
+
+
+def find_config(args: argparse.Namespace) -> Path:
+    """The configuration file: `--config`, else `$MODEL_WATCHDOG_CONFIG`, else the one under /etc."""
+    return args.config or Path(os.environ.get("MODEL_WATCHDOG_CONFIG") or "/etc/model-watchdog/config.yaml")
+
+
+def find_state_dir(args: argparse.Namespace) -> Path:
+    """The directory of the record: `--state-dir`, else systemd's `$STATE_DIRECTORY`, else the one under /var/lib."""
+    return args.state_dir or _systemd_directory("STATE_DIRECTORY") or Path("/var/lib/model-watchdog")
+
+
+def find_runtime_dir(args: argparse.Namespace) -> Path:
+    """The directory of the control socket: `--runtime-dir`, else systemd's `$RUNTIME_DIRECTORY`, else the one under /run."""
+    return args.runtime_dir or _systemd_directory("RUNTIME_DIRECTORY") or Path("/run/model-watchdog")
+
+
+def suggest(word: str, words: Iterable[str]) -> str:
+    """`; did you mean "x"?` for the nearest of `words`, or nothing when none is near."""
+    import difflib  # only when something was misspelt
+
+    bare = {candidate.lstrip("-"): candidate for candidate in words}  # the dashes of options would make all of them look alike
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1)
+    return f'; did you mean "{bare[near[0]]}"?' if near else ""
+
+
+def read_duration(text: str) -> float:
+    """An option's `500ms 10s 5m 2h 7d` as seconds, for argparse's `type=`."""
+    from model_watchdog.config.values import Wrong, read_seconds  # only where a duration was given
+
+    try:
+        return read_seconds(text)
+    except Wrong as wrong:
+        raise argparse.ArgumentTypeError(f'"{text}" {wrong}') from None
+
+
+def _systemd_directory(variable: str) -> Path | None:
+    """systemd separates several directories by colons; the first is ours."""
+    first = os.environ.get(variable, "").partition(":")[0]
+    return Path(first) if first else None

@@ -1,0 +1,102 @@
+"""`watchdog events`: what happened, oldest first. It reads the record, so it also answers when the daemon is dead."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, Later, find_runtime_dir, find_state_dir, read_duration, suggest
+from model_watchdog.record import Record
+from model_watchdog.status import is_running
+from model_watchdog.wording import clean, duration
+
+HELP = "what happened, oldest first"
+EXAMPLES = """\
+  watchdog events --since 2h                 what happened tonight?
+  watchdog events --service chatglm          everything that is kept of one service
+  watchdog events --since 7d --json          the same for a program: one JSON object a line
+"""
+PAGE = 1000  # rows a query: whatever the record holds, memory stays small and the daemon is never held up
+LONGEST_REASON = 2000
+DAY = 86400.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--service", metavar="SERVICE", help="only what concerns this one (or this notifier)")
+    parser.add_argument(
+        "--since", metavar="DURATION", type=read_duration, help="only what happened within 90s, 20m, 2h, 7d … (default: all)"
+    )
+    parser.add_argument("--follow", action=Later, nargs=0, help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line: at (UTC), service, event, cause, reason, incident")
+
+
+def run(args: argparse.Namespace) -> int:
+    now = time.time()
+    since = now - args.since if args.since is not None else 0.0
+    with Record.open(find_state_dir(args)) as record:
+        if args.service is not None:
+            _check_service(record, args.service)
+        tell = _as_json if args.json else _as_text(now, _name_width(record))
+        nothing = True
+        for row in _read_all(record, args.service, since):
+            print(tell(row))
+            nothing = False
+    if nothing:
+        within = f" in the last {duration(args.since)}" if args.since is not None else ""
+        print(f"nothing happened{f' to {args.service}' if args.service else ''}{within}", file=sys.stderr)
+    if not is_running(os.fspath(find_runtime_dir(args))):
+        print("the daemon is not running, so nothing new is recorded; start it: systemctl start model-watchdog", file=sys.stderr)
+    return 0
+
+
+def _check_service(record: Record, name: str) -> None:
+    """A service that is no longer configured is known as long as an event of it is kept."""
+    known = {service["name"] for service in record.services()}
+    if name not in known and not record.events(service=name, limit=1):
+        known |= {row["service"] for row in record.events() if row["service"]}
+        names = f" (there are: {', '.join(sorted(known))})" if known else ""
+        raise CommandError(f'no such service: "{clean(name)}"{suggest(name, known) or names}', EXIT_UNKNOWN_NAME)
+
+
+def _read_all(record: Record, service: str | None, since: float) -> Iterator[dict[str, Any]]:
+    last = 0
+    while page := record.events(service=service, since=since, after_id=last, limit=PAGE):
+        yield from page
+        last = page[-1]["id"]
+
+
+def _as_json(row: dict[str, Any]) -> str:
+    at = datetime.fromtimestamp(row["at"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    told = {"at": at, **{key: row[key] for key in ("service", "event", "cause", "reason", "incident")}, "reason": _one_line(row["reason"])}
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _as_text(now: float, width: int) -> Callable[[dict[str, Any]], str]:
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+
+    def tell(row: dict[str, Any]) -> str:
+        return f"{_tell_time(row['at'], now, on_terminal)}  {_one_line(row['service'] or '-'):<{width}} {_one_line(row['reason'])}"
+
+    return tell
+
+
+def _tell_time(at: float, now: float, on_terminal: bool) -> str:
+    """Local time; with its date when that is not clear from the moment, with its zone when somebody reads it elsewhere."""
+    local = datetime.fromtimestamp(at).astimezone()
+    if not on_terminal:
+        return local.isoformat(sep=" ", timespec="seconds")
+    return f"{local:%H:%M:%S}" if now - DAY < at <= now else f"{local:%Y-%m-%d %H:%M:%S}"
+
+
+def _name_width(record: Record) -> int:
+    names = [service["name"] for service in record.services()]
+    return min(max((len(name) for name in names), default=9), 32)
+
+
+def _one_line(text: str) -> str:
+    """Whatever a log, an answer or an operator put into it: nothing that moves the cursor, nothing that looks like another event."""
+    return " ".join(clean(text, LONGEST_REASON).split())

@@ -1,0 +1,231 @@
+"""`watchdog`: finds the command, reads its options, and turns every error into one line and an exit code.
+
+Nothing heavy is imported here: a command's module is imported when that command is used, so `watchdog status` pays only for itself.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from model_watchdog import __version__
+from model_watchdog.cli import EXIT_BAD_CONFIG, EXIT_BUG, EXIT_FAILED, EXIT_USAGE, suggest
+from model_watchdog.errors import ConfigError, WatchdogError
+
+TYPE_CHECKING = False  # `typing` costs two milliseconds at each start
+if TYPE_CHECKING:
+    from typing import NoReturn, Protocol
+
+    class Command(Protocol):
+        """What a module of this folder has to offer."""
+
+        HELP: str
+        EXAMPLES: str
+
+        def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+        def run(self, args: argparse.Namespace) -> int: ...
+
+
+# The same words as each module's HELP (a test compares them), kept here so that `--help` imports none of the modules.
+COMMANDS = {
+    "run": "the daemon: watch, restart, prove it, tell",
+    "check": "read the configuration and print every fault in it",
+    "status": "how things stand",
+    "events": "what happened, oldest first",
+    "pause": "watch a service but do not act on it, for a while",
+    "resume": "end a pause",
+    "restart": "restart a service now, through the verified recovery",
+    "reset": "close a service's circuit breaker",
+    "notify-test": "send a test message to each notifier",
+    "install": "set up the user, the directories, the unit and the polkit rule",
+    "uninstall": "take away what install set up",
+    "demo": "the whole story on this machine in about a minute",
+    "completion": "print a completion script for a shell",
+}
+LATER = frozenset(
+    ("reload", "doctor", "detect", "incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report")
+)
+
+GLOBAL_OPTIONS = {
+    "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),
+    "--state-dir": ("DIR", "where the record is (default: /var/lib/model-watchdog)"),
+    "--runtime-dir": ("DIR", "where the control socket is (default: /run/model-watchdog)"),
+}
+EXAMPLES = """\
+  watchdog check                             is the configuration good?
+  watchdog status                            how do things stand?
+  watchdog events --since 2h                 what happened tonight?
+  watchdog pause chatglm --for 20m --reason "new weights"
+"""
+
+
+class UsageError(WatchdogError):
+    """The command line itself is wrong."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse ends the process with 2 on wrong usage; here 2 means an invalid configuration."""
+
+    def error(self, message: str) -> "NoReturn":
+        raise UsageError(f"{self.prog}: {_improve(message)} ({self.prog} --help shows the usage)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code; nothing is raised, whatever happens."""
+    try:
+        code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `watchdog events | head`: the reader has what it wanted
+        _discard_stdout()
+        return 141
+    except UsageError as error:
+        return _fail(str(error), EXIT_USAGE)
+    except ConfigError as error:  # its lines begin with the place in the file
+        return _fail(str(error), EXIT_BAD_CONFIG)
+    except WatchdogError as error:
+        return _fail(f"watchdog: {error}", getattr(error, "exit_code", EXIT_FAILED))
+    except OSError as error:
+        return _fail(f"watchdog: {_describe(error)}", EXIT_FAILED)
+    except Exception as error:
+        return _fail(f"this is a bug in watchdog: {type(error).__name__}: {error} (MODEL_WATCHDOG_DEBUG=1 shows where)", EXIT_BUG)
+
+
+def build_parser(name: str, command: "Command") -> argparse.ArgumentParser:
+    """The parser of one command. The global options are in it too: they may stand before or after the command."""
+    parser = Parser(
+        prog=f"watchdog {name}",
+        description=command.HELP,
+        epilog=f"examples:\n{command.EXAMPLES.rstrip()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    group = parser.add_argument_group("global options")
+    for option, (metavar, text) in GLOBAL_OPTIONS.items():
+        group.add_argument(option, metavar=metavar, type=_read_path, help=text)
+    group.add_argument("--version", action="version", version=f"watchdog {__version__}")
+    return parser
+
+
+def load_command(name: str) -> "Command":
+    """The module of the command `name`."""
+    return import_module(f"model_watchdog.cli.{name.replace('-', '_')}")
+
+
+def _dispatch(words: list[str]) -> int:
+    before, name, after = _split(words)
+    if name is None:
+        if any(word in ("-h", "--help") for word in before):
+            print(_overview())
+            return 0
+        if "--version" in before:
+            print(f"watchdog {__version__}")
+            return 0
+        raise UsageError("watchdog: which command? (watchdog --help lists them)")
+    if name in LATER:
+        raise UsageError(f"watchdog: {name} arrives later; this is version {__version__}")
+    if name not in COMMANDS:
+        raise UsageError(f'watchdog: no such command "{name}"{suggest(name, COMMANDS)} (watchdog --help lists them)')
+    command = load_command(name)
+    parser = build_parser(name, command)
+    try:
+        args, unknown = parser.parse_known_args(before + after)
+    except SystemExit as done:  # argparse has printed the help or the version
+        return int(done.code or 0)
+    if unknown:
+        options = [option for action in parser._actions for option in action.option_strings]
+        near = suggest(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
+        parser.error(f'"{unknown[0]}" is not understood here{near}')
+    return command.run(args)
+
+
+def _split(words: list[str]) -> tuple[list[str], str | None, list[str]]:
+    """The global options before the command, the command, and what follows it."""
+    before: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        option, has_value, _ = word.partition("=")
+        if word in ("-h", "--help", "--version"):
+            return [*before, word], None, []
+        if word == "help":
+            return ([], rest[0], ["--help"]) if rest else (["--help"], None, [])
+        if option in GLOBAL_OPTIONS:
+            before.append(word)
+            if not has_value:
+                if not rest:
+                    raise UsageError(f"watchdog: {option} needs a {GLOBAL_OPTIONS[option][0]} after it")
+                before.append(rest.pop(0))
+        elif word.startswith("-"):
+            near = suggest(option, [*GLOBAL_OPTIONS, "--help", "--version"]) or "; a command's own options stand after the command"
+            raise UsageError(f'watchdog: no such option "{word}"{near} (watchdog --help lists them)')
+        else:
+            return before, word, rest
+    return before, None, []
+
+
+def _overview() -> str:
+    commands = "\n".join(f"  {name:<12} {text}" for name, text in COMMANDS.items())
+    options = "\n".join(f"  {option + ' ' + metavar:<18} {text}" for option, (metavar, text) in GLOBAL_OPTIONS.items())
+    return (
+        "usage: watchdog [global options] COMMAND [options]\n\n"
+        "A watchdog for GPU model services: it watches, restarts, proves it, and tells.\n\n"
+        f"commands:\n{commands}\n\n"
+        f"global options, before or after the command:\n{options}\n  {'--version':<18} print the version\n\n"
+        f"examples:\n{EXAMPLES}\nwatchdog COMMAND --help says more about a command."
+    )
+
+
+def _improve(message: str) -> str:
+    """argparse's words, with the nearest right one where a choice was misspelt."""
+    _, found, rest = message.partition("invalid choice: '")
+    if not found:
+        return message
+    word, _, choices = rest.partition("' (choose from ")
+    return message + suggest(word, [choice.strip(" '") for choice in choices.rstrip(")").split(",")])
+
+
+def _read_path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
+def _describe(error: OSError) -> str:
+    """Place and cause of an error of the operating system."""
+    cause = error.strerror or str(error)
+    return f"{error.filename}: {cause}" if error.filename else cause
+
+
+def _fail(text: str, exit_code: int) -> int:
+    """Says why, and where for a developer who asks for it."""
+    if os.environ.get("MODEL_WATCHDOG_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exc()
+    if sys.stdout is not None and not sys.stdout.closed:
+        _flush_quietly()
+    print(text, file=sys.stderr)
+    return exit_code
+
+
+def _flush_quietly() -> None:
+    """What was printed before the error comes first; that it cannot be printed is not worth a second error."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_stdout()
+
+
+def _discard_stdout() -> None:
+    """Without this the interpreter complains at its end that it cannot flush what nobody reads."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (AttributeError, OSError, ValueError):  # there is no real stdout: nothing to discard
+        return

@@ -1,0 +1,49 @@
+"""`watchdog run`: the daemon."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from model_watchdog.cli import CommandError, find_config, find_runtime_dir, find_state_dir
+
+HELP = "the daemon: watch, restart, prove it, tell"
+EXAMPLES = """\
+  watchdog run --dry-run                                      acts on nothing, says what it would do
+  watchdog run --config ./config.yaml --state-dir ./state --runtime-dir ./run
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="restart nothing and send nothing; say what would be done")
+
+
+def run(args: argparse.Namespace) -> int:
+    from model_watchdog.config.loading import load
+    from model_watchdog.daemon import Daemon, take_lock
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("apscheduler", "httpx", "httpcore", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    config = load(
+        find_config(args), environment=os.environ, credentials_dir=Path(credentials) if credentials else None, strict_secrets=True
+    )
+    state_dir, runtime_dir = find_state_dir(args), find_runtime_dir(args)
+    for directory, option in ((state_dir, "--state-dir"), (runtime_dir, "--runtime-dir")):
+        _prepare(directory, option)
+    take_lock(runtime_dir)
+    return asyncio.run(Daemon(config, state_dir, runtime_dir, dry_run=args.dry_run).main())
+
+
+def _prepare(directory: Path, option: str) -> None:
+    try:
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"{directory}: {error.strerror}; run it as its unit does (systemctl start model-watchdog), or state {option} DIR"
+        ) from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise CommandError(f"{directory}: not writable for this user; run it as its unit does, or state {option} DIR")

@@ -1,0 +1,116 @@
+"""What the daemon does with a request from the control socket."""
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from model_watchdog.core import commands
+from model_watchdog.core.restarting import ask_restart
+from model_watchdog.tick import Watch
+from model_watchdog.wording import clean, say
+
+if TYPE_CHECKING:
+    from model_watchdog.daemon import Daemon
+
+log = logging.getLogger(__name__)
+
+Answer = dict[str, Any]
+LONGEST_PAUSE = 30 * 86_400.0
+
+
+class Commands:
+    """Requests in, answers out: `{"ok": true, "text": …}` or `{"ok": false, "error": WORD, "text": …}`."""
+
+    def __init__(self, daemon: "Daemon") -> None:
+        self._daemon = daemon
+
+    async def handle(self, request: dict[str, Any]) -> Answer:
+        """Carries out one request; whatever is wrong with it is said in the answer."""
+        handlers = {
+            "ping": self._ping,
+            "pause": self._pause,
+            "resume": self._resume,
+            "restart": self._restart,
+            "reset": self._reset,
+            "notify-test": self._notify_test,
+        }
+        handler = handlers.get(request["command"])
+        if handler is None:
+            return _refuse("bad_request", f"bad request: no command {clean(request['command'], 40)}")
+        log.info("event=command command=%s service=%s", request["command"], clean(str(request.get("service") or "-"), 80))
+        return await handler(request)
+
+    async def _ping(self, request: dict[str, Any]) -> Answer:
+        return {"ok": True, "pid": os.getpid()}
+
+    async def _pause(self, request: dict[str, Any]) -> Answer:
+        watch = self._find(request)
+        if isinstance(watch, dict):
+            return watch
+        seconds, text = request.get("seconds"), request.get("reason")
+        if not isinstance(seconds, (int, float)) or not 0 < seconds <= LONGEST_PAUSE or not isinstance(text, str):
+            return _refuse("bad_request", "bad request: pause needs seconds (up to 30 days) and a reason")
+        await self._apply(watch, commands.pause(watch.service, watch.state, float(seconds), clean(text), self._now()))
+        return {"ok": True, "text": f"{watch.service.name} is paused: it is watched, but not restarted"}
+
+    async def _resume(self, request: dict[str, Any]) -> Answer:
+        watch = self._find(request)
+        if isinstance(watch, dict):
+            return watch
+        was_paused = watch.state.paused_until is not None
+        await self._apply(watch, commands.resume(watch.state))
+        return {"ok": True, "text": f"{watch.service.name} is {'no longer' if was_paused else 'not'} paused"}
+
+    async def _reset(self, request: dict[str, Any]) -> Answer:
+        watch = self._find(request)
+        if isinstance(watch, dict):
+            return watch
+        self._daemon.means.permitted.pop(watch.service.name, None)
+        await self._apply(watch, commands.reset(watch.state))
+        await self._daemon.prove_rights([watch.service.name])
+        return {"ok": True, "text": f"the circuit breaker of {watch.service.name} is closed"}
+
+    async def _restart(self, request: dict[str, Any]) -> Answer:
+        watch = self._find(request)
+        if isinstance(watch, dict):
+            return watch
+        if self._daemon.dry_run:
+            return _refuse("refused", "the daemon is in a dry run: it acts on nothing")
+        decisions, refusal = ask_restart(watch.service, watch.state, clean(str(request.get("reason") or "")), watch.facts(), self._now())
+        if refusal is not None:
+            return _refuse("refused", f"{watch.service.name} is not restarted: {say(refusal)}")
+        assert watch.state.attempt is not None
+        waiting = watch.concluded.setdefault(watch.state.attempt.id, asyncio.get_running_loop().create_future())
+        watch.carry_out(decisions)
+        concluded = await waiting
+        recovered = concluded.result == "recovered"
+        text = f"{watch.service.name}: {concluded.result}: {say(concluded.reason)}"
+        return {"ok": recovered, "text": text} if recovered else _refuse("failed", text)
+
+    async def _notify_test(self, request: dict[str, Any]) -> Answer:
+        name = request.get("notifier")
+        if name is not None and name not in self._daemon.config.notifiers:
+            return _refuse("no_such", f"there is no notifier {clean(str(name), 80)}", known=sorted(self._daemon.config.notifiers))
+        results = await self._daemon.outbox.send_test(name)
+        return {"ok": all(error is None for error in results.values()), "error": "failed", "results": results, "text": ""}
+
+    def _find(self, request: dict[str, Any]) -> "Watch | Answer":
+        name = request.get("service")
+        watch = self._daemon.watches.get(name) if isinstance(name, str) else None
+        if watch is None:
+            return _refuse("no_such", f"there is no service {clean(str(name), 80)}", known=sorted(self._daemon.watches))
+        return watch
+
+    async def _apply(self, watch: Watch, decisions: list[Any]) -> None:
+        """An answer that says "done" is given once it is in the record."""
+        watch.carry_out(decisions)
+        await self._daemon.store.commit()
+        watch.measure_all()
+
+    def _now(self) -> float:
+        return self._daemon.clock.steady()
+
+
+def _refuse(error: str, text: str, **more: Any) -> Answer:
+    return {"ok": False, "error": error, "text": text, **more}

@@ -1,0 +1,95 @@
+"""Faults of a configuration: each with its place, all of them reported in one go."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_watchdog.errors import ConfigError
+
+MANY, FEW = 200, 15
+"""How many words are compared with a misspelt one, and how many are listed where none is near."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Line and column in the file, both counted from 1."""
+
+    line: int
+    column: int
+
+
+class InvalidConfig(ConfigError):
+    """A configuration that cannot be used. `faults` and `warnings` are finished lines, `str()` is all the faults."""
+
+    def __init__(self, faults: Iterable[str], warnings: Iterable[str] = ()) -> None:
+        self.faults = tuple(faults)
+        self.warnings = tuple(warnings)
+        super().__init__("\n".join(self.faults))
+
+
+class Faults:
+    """Collects what is wrong with one file; texts never hold a value that came from outside the file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._faults: set[tuple[Place, str, str]] = set()
+        self._warnings: set[tuple[Place, str, str]] = set()
+
+    def add(self, place: Place, path: str, text: str) -> None:
+        """`path` names the option, such as `services.chatglm.unit`, or is empty."""
+        self._faults.add((place, path, text))
+
+    def warn(self, place: Place, path: str, text: str) -> None:
+        self._warnings.add((place, path, f"warning: {text}"))
+
+    def describe(self, place: Place, path: str, text: str) -> str:
+        """One line as `check` prints it."""
+        where = f"{self.file}:{place.line}:{place.column}"
+        return make_printable(f"{where}: {_cut(path, 200)}: {_cut(text, 500)}" if path else f"{where}: {_cut(text, 500)}")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self.describe(*warning) for warning in sorted(self._warnings))
+
+    def raise_if_any(self) -> None:
+        """Raises `InvalidConfig` with every fault, in the order of the file."""
+        if self._faults:
+            raise InvalidConfig((self.describe(*fault) for fault in sorted(self._faults)), self.warnings)
+
+
+def make_printable(text: str) -> str:
+    """Text that cannot move a terminal's cursor: what is not printable is written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def quote(text: str) -> str:
+    """The text in quotes, cut where it is long."""
+    return f'"{_cut(text, 60)}"'
+
+
+def find_nearest(word: str, words: Iterable[str]) -> str | None:
+    """The word that was probably meant, or None where none is near."""
+    candidates = list(dict.fromkeys(words))[:MANY]
+    by_fold = {candidate.lower().replace("-", "_"): candidate for candidate in candidates}
+    folded = word[:80].lower().replace("-", "_")
+    begun = sorted((fold for fold in by_fold if len(folded) > 2 and fold.startswith(folded)), key=len)
+    near = begun or difflib.get_close_matches(folded, by_fold, n=1, cutoff=0.6)
+    if near:
+        return by_fold[near[0]]
+    return next((candidate for candidate in candidates if len(candidate) > 2 and candidate.lower() in folded), None)
+
+
+def suggest(word: str, words: Iterable[str]) -> str:
+    """`; did you mean "x"?`, or the list of what there is."""
+    candidates = sorted(set(words))
+    near = find_nearest(word, candidates)
+    if near:
+        return f'; did you mean "{near}"?'
+    return f"; there is {', '.join(candidates[:FEW])}" + (" ..." if len(candidates) > FEW else "") if candidates else ""
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."

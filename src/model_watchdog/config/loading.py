@@ -1,0 +1,161 @@
+"""From the file to a `Config`: every fault in one go, each with its line and column."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from model_watchdog.config import document
+from model_watchdog.config.context import Context, Defaults
+from model_watchdog.config.document import Entry, Table
+from model_watchdog.config.faults import Faults, InvalidConfig, quote, suggest
+from model_watchdog.config.files import read_config
+from model_watchdog.config.kinds import find_kind
+from model_watchdog.config.masking import MASK, mask_url
+from model_watchdog.config.model import Config, NotifierConfig, ServiceConfig
+from model_watchdog.config.options import MISSING, Options, list_options
+from model_watchdog.config.probe_section import COMMON
+from model_watchdog.config.service_section import read_host, read_service
+from model_watchdog.config.sources import Sources
+from model_watchdog.config.vocabulary import LATER_LANGUAGES
+from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
+from model_watchdog.core.rule import Severity
+from model_watchdog.core.units import Seconds, Secret
+from model_watchdog.notifiers import Notifier
+
+__all__ = ["InvalidConfig", "load", "mask_url"]
+
+KEYS = ("defaults", "services", "host", "notifiers", "language")
+
+
+def load(
+    path: Path,
+    *,
+    environment: Mapping[str, str],
+    credentials_dir: Path | None,
+    strict_secrets: bool,
+    ask_notifiers: bool = False,
+) -> Config:
+    """Reads a configuration. Raises `InvalidConfig`, a `ConfigError` that holds every fault.
+
+    A variable, file or credential that is not there is a fault where `strict_secrets`, else one of `Config.warnings`;
+    what needs it is then left out, or holds a placeholder. `credentials_dir` is systemd's `$CREDENTIALS_DIRECTORY`.
+    `ask_notifiers` starts a child process for each notifier, which says whether its address is understood.
+    """
+    text = read_config(path)
+    faults = Faults(path)
+    root = document.parse(text, faults)
+    options = Options(faults, Sources(environment, credentials_dir), strict_secrets)
+    literal = Options(faults, None)
+    options.check_keys(root.entries, "", KEYS, "file")
+    context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root))
+    services = _read_services(context, root)
+    host = read_host(context, root.entries.get("host"), root.place)
+    notifiers = _read_notifiers(context, root, ask_notifiers)
+    language = _read_language(context, root)
+    faults.raise_if_any()
+    return Config(path, services, host, notifiers, language, faults.warnings)
+
+
+def _read_services(context: Context, root: Table) -> dict[str, ServiceConfig]:
+    services, units = {}, dict[str, tuple[str, int]]()
+    for name, entry in _read_section(context, root, "services").items():
+        service = read_service(context, entry, f"services.{name}", units)
+        if service is not None:
+            services[name] = service
+    return services
+
+
+def _read_section(context: Context, root: Table, name: str) -> Mapping[str, Entry]:
+    """A part of the file, empty where it is not there."""
+    entry = root.entries.get(name)
+    table = context.options.read_table(entry.value, name) if entry else None
+    return table.entries if table else {}
+
+
+def _read_notifiers(context: Context, root: Table, ask: bool) -> dict[str, NotifierConfig]:
+    options, notifiers = context.options, {}
+    for name, entry in _read_section(context, root, "notifiers").items():
+        path = f"notifiers.{name}"
+        context.check_name(entry.key, path)
+        table = options.read_table(entry.value, path)
+        found = context.read_kind("notifiers", table, entry, path) if table else None
+        if table is None or found is None:
+            continue
+        word, cls = found
+        names = [option.name for option in list_options(cls)]
+        options.check_keys(table.entries, path, ["kind", "min_severity", *names], "notifier")
+        stated = table.entries.get("min_severity")
+        severity = options.read(stated.value, Severity, f"{path}.min_severity") if stated else Severity.WARNING
+        gaps = options.gaps
+        notifier = options.build(cls, {key: table.entries[key] for key in names if key in table.entries}, path, entry.key.place)
+        if ask and notifier is not None and options.gaps == gaps:
+            _ask_library(context, notifier, table.entries.get("url", entry), f"{path}.url")
+        if notifier is not None and severity is not MISSING:
+            notifiers[name] = NotifierConfig(name, word, notifier, severity)
+    return notifiers
+
+
+def _ask_library(context: Context, notifier: Notifier, entry: Entry, path: str) -> None:
+    """The notifier's library knows best whether it understands an address; the kind's `check_url` asks it in a child process."""
+    check = getattr(sys.modules[type(notifier).__module__], "check_url", None)
+    url = getattr(notifier, "url", None)
+    if check is None or not isinstance(url, Secret) or MASK in url.reveal():  # nothing to ask, or written by `check --show`
+        return
+    fault = check(url.reveal())
+    if fault:
+        context.options.refuse(entry.value.place, path, fault)
+
+
+def _read_language(context: Context, root: Table) -> str:
+    entry = root.entries.get("language")
+    language = context.options.read(entry.value, str, "language") if entry else "en"
+    if entry and language in LATER_LANGUAGES:
+        context.options.refuse(entry.value.place, "language", f"{language} arrives later; this version speaks en")
+    elif entry and language not in ("en", MISSING):
+        context.options.refuse(entry.value.place, "language", f"{quote(language)} is not spoken here{suggest(language, ['en'])}")
+    return "en"
+
+
+def _read_defaults(context: Context, root: Table) -> Defaults:
+    """`defaults:`, each value checked once, here; what is faulty is left out."""
+    entries = _read_section(context, root, "defaults")
+    own = _keep_valid(context, entries, {"startup": Seconds, "busy_patience": Seconds}, "defaults", ("probes", "recovery"))
+    probes = {}
+    for word, entry in _read_part(context, entries, "probes", "defaults").items():
+        path = f"defaults.probes.{word}"
+        try:
+            cls = find_kind("probes", word)
+        except ValueError as error:
+            context.options.refuse(entry.key.place, path, str(error))
+            continue
+        hints = {option.name: option.hint for option in list_options(cls)} | dict.fromkeys(COMMON, Seconds)
+        table = context.options.read_table(entry.value, path)
+        probes[word] = _keep_valid(context, table.entries if table else {}, hints, path)
+    recovery = _read_part(context, entries, "recovery", "defaults")
+    inside = "defaults.recovery"
+    stable = _keep_valid(context, recovery, {"stable": Seconds}, inside, ("backoff", "breaker"))
+    policies = []
+    for name, policy in (("backoff", BackoffPolicy), ("breaker", BreakerPolicy)):
+        hints = {option.name: option.hint for option in list_options(policy)}
+        policies.append(_keep_valid(context, _read_part(context, recovery, name, inside), hints, f"{inside}.{name}"))
+    return Defaults(own, probes, stable, *policies)
+
+
+def _read_part(context: Context, entries: Mapping[str, Entry], name: str, path: str) -> Mapping[str, Entry]:
+    entry = entries.get(name)
+    table = context.options.read_table(entry.value, f"{path}.{name}") if entry else None
+    return table.entries if table else {}
+
+
+def _keep_valid(
+    context: Context, entries: Mapping[str, Entry], hints: Mapping[str, object], path: str, others: tuple[str, ...] = ()
+) -> dict[str, Entry]:
+    """The entries whose values are what their hints want; each of the others becomes a fault (or a warning)."""
+    options = context.options
+    options.check_keys(entries, path, [*hints, *others])
+    kept = {}
+    for name, entry in entries.items():
+        gaps = options.gaps
+        if name in hints and options.read(entry.value, hints[name], f"{path}.{name}") is not MISSING and options.gaps == gaps:
+            kept[name] = entry
+    return kept

@@ -1,0 +1,69 @@
+"""The configuration as understood: plain values, every default filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_watchdog.core.rule import Rule, Severity
+from model_watchdog.core.state import Service
+from model_watchdog.core.units import Seconds
+from model_watchdog.notifiers import Notifier
+from model_watchdog.probes import Probe
+from model_watchdog.recoveries import Recovery
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """A probe with the options that every kind has."""
+
+    name: str
+    kind: str
+    probe: Probe
+    every: Seconds
+    timeout: Seconds
+    retry_every: Seconds
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """A service: `core` is what decisions are made from, the rest is how it is watched and restarted."""
+
+    core: Service
+    probes: tuple[ProbeConfig, ...]
+    recovery_kind: str
+    recovery: Recovery
+
+    @property
+    def name(self) -> str:
+        return self.core.name
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    probes: tuple[ProbeConfig, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class NotifierConfig:
+    name: str
+    kind: str
+    notifier: Notifier
+    min_severity: Severity = Severity.WARNING
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole file. `warnings` are lines that `check` prints without failing."""
+
+    path: Path
+    services: Mapping[str, ServiceConfig]
+    host: HostConfig
+    notifiers: Mapping[str, NotifierConfig]
+    language: str = "en"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def longest_every(self) -> float:
+        probes = [*self.host.probes, *(probe for service in self.services.values() for probe in service.probes)]
+        return max((probe.every for probe in probes), default=30.0)

@@ -1,0 +1,185 @@
+"""`services:` and `host:`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from model_watchdog.config.context import Context
+from model_watchdog.config.document import Entry, Scalar, Table
+from model_watchdog.config.faults import Place, quote
+from model_watchdog.config.kinds import find_kind
+from model_watchdog.config.model import HostConfig, ProbeConfig, ServiceConfig
+from model_watchdog.config.options import MISSING, list_options
+from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
+from model_watchdog.config.rule_section import Scope, make_builtin_rules, read_rules
+from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
+from model_watchdog.core.state import ProbePlan, Service
+from model_watchdog.core.units import Seconds
+from model_watchdog.recoveries import Recovery
+
+KEYS = ("unit", "startup", "busy_patience", "probes", "rules", "recovery")
+OWN_UNIT = "model-watchdog.service"
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
+_OTHER_UNITS = (".socket", ".target", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope", ".device")
+
+
+def read_service(context: Context, entry: Entry, path: str, units: dict[str, tuple[str, int]]) -> ServiceConfig | None:
+    """One service. `units` maps the units seen so far to their service and line. None where it is faulty or not complete here."""
+    options = context.options
+    context.check_name(entry.key, path)
+    table = options.read_table(entry.value, path)
+    if table is None:
+        return None
+    options.check_keys(table.entries, path, KEYS, "service")
+    merged = {**context.defaults.service, **table.entries}
+    unit, unit_is_known = _read_unit(context, table, path, units, entry.key.text)
+    startup = _read_duration(context, merged, "startup", path, SHORTEST)
+    busy_patience = _read_duration(context, merged, "busy_patience", path)
+    recovery = _read_recovery(context, entry, table, path, has_unit="unit" in table.entries)
+    kinds, probes = _read_probes(context, table, path, Scope(entry.key.text, {}), entry.key if "unit" in table.entries else None)
+    if not kinds and recovery is not None:
+        options.refuse(entry.key.place, f"{path}.probes", "is missing; without a unit and without a probe there is nothing to watch")
+    scope = Scope(entry.key.text, kinds)
+    rules = read_rules(context, table.entries.get("rules"), f"{path}.rules", scope, make_builtin_rules(unit, kinds))
+    if recovery is None or not unit_is_known:
+        return None
+    kind, act, stable, backoff, breaker = recovery
+    plans = tuple(ProbePlan(probe.name, probe.kind, probe.every, probe.timeout, probe.retry_every) for probe in probes)
+    core = Service(entry.key.text, unit, plans, rules, breaker=breaker, backoff=backoff)
+    stated: dict[str, Any] = {"startup": startup, "busy_patience": busy_patience, "stable": stable}
+    core = replace(core, **{name: value for name, value in stated.items() if value is not None})
+    return ServiceConfig(core, probes, kind, act)
+
+
+def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig:
+    """The host's probes and rules; without `probes:` it has the probe `system` of kind host."""
+    table = context.options.read_table(entry.value, "host") if entry else None
+    entries = table.entries if table else {}
+    context.options.check_keys(entries, "host", ("probes", "rules"))
+    if "probes" in entries:
+        kinds, probes = _read_probes(context, Table(entries, place), "host", Scope(None, {}), None)
+    else:
+        made = make_probe(context, "system", "host", Scalar("host", True, place), "host.probes.system")
+        kinds, probes = {"system": "host"}, (made,) if made else ()
+    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", Scope(None, kinds), {}))
+
+
+def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, int]], service: str) -> tuple[str | None, bool]:
+    """The unit's full name, and whether it is known: False where it is faulty or not set here."""
+    entry = table.entries.get("unit")
+    if entry is None:
+        return None, True
+    options, inside, gaps = context.options, f"{path}.unit", context.options.gaps
+    text = options.read(entry.value, str, inside)
+    if text is MISSING or options.gaps != gaps:
+        return None, False
+    fault = _judge_unit(text)
+    unit = text if text.endswith(".service") else f"{text}.service"
+    if not fault and unit == OWN_UNIT:
+        fault = "is the watchdog's own unit, which it cannot restart; systemd does that"
+    if not fault and unit in units:
+        fault = "is the unit of {} already (line {})".format(*units[unit])
+    if fault:
+        options.refuse(entry.value.place, inside, f"{quote(getattr(text, 'written', text))} {fault}")
+        return None, False
+    units[unit] = service, entry.value.place.line
+    return str(unit), True
+
+
+def _judge_unit(text: str) -> str:
+    """What is wrong with the name of a unit, or nothing."""
+    if not _UNIT.fullmatch(text) or len(text) > 247 or text.startswith("."):
+        return r"is no name of a unit; it takes letters, digits, : _ . \ @ - and does not begin with - or ."
+    if text.endswith(_OTHER_UNITS):
+        return "is not a service; only units that end in .service are watched"
+    if text.removesuffix(".service").endswith("@"):
+        return "is a template; name an instance, such as name@1.service"
+    return ""
+
+
+def _read_probes(
+    context: Context, table: Table, path: str, scope: Scope, unit: Scalar | None
+) -> tuple[dict[str, str | None], tuple[ProbeConfig, ...]]:
+    """Name to kind of all probes, faulty ones too, and the probes. A service with a unit has the probe `unit` without being told."""
+    entry = table.entries.get("probes")
+    inside = f"{path}.probes"
+    named = context.options.read_table(entry.value, inside) if entry else None
+    entries = named.entries if named else {}
+    kinds = {name: _judge_kind(context, one, f"{inside}.{name}", scope, unit is not None) for name, one in entries.items()}
+    read = [read_probe(context, one, f"{inside}.{name}") for name, one in entries.items()]
+    own = [entries[name] for name, kind in kinds.items() if kind == "unit"]
+    for extra in own[1:]:
+        context.options.refuse(extra.key.place, f"{inside}.{extra.key.text}", f"a unit is asked once; {own[0].key.text} does that already")
+    if unit is not None and not own:
+        if "unit" in entries:
+            text = "this name belongs to the probe of kind unit; choose another"
+            context.options.refuse(entries["unit"].key.place, f"{inside}.unit", text)
+        kinds = {"unit": "unit", **kinds}
+        read.insert(0, make_probe(context, "unit", "unit", unit, f"{inside}.unit"))
+    return kinds, tuple(probe for probe in read if probe is not None)
+
+
+def _judge_kind(context: Context, entry: Entry, path: str, scope: Scope, has_unit: bool) -> str | None:
+    """The kind of a probe, None where it is not one of ours; a kind in the wrong place is told."""
+    if not isinstance(entry.value, Table):
+        return None
+    found = context.read_kind("probes", entry.value, entry, path)
+    if found is None:
+        return None
+    place = entry.value.entries["kind"].value.place
+    if found[0] == "unit" and not has_unit:
+        context.options.refuse(place, f"{path}.kind", "there is no unit here to ask about; state unit: beside probes:")
+    if found[0] == "host" and scope.service is not None:
+        context.options.refuse(place, f"{path}.kind", "the host is no part of a service; put this probe under host:")
+    return found[0]
+
+
+def _read_recovery(
+    context: Context, service: Entry, table: Table, path: str, has_unit: bool
+) -> tuple[str, Recovery, Seconds | None, BackoffPolicy, BreakerPolicy] | None:
+    """Kind, recovery, stable, backoff and breaker. None where one of them is faulty."""
+    options, inside, entry = context.options, f"{path}.recovery", table.entries.get("recovery")
+    own = options.read_table(entry.value, inside) if entry else Table({}, service.key.place)
+    if own is None:
+        return None
+    at = entry or service
+    if "kind" not in own.entries and has_unit:
+        word, cls = "systemctl", find_kind("recoveries", "systemctl")
+    elif "kind" not in own.entries:
+        options.refuse(service.key.place, path, "nothing could restart it; it needs a unit, or a recovery of kind command")
+        return None
+    else:
+        found = context.read_kind("recoveries", own, at, inside)
+        if found is None:
+            return None
+        word, cls = found
+    if word == "systemctl" and not has_unit:
+        options.refuse(own.entries["kind"].value.place, f"{inside}.kind", "systemctl needs a unit; state unit: beside recovery:")
+    names = [option.name for option in list_options(cls)]
+    options.check_keys(own.entries, inside, ["kind", "stable", "backoff", "breaker", *names])
+    stable = _read_duration(context, {**context.defaults.recovery, **own.entries}, "stable", inside)
+    backoff = _read_policy(context, own, "backoff", BackoffPolicy, context.defaults.backoff, inside)
+    breaker = _read_policy(context, own, "breaker", BreakerPolicy, context.defaults.breaker, inside)
+    recovery = options.build(cls, {name: own.entries[name] for name in names if name in own.entries}, inside, at.key.place)
+    return (word, recovery, stable, backoff, breaker) if recovery is not None and backoff and breaker else None
+
+
+def _read_policy(context: Context, own: Table, name: str, cls: type[Any], defaults: Mapping[str, Entry], path: str) -> Any | None:
+    """`backoff` or `breaker`, with `defaults:` under it."""
+    options, inside, entry = context.options, f"{path}.{name}", own.entries.get(name)
+    table = options.read_table(entry.value, inside) if entry else Table({}, own.place)
+    if table is None:
+        return None
+    options.check_keys(table.entries, inside, (option.name for option in list_options(cls)))
+    merged = {**defaults, **table.entries}
+    policy = options.build(cls, merged, inside, entry.key.place if entry else own.place)
+    for part in ("per", "retry_after"):
+        if policy is not None and getattr(policy, part, 1) == 0:
+            options.refuse(merged[part].value.place, f"{inside}.{part}", "must be longer than 0s")
+    return policy
+
+
+def _read_duration(context: Context, entries: Mapping[str, Entry], name: str, path: str, least: float = 0.0) -> Seconds | None:
+    entry = entries.get(name)
+    return context.read_duration(entry, f"{path}.{name}", least) if entry else None

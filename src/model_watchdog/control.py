@@ -1,0 +1,146 @@
+"""The control socket: commands to the daemon, one JSON line each way.
+
+Only root, the daemon's user and members of its group may command. A client can neither hold the daemon up nor fill
+it: few connections, little time, short lines. A descriptor is kept in reserve, so that a daemon that is out of
+descriptors still answers.
+"""
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+MOST_CLIENTS = 32
+IDLE_SECONDS = 2.0
+LONGEST_LINE = 16_384
+SO_PEERGROUPS = 59
+"""socket(7): the supplementary groups of the peer; asking the kernel cannot hang, asking a directory service can."""
+
+Answer = dict[str, Any]
+Handler = Callable[[dict[str, Any]], Awaitable[Answer]]
+
+
+class ControlSocket:
+    """Listens at `path` and gives each request to `handle`."""
+
+    def __init__(self, path: Path, handle: Handler) -> None:
+        self._path = path
+        self._handle = handle
+        self._socket: socket.socket | None = None
+        self._reserve: int | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self._refusal_logged = 0.0
+
+    def open(self) -> None:
+        """Call it with the lock held: a socket file that lies there is then a dead daemon's."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        mask = os.umask(0o117)
+        try:
+            listening.bind(str(self._path))
+        finally:
+            os.umask(mask)
+        listening.listen(64)
+        self._socket = listening
+        self._reserve = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        asyncio.get_running_loop().add_reader(listening.fileno(), self._accept)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+        for task in self._clients:
+            task.cancel()
+        if self._reserve is not None:
+            os.close(self._reserve)
+
+    def _accept(self) -> None:
+        assert self._socket is not None
+        try:
+            client, _ = self._socket.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or self._reserve is None:
+                log.warning("event=control_refused reason=%r", str(error))
+                return
+            os.close(self._reserve)
+            self._reserve = None
+            client, _ = self._socket.accept()
+        client.setblocking(False)
+        task = asyncio.ensure_future(self._serve(client))
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+
+    async def _serve(self, client: socket.socket) -> None:
+        try:
+            answer = await self._answer(client)
+            await asyncio.get_running_loop().sock_sendall(client, json.dumps(answer).encode() + b"\n")
+        except (ConnectionError, TimeoutError):
+            return  # the client has gone, or says nothing: its loss
+        finally:
+            client.close()
+            if self._reserve is None:
+                with contextlib.suppress(OSError):
+                    self._reserve = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+
+    async def _answer(self, client: socket.socket) -> Answer:
+        if len(self._clients) > MOST_CLIENTS:
+            return _refuse("busy", "busy: too many connections; try again")
+        if not _may_command(client):
+            if time.monotonic() - self._refusal_logged > 60:
+                self._refusal_logged = time.monotonic()
+                log.warning("event=control_refused uid=%s", _peer(client)[0])
+            group = "model-watchdog"
+            return _refuse("denied", f"not allowed: only root and members of the group {group} may; sudo usermod -aG {group} USER")
+        async with asyncio.timeout(IDLE_SECONDS):
+            line = await _read_line(client)
+        try:
+            request = json.loads(line)
+        except ValueError:
+            request = None
+        if not isinstance(request, dict) or not isinstance(request.get("command"), str):
+            return _refuse("bad_request", "bad request: one JSON object with a command on one line is expected")
+        return await self._handle(request)
+
+
+def _refuse(error: str, text: str) -> Answer:
+    return {"ok": False, "error": error, "text": text}
+
+
+async def _read_line(client: socket.socket) -> bytes:
+    """The first line; an over-long one gives what is there, which is then no JSON."""
+    loop, data = asyncio.get_running_loop(), b""
+    while b"\n" not in data and len(data) <= LONGEST_LINE:
+        part = await loop.sock_recv(client, 4096)
+        if not part:
+            break
+        data += part
+    return data.split(b"\n", 1)[0] if len(data) <= LONGEST_LINE else b""
+
+
+def _peer(client: socket.socket) -> tuple[int, int]:
+    _, uid, gid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return uid, gid
+
+
+def _may_command(client: socket.socket) -> bool:
+    uid, gid = _peer(client)
+    own = os.getegid()
+    if uid in (0, os.geteuid()) or (gid == own and own != 0):
+        return True
+    groups = client.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * 1024)
+    return own != 0 and own in struct.unpack(f"{len(groups) // 4}I", groups)

@@ -1,0 +1,92 @@
+"""Alerts: one rule on one series over time."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from model_watchdog.core.rule import Judgement, Rule, Verdict, Watch
+from model_watchdog.core.sample import Sample, SeriesId
+
+
+class Phase(StrEnum):
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    FIRING = "firing"
+
+
+class Change(StrEnum):
+    FIRED = "fired"
+    RESOLVED = "resolved"
+
+
+@dataclass(slots=True)
+class Alert:
+    """The state of one rule on one series. `since` is when the present phase began; `breached_at` the last breach seen."""
+
+    rule: Rule
+    series: SeriesId
+    watch: Watch
+    phase: Phase = Phase.INACTIVE
+    since: float = 0.0
+    count: int = 0
+    breached_at: float | None = None
+    value: float = 0.0
+    numbers: dict[str, float | str] = field(default_factory=dict)
+    sent: bool = False  # "firing" was told, so "resolved" must be
+
+    @classmethod
+    def on(cls, rule: Rule, series: SeriesId) -> "Alert":
+        return cls(rule, series, rule.condition.watch())
+
+    @property
+    def key(self) -> str:
+        return f"{self.rule.name} {self.series}"
+
+    @property
+    def is_firing(self) -> bool:
+        return self.phase is Phase.FIRING
+
+    def take(self, sample: Sample) -> Change | None:
+        """Judges one new sample and moves on; says whether the alert began or ceased to fire."""
+        verdict = self.watch.judge(sample.value, self.is_firing)
+        if verdict.judgement is Judgement.UNKNOWN:
+            return None
+        self.value = sample.value
+        if verdict.judgement is Judgement.OK:
+            return self._ok(sample.at)
+        return self._breach(sample.at, verdict)
+
+    def excuse(self) -> None:
+        """What was counted towards firing counts no longer; a firing alert stays."""
+        if self.phase is Phase.PENDING:
+            self.phase, self.count = Phase.INACTIVE, 0
+
+    def begin_anew(self) -> None:
+        """A new invocation: the past of the series is another process's past."""
+        self.excuse()
+        self.watch = self.rule.condition.watch()
+
+    def resolve(self, at: float) -> Change | None:
+        """Ends it for a reason that is not in the series."""
+        return self._ok(at)
+
+    def _ok(self, at: float) -> Change | None:
+        was = self.phase
+        self.phase, self.count = Phase.INACTIVE, 0
+        if was is not Phase.INACTIVE:
+            self.since = at
+        return Change.RESOLVED if was is Phase.FIRING else None
+
+    def _breach(self, at: float, verdict: Verdict) -> Change | None:
+        self.breached_at = at
+        self.numbers = dict(verdict.numbers)
+        if self.phase is Phase.FIRING:
+            return None
+        if self.phase is Phase.INACTIVE:
+            self.phase, self.since, self.count = Phase.PENDING, at, 0
+        self.count += 1
+        rule = self.rule
+        enough = at - self.since >= rule.for_ if rule.for_ is not None else self.count >= (rule.times or 1)
+        if not enough:
+            return None
+        self.phase, self.since = Phase.FIRING, at
+        return Change.FIRED

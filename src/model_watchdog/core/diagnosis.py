@@ -1,0 +1,242 @@
+"""Evidence in, state and reason out. `TABLE` is read from the top; the first row that speaks wins."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from model_watchdog.core.decision import Cause, Param, Reason, State
+from model_watchdog.core.sample import Failure, Outcome
+from model_watchdog.core.unit import Ended, Ending, UnitFacts
+
+MOVING_CORES = 0.2
+"""From this share of a core on a service that does not answer is working, not hung."""
+
+_CAUSE_OF_FAILURE = {
+    Failure.REFUSED: Cause.HEALTH_REFUSED,
+    Failure.TIMEOUT: Cause.HEALTH_TIMEOUT,
+    Failure.STATUS: Cause.HEALTH_STATUS,
+    Failure.BODY: Cause.HEALTH_BODY,
+    Failure.SLOW: Cause.HEALTH_BODY,
+    Failure.TLS: Cause.HEALTH_TLS,
+    Failure.DNS: Cause.HEALTH_DNS,
+    Failure.PROTOCOL: Cause.HEALTH_PROTOCOL,
+    Failure.CONNECTION_LOST: Cause.HEALTH_CONNECTION_LOST,
+    Failure.WATCHER: Cause.CANNOT_ACT,
+}
+_CAUSE_OF_RESULT = {
+    "signal": Cause.CRASHED,
+    "core-dump": Cause.CRASHED,
+    "watchdog": Cause.CRASHED,
+    "oom-kill": Cause.OOM_KILLED,
+    "timeout": Cause.START_TIMEOUT,
+    "start-limit-hit": Cause.START_LIMIT,
+    "protocol": Cause.START_FAILED,
+    "resources": Cause.START_FAILED,
+}
+_FIRST_EXEC_STATUS, _LAST_EXEC_STATUS = 200, 245
+"""systemd.exec(5): exit codes of its own, given when a process could not be started (203 is EXEC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of a service at `now`. `outcomes` are the newest of this invocation, the unit's probe left out."""
+
+    now: float
+    startup: float
+    busy_patience: float
+    has_unit: bool
+    unit: UnitFacts | None = None
+    unit_error: str = ""
+    ended: Ended | None = None
+    host_stopping: bool = False
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    failing: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # probe: how many bad in a row, of how many
+    silent: frozenset[str] = frozenset()  # probes that have not said anything of late
+    began: float = 0.0
+    settled: bool = True
+    busy_since: Mapping[str, float] = field(default_factory=dict)
+    flapping: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """`restart_helps` is False where a restart cannot mend what is wrong: then people are told instead."""
+
+    state: State
+    cause: Cause | None
+    reason: Reason
+    restart_helps: bool = True
+    is_excused: bool = False  # what is seen now counts against nobody: it is loading, stopped, busy, in systemd's hands
+
+
+def is_moving(outcome: Outcome) -> bool:
+    """The service worked while it left the probe waiting: progress proves life."""
+    return outcome.failure is Failure.TIMEOUT and outcome.cores is not None and outcome.cores >= MOVING_CORES
+
+
+def cause_of_failure(failure: Failure) -> Cause:
+    return _CAUSE_OF_FAILURE[failure]
+
+
+def diagnose(evidence: Evidence) -> Diagnosis:
+    """The state of a service, with its cause and its reason."""
+    for row in TABLE:
+        found = row(evidence)
+        if found is not None:
+            return found
+    return Diagnosis(State.HEALTHY, None, Reason("healthy"))
+
+
+def describe_end(unit: UnitFacts) -> tuple[Cause, Reason]:
+    """Why a unit that is down went down, as its Result says."""
+    cause = _CAUSE_OF_RESULT.get(unit.result, Cause.ENDED_BY_ITSELF)
+    if unit.exit_code == 1 and _FIRST_EXEC_STATUS <= unit.exit_status <= _LAST_EXEC_STATUS and unit.result == "exit-code":
+        return Cause.START_FAILED, Reason("exec_failed", {"status": unit.exit_status})
+    if unit.result == "start-limit-hit":
+        return cause, Reason("start_limit")
+    if unit.exit_code in (2, 3) and unit.result in ("signal", "core-dump", "oom-kill"):
+        return cause, Reason("oom_killed" if cause is Cause.OOM_KILLED else "killed", {"signal": unit.exit_status})
+    if unit.result in ("success", "exit-code"):
+        if unit.exit_code in (2, 3):
+            return cause, Reason("killed", {"signal": unit.exit_status})
+        return cause, Reason("ended", {"status": unit.exit_status})
+    return cause, Reason("unit_result", {"result": unit.result})
+
+
+def _missing(e: Evidence) -> Diagnosis | None:
+    if (
+        e.unit
+        and e.unit.load in ("not-found", "bad-setting", "error")
+        and not e.unit.is_up
+        and not (e.ended and e.ended.ending is Ending.OPERATOR_STOP)
+    ):
+        return Diagnosis(
+            State.UNKNOWN, Cause.UNIT_MISSING, Reason("unit_missing", {"unit": e.unit.unit, "load": e.unit.load}), is_excused=True
+        )
+    return None
+
+
+def _masked(e: Evidence) -> Diagnosis | None:
+    if e.unit and e.unit.load == "masked" and e.unit.is_down:
+        return Diagnosis(State.STOPPED, Cause.MASKED, Reason("masked"), is_excused=True)
+    return None
+
+
+def _stopping_host(e: Evidence) -> Diagnosis | None:
+    if e.host_stopping and not (e.unit and e.unit.is_up):
+        return Diagnosis(State.STOPPED, Cause.HOST_STOPPING, Reason("host_stopping"), is_excused=True)
+    return None
+
+
+def _in_transition(e: Evidence) -> Diagnosis | None:
+    unit = e.unit
+    if unit is None or unit.is_up or unit.is_down:
+        return None
+    if unit.waits_for_systemd:
+        cause, why = describe_end(unit)
+        return Diagnosis(State.DEAD, cause, Reason("systemd_restarts", {"why": why.key, **why.params}), is_excused=True)
+    if unit.active == "activating":
+        return _describe_loading(e, late=e.now - e.began >= e.startup)
+    return Diagnosis(State.UNKNOWN, None, Reason("is_stopping"), is_excused=True)
+
+
+def _down(e: Evidence) -> Diagnosis | None:
+    unit = e.unit
+    if unit is None or not unit.is_down:
+        return None
+    ending = e.ended.ending if e.ended else None
+    detail = e.ended.detail if e.ended else ""
+    if ending is Ending.OPERATOR_STOP:  # guard: 7
+        return Diagnosis(State.STOPPED, Cause.OPERATOR_STOP, Reason("operator_stop"), is_excused=True)
+    if ending is Ending.NOT_PROVED:
+        return Diagnosis(State.STOPPED, Cause.STOPPED_NOT_PROVED, Reason("stopped_not_proved"), restart_helps=False)
+    if ending is Ending.DEPENDENCY_FAILED:
+        return Diagnosis(State.DEAD, Cause.DEPENDENCY_FAILED, Reason("dependency_failed", {"dependency": detail}), restart_helps=False)
+    if ending is Ending.NEVER_STARTED:
+        return Diagnosis(State.DEAD, Cause.NEVER_STARTED, Reason("never_started"))
+    cause, reason = describe_end(unit)
+    return Diagnosis(State.DEAD, cause, reason)
+
+
+def _loading(e: Evidence) -> Diagnosis | None:
+    return None if e.settled else _describe_loading(e, late=False)
+
+
+def _describe_loading(e: Evidence, *, late: bool) -> Diagnosis:
+    params = {"seconds": e.now - e.began, "startup": e.startup}
+    return Diagnosis(
+        State.LOADING, Cause.START_TIMEOUT if late else None, Reason("loading_too_long" if late else "loading", params), is_excused=True
+    )
+
+
+def _failing(e: Evidence) -> Diagnosis | None:
+    """A failure that a restart may mend: refused, wrong status or body, or a time-out with nothing moving."""
+    for name, outcome in e.outcomes.items():
+        if outcome.ok is not False or outcome.failure in (None, Failure.TLS):
+            continue
+        if is_moving(outcome) and e.now - e.busy_since.get(name, e.now) < e.busy_patience:  # guard: 5
+            continue
+        assert outcome.failure is not None
+        count, of = e.failing.get(name, (1, 1))
+        count = max(count, 1)
+        params: dict[str, Param] = {"probe": name, "detail": outcome.detail, "count": count, "of": of}
+        key = "health_timeout" if outcome.failure is Failure.TIMEOUT else "health_failed"
+        if outcome.failure is Failure.TIMEOUT and is_moving(outcome):
+            key, params["patience"] = "patience_ended", e.busy_patience
+        return Diagnosis(State.UNHEALTHY, cause_of_failure(outcome.failure), Reason(key, params))
+    return None
+
+
+def _untrusted(e: Evidence) -> Diagnosis | None:
+    for name, outcome in e.outcomes.items():
+        if outcome.ok is False and outcome.failure is Failure.TLS:
+            reason = Reason("health_tls", {"probe": name, "detail": outcome.detail})
+            return Diagnosis(State.UNHEALTHY, Cause.HEALTH_TLS, reason, restart_helps=False)
+    return None
+
+
+def _busy(e: Evidence) -> Diagnosis | None:
+    for name, outcome in e.outcomes.items():
+        if outcome.ok is False and is_moving(outcome):
+            params: dict[str, Param] = {"probe": name, "cores": outcome.cores or 0.0}
+            return Diagnosis(State.BUSY, Cause.HEALTH_TIMEOUT, Reason("busy", params), is_excused=True)
+    return None
+
+
+def _blind(e: Evidence) -> Diagnosis | None:
+    for name, outcome in e.outcomes.items():
+        if outcome.ok is None and outcome.failure is not None:
+            cause = cause_of_failure(outcome.failure)
+            return Diagnosis(State.UNKNOWN, cause, Reason("blind", {"probe": name, "detail": outcome.detail}), is_excused=True)
+    if e.unit_error and not (e.outcomes and all(outcome.ok for outcome in e.outcomes.values())):
+        return Diagnosis(State.UNKNOWN, Cause.CANNOT_ACT, Reason("systemd_unreachable", {"detail": e.unit_error}), is_excused=True)
+    return None
+
+
+def _not_seen(e: Evidence) -> Diagnosis | None:
+    if e.has_unit and e.unit is None and not e.unit_error:
+        return Diagnosis(State.UNKNOWN, None, Reason("not_seen"), is_excused=True)
+    if e.silent:
+        return Diagnosis(State.UNKNOWN, None, Reason("silent", {"probe": min(e.silent)}), is_excused=True)
+    return None
+
+
+def _flapping(e: Evidence) -> Diagnosis | None:
+    if e.flapping:
+        return Diagnosis(State.DEGRADED, e.flapping, Reason(e.flapping.value))
+    return None
+
+
+TABLE: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
+    _missing,
+    _masked,
+    _stopping_host,
+    _in_transition,
+    _down,
+    _loading,
+    _failing,
+    _untrusted,
+    _busy,
+    _blind,
+    _not_seen,
+    _flapping,
+)

@@ -1,0 +1,100 @@
+"""The host's own alerts: rules without a service, and what is wrong with the watchdog itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from model_watchdog.core.alert import Alert, Change
+from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason
+from model_watchdog.core.incident import alert_reason
+from model_watchdog.core.rule import Rule, Severity, Then
+from model_watchdog.core.sample import Outcome, Sample, SeriesId
+
+HOST = "host"
+"""The subject of what is not about one service."""
+
+
+@dataclass(slots=True)
+class HostState:
+    """What is known of the host; times are steady seconds. `conditions` are problems told once, by name."""
+
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    newest: dict[SeriesId, Sample] = field(default_factory=dict)
+    judged: dict[str, float] = field(default_factory=dict)
+    conditions: dict[str, Reason] = field(default_factory=dict)
+    sequence: int = 0
+
+    @property
+    def inhibited(self) -> str:
+        """The name of a firing rule that forbids restarts, or nothing."""
+        firing = [alert.rule.name for alert in self.alerts.values() if alert.is_firing and alert.rule.then is Then.INHIBIT]
+        return min(firing, default="")
+
+    def next_key(self, about: str) -> str:
+        self.sequence += 1
+        return f"{HOST}/{self.sequence}/{about}"
+
+
+def step_host(rules: Sequence[Rule], state: HostState, outcomes: Sequence[Outcome]) -> list[Decision]:
+    """Judges each new sample of the host's probes once."""
+    decisions: list[Decision] = []
+    for outcome in outcomes:
+        if outcome.at <= state.judged.get(outcome.probe, float("-inf")):
+            continue
+        state.judged[outcome.probe] = outcome.at
+        for sample in outcome.samples:
+            state.newest[sample.series] = sample
+            for rule in rules:
+                if rule.selector.matches(sample.series):
+                    _take(state, rule, sample, decisions)
+    return decisions
+
+
+def set_condition(
+    state: HostState, name: str, reason: Reason | None, severity: Severity, cause: Cause | None, *, tell_end: bool = True
+) -> list[Decision]:
+    """Something is wrong with the watchdog's own means (`reason`), or no longer (None): told once each."""
+    before = state.conditions.get(name)
+    if reason is not None:
+        state.conditions[name] = reason
+        if before is not None:
+            return []
+        key = state.next_key(name)
+        return [Event(name, cause, reason), Notification(key, severity, "cannot_act", cause, reason)]
+    if before is None:
+        return []
+    del state.conditions[name]
+    over = Reason("over", {"rule": name})
+    decisions: list[Decision] = [Event(f"{name}_over", None, over)]
+    if tell_end:
+        decisions.append(Notification(state.next_key(f"{name}-over"), severity, "alert_resolved", cause, over, {"rule": name}))
+    return decisions
+
+
+def tell_once(
+    state: HostState, about: str, severity: Severity, reason: Reason, params: Mapping[str, Param] | None = None
+) -> list[Decision]:
+    """Something that happened to the host, such as a stepped clock."""
+    return [Event(about, None, reason), Notification(state.next_key(about), severity, about, None, reason, params or {})]
+
+
+def _take(state: HostState, rule: Rule, sample: Sample, decisions: list[Decision]) -> None:
+    key = f"{rule.name} {sample.series}"
+    alert = state.alerts.get(key)
+    if alert is None:
+        alert = state.alerts[key] = Alert.on(rule, sample.series)
+    change = alert.take(sample)
+    if change is None:
+        return
+    reason = alert_reason(alert)
+    decisions.append(Event(f"alert_{change.value}", None, reason))
+    if change is Change.FIRED:
+        alert.sent = True
+    elif alert.sent:
+        alert.sent = False
+    else:
+        return
+    decisions.append(
+        Notification(
+            state.next_key(f"{rule.name}-{change.value}"), rule.severity, f"alert_{change.value}", None, reason, {"rule": rule.name}
+        )
+    )

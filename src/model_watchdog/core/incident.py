@@ -1,0 +1,142 @@
+"""What is told of a service: alerts that fire and resolve, incidents that open and close."""
+
+from typing import TYPE_CHECKING
+
+from model_watchdog.core.alert import Alert, Change, Phase
+from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason, State
+from model_watchdog.core.diagnosis import Diagnosis
+from model_watchdog.core.rule import Judgement, Rule, Severity, Then, Verdict
+from model_watchdog.core.sample import Selector, SeriesId
+from model_watchdog.core.state import Incident, Service, ServiceState
+
+if TYPE_CHECKING:
+    from model_watchdog.core.service import Facts
+
+
+CONDITION = "watchdog_condition"
+"""The metric of alerts that come from the state."""
+
+
+def alert_reason(alert: Alert) -> Reason:
+    """The alert in numbers: its value, and what it is measured against."""
+    key = "above" if "above" in alert.numbers else "below" if "below" in alert.numbers else "unlike"
+    params: dict[str, Param] = {"rule": alert.rule.name, "series": str(alert.series), "value": alert.value, **alert.numbers}
+    return Reason(key, params)
+
+
+def tell_alert(
+    service: Service,
+    state: ServiceState,
+    alert: Alert,
+    change: Change | None,
+    diagnosis: Diagnosis,
+    facts: "Facts",
+    now: float,
+    decisions: list[Decision],
+) -> None:
+    """An alert began or ceased to fire. Rules that restart are told by what comes of the restart, unless none can help."""
+    if change is None:
+        return
+    reason = alert_reason(alert) if alert.rule.then is not Then.RESTART or diagnosis.state is State.HEALTHY else diagnosis.reason
+    decisions.append(Event(f"alert_{change.value}", diagnosis.cause if change is Change.FIRED else None, reason))
+    if change is Change.RESOLVED:
+        _tell_resolved(service, state, alert, decisions)
+        return
+    open_incident(service, state, reason, facts, now, decisions)
+    if alert.rule.then is not Then.RESTART or not diagnosis.restart_helps:
+        tell_firing(service, state, alert, diagnosis.cause, reason, decisions)
+
+
+def tell_firing(
+    service: Service, state: ServiceState, alert: Alert, cause: Cause | None, reason: Reason, decisions: list[Decision]
+) -> None:
+    """Says once that it fires. Of the rules that restart, one speaks for all: the others follow from it."""
+    restarting = alert.rule.then is Then.RESTART
+    if alert.sent or (restarting and any(other.sent and other.rule.then is Then.RESTART for other in state.alerts.values())):
+        return
+    alert.sent = True
+    key = state.next_key(service.name, f"{alert.rule.name}-fired")
+    decisions.append(Notification(key, alert.rule.severity, "alert_fired", cause, reason, {"rule": alert.rule.name}))
+
+
+def tell_condition(
+    service: Service,
+    state: ServiceState,
+    name: str,
+    holds: bool,
+    severity: Severity,
+    cause: Cause | None,
+    reason: Reason,
+    facts: "Facts",
+    now: float,
+    decisions: list[Decision],
+) -> None:
+    """An alert that comes from the state, not from a series: fires while `holds`."""
+    key = f"{name} "
+    alert = state.alerts.get(key)
+    if alert is None:
+        if not holds:
+            return
+        alert = state.alerts[key] = condition_alert(name, severity)
+    if holds and not alert.is_firing:
+        alert.phase, alert.since, alert.value = Phase.FIRING, now, 1.0
+        decisions.append(Event("alert_fired", cause, reason))
+        open_incident(service, state, reason, facts, now, decisions)
+        tell_firing(service, state, alert, cause, reason, decisions)
+    elif not holds and alert.is_firing:
+        alert.resolve(now)
+        decisions.append(Event("alert_resolved", None, Reason("over", {"rule": name})))
+        _tell_resolved(service, state, alert, decisions)
+
+
+def condition_alert(name: str, severity: Severity) -> Alert:
+    """An alert that no series drives."""
+    return Alert(Rule(name, Selector(CONDITION), _HOLDS, severity), SeriesId(CONDITION), _HOLDS)
+
+
+def resolve_all(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float, decisions: list[Decision]) -> None:
+    """Nobody wants it up now: what fired because it was down fires no longer."""
+    for alert in state.alerts.values():
+        if alert.rule.then is Then.RESTART and alert.resolve(now) is Change.RESOLVED:
+            decisions.append(Event("alert_resolved", diagnosis.cause, diagnosis.reason))
+            _tell_resolved(service, state, alert, decisions)
+
+
+def open_incident(service: Service, state: ServiceState, reason: Reason, facts: "Facts", now: float, decisions: list[Decision]) -> None:
+    """Opens the service's incident where none is open."""
+    if state.incident is None:
+        state.incident = Incident(facts.next_id, now, reason)
+        decisions.append(Event("incident_opened", state.cause, reason))
+
+
+def close_when_over(service: Service, state: ServiceState, now: float, decisions: list[Decision]) -> None:
+    """Closes it when the service is well, or meant to be down, and nothing fires or runs any more."""
+    over = state.state in (State.HEALTHY, State.STOPPED, State.SLEEPING) and state.cause is not Cause.STOPPED_NOT_PROVED
+    if state.incident is None or not over or state.attempt is not None or state.gave_up:
+        return
+    if any(alert.is_firing for alert in state.alerts.values()):
+        return
+    decisions.append(Event("incident_closed", None, state.reason))
+    state.incident = None
+
+
+def _tell_resolved(service: Service, state: ServiceState, alert: Alert, decisions: list[Decision]) -> None:
+    """Resolved is told where firing was, and only there."""
+    if alert.sent:
+        alert.sent = False
+        key = state.next_key(service.name, f"{alert.rule.name}-resolved")
+        params: dict[str, Param] = {"rule": alert.rule.name}
+        decisions.append(Notification(key, alert.rule.severity, "alert_resolved", None, Reason("over", params), params))
+
+
+class _Holds:
+    """The condition of an alert that comes from the state: it has no series to judge."""
+
+    def watch(self) -> "_Holds":
+        return self
+
+    def judge(self, value: float, firing: bool) -> Verdict:
+        return Verdict(Judgement.UNKNOWN)
+
+
+_HOLDS = _Holds()

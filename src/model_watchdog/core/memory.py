@@ -1,0 +1,179 @@
+"""What outlives the daemon: the part of a state that decisions rest on, as plain values, and back."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from model_watchdog.core.alert import Alert, Phase
+from model_watchdog.core.attempt import Attempt, RecoveryPhase
+from model_watchdog.core.breaker import BreakerState
+from model_watchdog.core.decision import Actor, Cause, Reason, State
+from model_watchdog.core.host import HostState
+from model_watchdog.core.incident import CONDITION, condition_alert
+from model_watchdog.core.rule import Rule, Severity
+from model_watchdog.core.sample import SeriesId
+from model_watchdog.core.state import Incident, Service, ServiceState
+
+Plain = dict[str, Any]
+
+
+def remember(state: ServiceState) -> Plain:
+    """The durable part of a service's state; times stay steady seconds of this boot."""
+    breaker, attempt, incident = state.breaker, state.attempt, state.incident
+    return {
+        "state": state.state.value,
+        "cause": state.cause,
+        "reason": _reason(state.reason),
+        "since": state.since,
+        "invocation": state.invocation,
+        "began": state.began,
+        "settled": state.settled,
+        "breaker": {
+            "state": breaker.state.value,
+            "failures": breaker.failures,
+            "restarts": breaker.restarts,
+            "retry_after": breaker.retry_after,
+            "retry_at": breaker.retry_at,
+            "not_before": breaker.not_before,
+            "healthy_since": breaker.healthy_since,
+        },
+        "attempt": None if attempt is None else _attempt(attempt),
+        "last_restart_at": state.last_restart_at,
+        "last_result": state.last_result,
+        "paused_until": state.paused_until,
+        "limit_cleared": state.limit_cleared,
+        "problems": {cause.value: _reason(reason) for cause, reason in state.problems.items()},
+        "told": sorted(state.told),
+        "gave_up": state.gave_up,
+        "sequence": state.sequence,
+        "systemd_restarts": list(state.systemd_restarts),
+        "busy": state.busy,
+        "alerts": _alerts(state.alerts),
+        "incident": None
+        if incident is None
+        else {
+            "id": incident.id,
+            "opened_at": incident.opened_at,
+            "reason": _reason(incident.reason),
+            "tries": [[at, result, _reason(reason)] for at, result, reason in incident.tries],
+        },
+    }
+
+
+def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float) -> ServiceState:
+    """The state that `remember` gave, its times moved by `shift` seconds (0 within one boot)."""
+
+    def moved(at: float | None) -> float | None:
+        return None if at is None else at + shift
+
+    state = ServiceState.fresh(service, now)
+    state.state, state.reason = State(plain["state"]), _to_reason(plain["reason"])
+    state.cause = Cause(plain["cause"]) if plain["cause"] else None
+    state.since, state.began = plain["since"] + shift, plain["began"] + shift
+    state.invocation, state.settled = plain["invocation"], plain["settled"]
+    kept, breaker = plain["breaker"], state.breaker
+    breaker.state, breaker.failures = BreakerState(kept["state"]), kept["failures"]
+    breaker.restarts = [at + shift for at in kept["restarts"]]
+    breaker.retry_after, breaker.retry_at = kept["retry_after"], moved(kept["retry_at"])
+    breaker.not_before, breaker.healthy_since = kept["not_before"] + shift, moved(kept["healthy_since"])
+    state.attempt = None if plain["attempt"] is None else _to_attempt(plain["attempt"], shift)
+    state.last_restart_at, state.last_result = moved(plain["last_restart_at"]), plain["last_result"]
+    state.paused_until = moved(plain["paused_until"])
+    state.limit_cleared, state.gave_up, state.sequence = plain["limit_cleared"], plain["gave_up"], plain["sequence"]
+    state.problems = {Cause(cause): _to_reason(reason) for cause, reason in plain["problems"].items()}
+    state.told = set(plain["told"])
+    state.systemd_restarts = deque((at + shift, count) for at, count in plain["systemd_restarts"])
+    state.busy = {probe: at + shift for probe, at in plain["busy"].items()}
+    _recall_alerts(state.alerts, service.rules, plain["alerts"], shift)
+    if plain["incident"] is not None:
+        kept = plain["incident"]
+        tries = [(at + shift, result, _to_reason(reason)) for at, result, reason in kept["tries"]]
+        state.incident = Incident(kept["id"], kept["opened_at"] + shift, _to_reason(kept["reason"]), tries)
+    return state
+
+
+def remember_host(state: HostState) -> Plain:
+    return {
+        "alerts": _alerts(state.alerts),
+        "conditions": {name: _reason(reason) for name, reason in state.conditions.items()},
+        "sequence": state.sequence,
+    }
+
+
+def recall_host(rules: tuple[Rule, ...], plain: Mapping[str, Any], shift: float) -> HostState:
+    state = HostState(sequence=plain["sequence"])
+    state.conditions = {name: _to_reason(reason) for name, reason in plain["conditions"].items()}
+    _recall_alerts(state.alerts, rules, plain["alerts"], shift)
+    return state
+
+
+def _alerts(alerts: Mapping[str, Alert]) -> list[Plain]:
+    """Those that fire: what was told must be resolved; what is only counted starts anew."""
+    return [
+        {
+            "rule": alert.rule.name,
+            "severity": alert.rule.severity.value,
+            "metric": alert.series.metric,
+            "labels": list(alert.series.labels),
+            "since": alert.since,
+            "value": alert.value,
+            "numbers": alert.numbers,
+            "sent": alert.sent,
+        }
+        for alert in alerts.values()
+        if alert.is_firing
+    ]
+
+
+def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list[Plain], shift: float) -> None:
+    named = {rule.name: rule for rule in rules}
+    for plain in kept:
+        series = SeriesId(plain["metric"], tuple((name, value) for name, value in plain["labels"]))
+        rule = named.get(plain["rule"])
+        if series.metric == CONDITION:
+            alert = condition_alert(plain["rule"], Severity(plain["severity"]))
+        elif rule is not None and rule.selector.matches(series):
+            alert = Alert.on(rule, series)
+        else:
+            continue
+        alert.phase, alert.since, alert.sent = Phase.FIRING, plain["since"] + shift, plain["sent"]
+        alert.value, alert.numbers = plain["value"], dict(plain["numbers"])
+        alerts[f"{plain['rule']} " if series.metric == CONDITION else alert.key] = alert
+
+
+def _attempt(attempt: Attempt) -> Plain:
+    return {
+        "id": attempt.id,
+        "actor": attempt.actor.value,
+        "cause": attempt.cause,
+        "reason": _reason(attempt.reason),
+        "asked_at": attempt.asked_at,
+        "old_invocation": attempt.old_invocation,
+        "phase": attempt.phase.value,
+        "answered_at": attempt.answered_at,
+        "good_since": attempt.good_since,
+        "new_invocation": attempt.new_invocation,
+    }
+
+
+def _to_attempt(plain: Plain, shift: float) -> Attempt:
+    return Attempt(
+        plain["id"],
+        Actor(plain["actor"]),
+        Cause(plain["cause"]) if plain["cause"] else None,
+        _to_reason(plain["reason"]),
+        plain["asked_at"] + shift,
+        plain["old_invocation"],
+        RecoveryPhase(plain["phase"]),
+        None if plain["answered_at"] is None else plain["answered_at"] + shift,
+        None if plain["good_since"] is None else plain["good_since"] + shift,
+        plain["new_invocation"],
+    )
+
+
+def _reason(reason: Reason) -> list[Any]:
+    return [reason.key, dict(reason.params)]
+
+
+def _to_reason(plain: list[Any]) -> Reason:
+    return Reason(plain[0], plain[1])

@@ -1,0 +1,67 @@
+"""Rules: a condition on a series, for how long, how severe, and what then."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from model_watchdog.core.sample import Selector
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return ("info", "warning", "critical").index(self.value)
+
+
+class Then(StrEnum):
+    """What a firing rule does: tell, restart the service, or keep everything from being restarted."""
+
+    ALERT = "alert"
+    RESTART = "restart"
+    INHIBIT = "inhibit"
+
+
+class Judgement(StrEnum):
+    OK = "ok"
+    BREACH = "breach"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judgement of one sample, with the numbers that a person needs to follow it."""
+
+    judgement: Judgement
+    numbers: Mapping[str, float | str] = field(default_factory=dict)
+
+
+class Watch(Protocol):
+    """A condition on one series: remembers what it must of the samples before."""
+
+    def judge(self, value: float, firing: bool) -> Verdict:
+        """Judges one new sample; `firing` tells whether the alert fires now (its end may lie at another level)."""
+
+
+class Condition(Protocol):
+    """What makes a sample bad. One file in `rules/`; its fields are its options in the YAML."""
+
+    def watch(self) -> Watch:
+        """A fresh watch for one series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule as configured. Exactly one of `times` and `for_` is set; `for_` is in seconds."""
+
+    name: str
+    selector: Selector
+    condition: Condition
+    severity: Severity = Severity.WARNING
+    then: Then = Then.ALERT
+    times: int | None = 1
+    for_: float | None = None

@@ -1,0 +1,153 @@
+"""What was seen: series, samples, and the outcome of one run of a probe."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+_MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
+_SELECTOR = re.compile(r"^\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{(.*)\})?\s*$", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesId:
+    """A metric name with its labels, sorted by name."""
+
+    metric: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, metric: str, labels: Mapping[str, str]) -> "SeriesId":
+        return cls(metric, tuple(sorted(labels.items())))
+
+    def __str__(self) -> str:
+        inside = ", ".join(f'{name}="{value}"' for name, value in self.labels)
+        return f"{self.metric}{{{inside}}}" if inside else self.metric
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of one series; `at` is steady time in seconds."""
+
+    series: SeriesId
+    value: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which series a rule looks at: a name and label matchers, in Prometheus selector syntax."""
+
+    metric: str
+    matchers: tuple[tuple[str, str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Selector":
+        """`name{label="value", other=~"a|b"}`; raises ValueError that says what is wrong."""
+        whole = _SELECTOR.match(text)
+        if not whole:
+            raise ValueError(f'"{text}" is not a metric; write name or name{{label="value"}}')
+        name, inside = whole.group(1), (whole.group(2) or "").strip()
+        matchers = []
+        place = 0
+        while place < len(inside):
+            one = _MATCHER.match(inside, place)
+            if not one:
+                raise ValueError(f'"{inside[place:]}" is not a label matcher; write label="value"')
+            label, operator, value = one.group(1), one.group(2), re.sub(r"\\(.)", r"\1", one.group(3))
+            if operator in ("=~", "!~"):
+                try:
+                    re.compile(value)
+                except re.error as error:
+                    raise ValueError(f'"{value}" is not a regular expression: {error}') from None
+            matchers.append((label, operator, value))
+            place = one.end()
+        return cls(name, tuple(matchers))
+
+    def matches(self, series: SeriesId) -> bool:
+        if series.metric != self.metric:
+            return False
+        labels = dict(series.labels)
+        return all(_holds(labels.get(label, ""), operator, value) for label, operator, value in self.matchers)
+
+    def __str__(self) -> str:
+        inside = ", ".join(f'{label}{operator}"{value}"' for label, operator, value in self.matchers)
+        return f"{self.metric}{{{inside}}}" if inside else self.metric
+
+
+def _holds(found: str, operator: str, wanted: str) -> bool:
+    match operator:
+        case "=":
+            return found == wanted
+        case "!=":
+            return found != wanted
+        case "=~":
+            return re.fullmatch(wanted, found) is not None
+        case _:
+            return re.fullmatch(wanted, found) is None
+
+
+class Failure(StrEnum):
+    """Why a probe was not good."""
+
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    STATUS = "status"
+    BODY = "body"
+    SLOW = "slow"  # good, but later than `max_duration`
+    TLS = "tls"
+    DNS = "dns"
+    PROTOCOL = "protocol"
+    CONNECTION_LOST = "connection_lost"
+    WATCHER = "watcher"  # our own fault: no descriptors, no memory, no processes, systemd not reachable
+
+
+BLIND = frozenset({Failure.DNS, Failure.WATCHER})
+"""Failures that say nothing about the service: no sample, no verdict, no restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run of a probe found.
+
+    `at` is when the run ended (steady seconds), `started` when it began. `ok` is None when the watcher was
+    blind. `cores` is how much processor time the service used while a time-out was waited for, in cores, or
+    None when it could not be read. `samples` carry `probe_success` (absent when blind) and what the probe measured.
+    """
+
+    probe: str
+    at: float
+    started: float
+    ok: bool | None
+    failure: Failure | None = None
+    detail: str = ""
+    samples: tuple[Sample, ...] = ()
+    cores: float | None = None
+
+    @property
+    def duration(self) -> float:
+        return self.at - self.started
+
+
+def conclude(
+    service: str | None,
+    probe: str,
+    started: float,
+    at: float,
+    measured: Iterable[tuple[str, Mapping[str, str], float]] = (),
+    failure: Failure | None = None,
+    detail: str = "",
+    cores: float | None = None,
+) -> Outcome:
+    """The outcome of one run: what it measured, with `probe_success` and `probe_duration_seconds` around it.
+
+    Silence proves nothing: where the watcher was blind there is no `probe_success`, and `ok` is None.
+    """
+    own = {"probe": probe} if service is None else {"service": service, "probe": probe}
+    base = {} if service is None else {"service": service}
+    samples = [Sample(SeriesId.of(metric, {**base, **labels}), value, at) for metric, labels, value in measured]
+    if failure in BLIND:  # guard: 6
+        return Outcome(probe, at, started, None, failure, detail, tuple(samples), cores)
+    samples.append(Sample(SeriesId.of("probe_success", own), float(failure is None), at))
+    samples.append(Sample(SeriesId.of("probe_duration_seconds", own), at - started, at))
+    return Outcome(probe, at, started, failure is None, failure, detail, tuple(samples), cores)

@@ -1,0 +1,289 @@
+"""One step of a service: what was seen goes in, decisions come out. Synchronous, pure, and so replayable."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model_watchdog.core.alert import Alert, Change
+from model_watchdog.core.attempt import RecoveryPhase, deadline
+from model_watchdog.core.decision import Cause, Decision, Event, Notification, Reason, State
+from model_watchdog.core.diagnosis import Diagnosis, Evidence, diagnose, is_moving
+from model_watchdog.core.incident import close_when_over, resolve_all, tell_alert, tell_condition
+from model_watchdog.core.restarting import advance_attempt, consider_restart
+from model_watchdog.core.rule import Severity, Then
+from model_watchdog.core.sample import Outcome
+from model_watchdog.core.state import ProbePlan, Service, ServiceState
+from model_watchdog.core.unit import Ended, UnitFacts
+
+TELL_AFTER = 120.0
+"""Busy, or blind, for this long is told."""
+CHANGES, CHANGES_WITHIN = 6, 10
+"""Flapping: so many changes between good and bad within so many times `every`."""
+SYSTEMD_RESTARTS, SYSTEMD_WITHIN = 3, 300.0
+"""Flapping under systemd: so many restarts of its own within so many seconds."""
+STALE_AFTER = 3
+"""A probe that has not spoken for so many times `every` (and its deadline) is silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the shell knows besides the probes' outcomes.
+
+    `unit` where systemd was asked in this step, `unit_error` why it could not be; `ended` why a unit that is down is
+    down; `inhibited` the rule that forbids restarts; `left_over` processes of the old invocation that outlived a
+    restart; `jitter` a random number within -1 and 1; `next_id` an unused number for an incident or an attempt.
+    """
+
+    unit: UnitFacts | None = None
+    unit_error: str = ""
+    ended: Ended | None = None
+    host_stopping: bool = False
+    permitted: bool | None = None
+    inhibited: str = ""
+    left_over: tuple[int, ...] = ()
+    jitter: float = 0.0
+    next_id: int = 1
+    dry_run: bool = False
+
+
+def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], facts: Facts, now: float) -> list[Decision]:
+    """Takes in what was seen and decides.
+
+    `outcomes` are the newest of each probe: those that were judged before are known by their time. All times are
+    steady seconds. Changes `state`, whose `wake_at` then says when to look again at the latest.
+    """
+    decisions: list[Decision] = []
+    _end_pause(state, now, decisions)
+    _take_unit(service, state, facts, now, decisions)
+    fresh = _take_outcomes(service, state, outcomes)
+    _settle(service, state, now)
+    diagnosis = diagnose(gather(service, state, facts, now))
+    confirmed = _judge(service, state, fresh, diagnosis, facts, now, decisions)
+    _watch_conditions(service, state, diagnosis, facts, now, decisions)
+    _note_state(service, state, diagnosis, now, decisions)
+    advance_attempt(service, state, diagnosis, bool(confirmed), facts, now, decisions)
+    consider_restart(service, state, confirmed, diagnosis, facts, now, decisions)
+    close_when_over(service, state, now, decisions)
+    state.wake_at = _wake_at(service, state, now)
+    return decisions
+
+
+def interval(service: Service, state: ServiceState, plan: ProbePlan) -> float:
+    """How long until the probe runs again: sooner while it is bad and its rule has not fired, while loading, and in a restart."""
+    if state.attempt is not None or not state.settled:
+        return plan.retry_every
+    outcome = state.outcomes.get(plan.name)
+    if plan.kind == "unit" or outcome is None or outcome.ok is not False:
+        return plan.every
+    fired = any(alert.is_firing and alert.breached_at == outcome.at for alert in state.alerts.values())
+    return plan.every if fired else plan.retry_every
+
+
+def _end_pause(state: ServiceState, now: float, decisions: list[Decision]) -> None:
+    if state.paused_until is not None and now >= state.paused_until:
+        state.paused_until = None
+        decisions.append(Event("resumed", None, Reason("pause_over")))
+
+
+def _take_unit(service: Service, state: ServiceState, facts: Facts, now: float, decisions: list[Decision]) -> None:
+    if facts.unit_error:
+        state.unit_error, state.unit_errors = facts.unit_error, state.unit_errors + 1
+    unit = facts.unit
+    if unit is None:
+        return
+    state.unit_error, state.unit_errors = "", 0
+    previous, state.unit = state.unit, unit
+    state.ended = facts.ended if unit.is_down or unit.load == "not-found" else None
+    if unit.invocation and unit.invocation != state.invocation:  # guard: 4
+        _begin_invocation(service, state, unit, now, decisions)
+    elif previous is not None and previous.is_down and not unit.is_down:
+        state.ended = None
+    grown = unit.restarts - previous.restarts if previous is not None else 0
+    if grown > 0:
+        state.systemd_restarts.append((now, grown))
+    while state.systemd_restarts and now - state.systemd_restarts[0][0] > SYSTEMD_WITHIN:
+        state.systemd_restarts.popleft()
+
+
+def _begin_invocation(service: Service, state: ServiceState, unit: UnitFacts, now: float, decisions: list[Decision]) -> None:
+    """Counters, windows and baselines start afresh, and a loading phase begins."""
+    if state.invocation and state.attempt is None:
+        decisions.append(Event("restarted_elsewhere", None, Reason("new_invocation", {"pid": unit.main_pid})))
+    state.invocation = unit.invocation
+    state.began = now
+    if unit.inactive_exit_at is not None:  # guard: 11
+        state.began = unit.inactive_exit_at
+    state.settled = False
+    state.outcomes.clear()
+    state.failing.clear()
+    state.changes.clear()
+    state.busy.clear()
+    state.well_since = None
+    for alert in state.alerts.values():
+        alert.begin_anew()
+
+
+def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those that are new and of this invocation."""
+    plans = {plan.name: plan for plan in service.probes}
+    fresh = []
+    for outcome in outcomes:
+        plan = plans.get(outcome.probe)
+        if plan is None or (plan.kind != "unit" and outcome.started < state.began):
+            continue  # it asked the process before this one
+        if outcome.at <= state.judged.get(outcome.probe, float("-inf")):  # guard: 1
+            continue
+        state.judged[outcome.probe] = outcome.at
+        fresh.append(outcome)
+        before, state.outcomes[outcome.probe] = state.outcomes.get(outcome.probe), outcome
+        if outcome.ok is not None:
+            state.failing[outcome.probe] = state.failing.get(outcome.probe, 0) + 1 if not outcome.ok and state.settled else 0
+        if plan.kind != "unit" and before is not None and outcome.ok is not None and before.ok is not None and outcome.ok != before.ok:
+            state.changes.setdefault(outcome.probe, deque(maxlen=CHANGES)).append(outcome.at)
+        if is_moving(outcome):
+            state.busy.setdefault(outcome.probe, outcome.started)
+        elif outcome.ok is not None:
+            state.busy.pop(outcome.probe, None)
+    return fresh
+
+
+def _settle(service: Service, state: ServiceState, now: float) -> None:
+    """Loading ends with the first good round of probes, or with `startup`."""
+    if state.settled or (service.unit and (state.unit is None or not state.unit.is_up)):
+        return
+    good = all(name in state.outcomes and state.outcomes[name].ok for name in service.health_probes)
+    if good or now - state.began >= service.startup:
+        state.settled = True
+
+
+def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> Evidence:
+    """All that the diagnosis looks at."""
+    health = service.health_probes
+    plans = {plan.name: plan for plan in service.probes}
+    silent = {
+        name
+        for name in health
+        if name not in state.outcomes or now - state.outcomes[name].at > STALE_AFTER * plans[name].every + plans[name].timeout
+    }
+    times = max(
+        (rule.times or 1 for rule in service.rules if rule.then is Then.RESTART and rule.selector.metric == "probe_success"), default=1
+    )
+    return Evidence(
+        now=now,
+        startup=service.startup,
+        busy_patience=service.busy_patience,
+        has_unit=service.unit is not None,
+        unit=state.unit,
+        unit_error=state.unit_error,
+        ended=state.ended,
+        host_stopping=facts.host_stopping,
+        outcomes={name: state.outcomes[name] for name in sorted(health) if name in state.outcomes},
+        failing={name: (count, times) for name, count in state.failing.items()},
+        silent=frozenset(silent),
+        began=state.began,
+        settled=state.settled,
+        busy_since=dict(state.busy),
+        flapping=_flapping(service, state, now),
+    )
+
+
+def _flapping(service: Service, state: ServiceState, now: float) -> Cause | None:
+    if sum(count for _, count in state.systemd_restarts) >= SYSTEMD_RESTARTS:
+        return Cause.FLAPPING_UNDER_SYSTEMD
+    for plan in service.probes:
+        changes = state.changes.get(plan.name)
+        if changes and len(changes) == CHANGES and now - changes[0] <= CHANGES_WITHIN * plan.every:
+            return Cause.FLAPPING
+    return None
+
+
+def _judge(
+    service: Service, state: ServiceState, fresh: list[Outcome], diagnosis: Diagnosis, facts: Facts, now: float, decisions: list[Decision]
+) -> list[Alert]:
+    """Judges each new sample once; gives the alerts of restarting rules that fire and were confirmed now."""
+    confirmed = []
+    for outcome in fresh:
+        for sample in outcome.samples:
+            for rule in service.rules:
+                if not rule.selector.matches(sample.series):
+                    continue
+                key = f"{rule.name} {sample.series}"
+                alert = state.alerts.get(key)
+                if alert is None:
+                    alert = state.alerts[key] = Alert.on(rule, sample.series)
+                if (rule.then is Then.RESTART and diagnosis.is_excused) or (outcome.ok is False and diagnosis.state is State.LOADING):
+                    alert.excuse()
+                    continue
+                change = alert.take(sample)
+                tell_alert(service, state, alert, change, diagnosis, facts, now, decisions)
+                if change is Change.RESOLVED:
+                    state.held = ""
+    for alert in state.alerts.values():
+        if alert.rule.then is not Then.RESTART or not alert.is_firing:
+            continue
+        if not any(outcome.at == alert.breached_at for outcome in fresh):  # guard: 2
+            continue
+        confirmed.append(alert)
+    return confirmed
+
+
+def _watch_conditions(
+    service: Service, state: ServiceState, diagnosis: Diagnosis, facts: Facts, now: float, decisions: list[Decision]
+) -> None:
+    """The alerts that need no rule: busy or blind for long, flapping."""
+    lasting = now - state.since >= TELL_AFTER and state.state is diagnosis.state
+    flapping = _flapping(service, state, now)
+    conditions = {
+        "busy": diagnosis.state is State.BUSY and now - min(state.busy.values(), default=now) >= TELL_AFTER,
+        "unknown": diagnosis.state is State.UNKNOWN and lasting,
+        "flapping": flapping is Cause.FLAPPING,
+        "flapping_under_systemd": flapping is Cause.FLAPPING_UNDER_SYSTEMD,
+    }
+    for name, holds in conditions.items():
+        reason = Reason(name) if name.startswith("flapping") else diagnosis.reason
+        cause = flapping if name.startswith("flapping") else diagnosis.cause
+        tell_condition(service, state, name, holds, Severity.WARNING, cause, reason, facts, now, decisions)
+
+
+def _note_state(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float, decisions: list[Decision]) -> None:
+    """The new state, with its event where it changed; what is proved to be stopped has no alerts left."""
+    changed = (state.state, state.cause) != (diagnosis.state, diagnosis.cause)
+    if state.state is not diagnosis.state:
+        state.since = state.began if diagnosis.state is State.LOADING and state.began <= now else now
+    state.state, state.cause, state.reason = diagnosis.state, diagnosis.cause, diagnosis.reason
+    if changed:
+        state.held = ""
+        decisions.append(Event(diagnosis.state.value, diagnosis.cause, diagnosis.reason))
+    if diagnosis.state in (State.HEALTHY, State.DEGRADED):
+        state.well_since = now if state.well_since is None else state.well_since
+        state.breaker.healthy(now)
+        state.forget_problems()
+    else:
+        state.well_since = None
+        state.breaker.unhealthy()
+    if changed and diagnosis.state is State.STOPPED and diagnosis.is_excused:
+        resolve_all(service, state, diagnosis, now, decisions)
+        if diagnosis.cause in (Cause.OPERATOR_STOP, Cause.MASKED):
+            about = diagnosis.cause.value
+            key = state.next_key(service.name, about)
+            decisions.append(Notification(key, Severity.INFO, about, diagnosis.cause, diagnosis.reason))
+
+
+def _wake_at(service: Service, state: ServiceState, now: float) -> float | None:
+    """The next moment at which something is due that no probe would bring about."""
+    due = [state.paused_until]
+    attempt = state.attempt
+    if attempt is not None and attempt.answered_at is not None:
+        due.append(deadline(attempt, state.began, service.startup))
+        if attempt.phase is RecoveryPhase.HOLDING and attempt.good_since is not None:
+            due.append(attempt.good_since + service.stable)
+    if attempt is None and state.state in (State.DEAD, State.UNHEALTHY):
+        due += [state.breaker.retry_at, state.breaker.not_before, state.cannot_until]
+    for since in state.busy.values():
+        due += [since + TELL_AFTER, since + service.busy_patience]
+    if not state.settled:
+        due.append(state.began + service.startup)
+    if state.well_since is not None and state.breaker.state != "closed":
+        due.append(state.well_since + service.stable)
+    later = [at for at in due if at is not None and at > now]
+    return min(later, default=None)

@@ -1,0 +1,113 @@
+"""What is known of a service: one mutable value, changed by `core.service` alone."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from model_watchdog.core.alert import Alert
+from model_watchdog.core.attempt import Attempt
+from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy, CircuitBreaker
+from model_watchdog.core.decision import Cause, Reason, State
+from model_watchdog.core.rule import Rule
+from model_watchdog.core.sample import Outcome
+from model_watchdog.core.unit import Ended, UnitFacts
+from model_watchdog.core.units import Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePlan:
+    """How often a probe runs; `kind` is the word in the YAML."""
+
+    name: str
+    kind: str
+    every: Seconds = Seconds(30.0)
+    timeout: Seconds = Seconds(5.0)
+    retry_every: Seconds = Seconds(5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service as configured. `unit` is None where it is restarted by a command."""
+
+    name: str
+    unit: str | None
+    probes: tuple[ProbePlan, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    startup: Seconds = Seconds(120.0)
+    busy_patience: Seconds = Seconds(900.0)
+    stable: Seconds = Seconds(60.0)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
+
+    @property
+    def health_probes(self) -> frozenset[str]:
+        """The probes that must be good for the service to be good: all but its unit's."""
+        return frozenset(plan.name for plan in self.probes if plan.kind != "unit")
+
+
+@dataclass(slots=True)
+class Incident:
+    """From the first sign that a service is bad to the last. `tries` are its restarts: wall-free (steady) time, result, reason."""
+
+    id: int
+    opened_at: float
+    reason: Reason
+    tries: list[tuple[float, str, Reason]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ServiceState:
+    """All times are steady seconds."""
+
+    breaker: CircuitBreaker
+    state: State = State.UNKNOWN
+    cause: Cause | None = None
+    reason: Reason = field(default_factory=lambda: Reason("not_seen"))
+    since: float = 0.0
+    # this invocation
+    invocation: str = ""
+    began: float = 0.0
+    settled: bool = False
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    judged: dict[str, float] = field(default_factory=dict)
+    failing: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, deque[float]] = field(default_factory=dict)
+    busy: dict[str, float] = field(default_factory=dict)  # probe: since when it times out while the service works
+    well_since: float | None = None
+    # the unit
+    unit: UnitFacts | None = None
+    unit_error: str = ""
+    unit_errors: int = 0  # in a row
+    ended: Ended | None = None
+    systemd_restarts: deque[tuple[float, int]] = field(default_factory=deque)
+    # deciding
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    attempt: Attempt | None = None
+    last_restart_at: float | None = None
+    last_result: str | None = None
+    paused_until: float | None = None
+    cannot_until: float = 0.0
+    cannot_wait: float = 0.0
+    limit_cleared: bool = False
+    held: str = ""
+    problems: dict[Cause, Reason] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    gave_up: bool = False
+    incident: Incident | None = None
+    sequence: int = 0
+    wake_at: float | None = None
+
+    @classmethod
+    def fresh(cls, service: Service, now: float) -> "ServiceState":
+        """Nothing is known yet. A service without a unit has no age: it gets `startup` from now."""
+        return cls(CircuitBreaker(service.breaker, service.backoff), since=now, began=now)
+
+    def next_key(self, service: str, about: str) -> str:
+        """A name for a notification that no other one has; it is kept with this state, so a crash does not use it twice."""
+        self.sequence += 1
+        return f"{service}/{self.sequence}/{about}"
+
+    def forget_problems(self) -> None:
+        """What kept the watchdog from acting is over; only a right that is missing stays missing until it is proved."""
+        right = Cause.NOT_PERMITTED
+        self.problems = {right: self.problems[right]} if right in self.problems else {}
+        self.told &= {right.value}

@@ -1,0 +1,71 @@
+"""What systemd says of a unit."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """One `systemctl show` of one unit. Times are steady seconds (systemd's CLOCK_MONOTONIC), None where systemd has none."""
+
+    unit: str
+    at: float
+    load: str = "loaded"  # loaded, not-found, masked, bad-setting, error
+    active: str = "active"  # active, reloading, inactive, failed, activating, deactivating
+    sub: str = "running"
+    result: str = "success"
+    main_pid: int = 0
+    invocation: str = ""
+    exit_code: int = 0  # ExecMainCode: 1 exited, 2 killed, 3 dumped
+    exit_status: int = 0  # exit code or signal number
+    restarts: int = 0  # NRestarts: systemd's own
+    job: int = 0  # a queued job's id, 0 for none
+    inactive_exit_at: float | None = None
+    active_exit_at: float | None = None
+    inactive_enter_at: float | None = None
+    main_exit_at: float | None = None
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
+    tasks: int | None = None
+    cgroup: str = ""
+    timeout_start: float = 90.0  # inf where the unit says infinity
+    timeout_stop: float = 90.0
+
+    @property
+    def is_up(self) -> bool:
+        return self.active in ("active", "reloading", "refreshing")
+
+    @property
+    def is_down(self) -> bool:
+        return self.active in ("inactive", "failed")
+
+    @property
+    def waits_for_systemd(self) -> bool:
+        """systemd's own Restart= has its turn: the unit waits for RestartSec, or the job for it is queued."""
+        return self.active == "activating" and self.sub.startswith("auto-restart")
+
+    @property
+    def told_to_stop(self) -> bool:
+        """It left the active state before its main process ended: something told it to stop (or a time-out did).
+
+        A crash goes the other way round. This is what lets a crash be restarted without asking the journal.
+        """
+        return self.main_exit_at is None or (self.active_exit_at is not None and self.active_exit_at < self.main_exit_at)
+
+
+class Ending(StrEnum):
+    """Why a unit is not running, as far as the journal proves it."""
+
+    OPERATOR_STOP = "operator_stop"
+    DEPENDENCY_FAILED = "dependency_failed"
+    NEVER_STARTED = "never_started"
+    BY_ITSELF = "by_itself"
+    NOT_PROVED = "not_proved"  # the journal cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An ending with what there is to say about it (the dependency's name, who stopped it)."""
+
+    ending: Ending
+    detail: str = ""

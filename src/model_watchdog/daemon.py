@@ -1,0 +1,296 @@
+"""Wires everything together: one process, one loop, one record."""
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from model_watchdog import __version__, recovery
+from model_watchdog import writes as record
+from model_watchdog.clock import Clock, ClockGuard
+from model_watchdog.commands import Commands
+from model_watchdog.config.model import Config, ServiceConfig
+from model_watchdog.control import ControlSocket
+from model_watchdog.core.commands import gain_right, lose_right
+from model_watchdog.core.decision import Cause, Event, Reason
+from model_watchdog.core.host import HostState, set_condition, tell_once
+from model_watchdog.core.memory import recall, recall_host
+from model_watchdog.core.rule import Severity
+from model_watchdog.core.state import ServiceState
+from model_watchdog.errors import WatchdogError
+from model_watchdog.hostwatch import HostWatch
+from model_watchdog.outbox import Delivery, Outbox
+from model_watchdog.record import FILE
+from model_watchdog.schedule import Schedule
+from model_watchdog.sdnotify import notify
+from model_watchdog.snapshot import stamp
+from model_watchdog.store import Store
+from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
+from model_watchdog.tick import Means, Watch
+
+log = logging.getLogger("model_watchdog")
+
+EXIT_ANOTHER_RUNS = 5
+DAY = 86_400.0
+SLACK = 10.0
+"""A job may be late by its interval, its deadline, and so many seconds, before systemd is no longer told that we live."""
+AT_ONCE = 8
+"""So many services begin their probes in one go, so that the loop stays quick."""
+
+
+class AnotherRuns(WatchdogError):
+    """A second daemon on one runtime directory."""
+
+    exit_code = EXIT_ANOTHER_RUNS
+
+
+def take_lock(runtime_dir: Path) -> int:
+    """The lock that says that a daemon runs; gives its descriptor. `status` looks at it for a moment, hence the tries."""
+    descriptor = os.open(runtime_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    for _ in range(20):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+            continue
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return descriptor
+    pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    os.close(descriptor)
+    raise AnotherRuns(
+        f"another daemon runs already (pid {pid}) on {runtime_dir}; stop it first, or give this one --runtime-dir and --state-dir"
+    )
+
+
+class Daemon:
+    """The daemon between its start and its end."""
+
+    def __init__(self, config: Config, state_dir: Path, runtime_dir: Path, *, dry_run: bool) -> None:
+        self.config = config
+        self.state_dir = state_dir
+        self.runtime_dir = runtime_dir
+        self.dry_run = dry_run
+        self.clock = Clock()
+        self.started_at = self.clock.steady()
+        self.watches: dict[str, Watch] = {}
+        self.stopping = asyncio.Event()
+        self._guard = ClockGuard()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def main(self) -> int:
+        """Runs until SIGTERM or SIGINT; 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        self._open()
+        control = ControlSocket(self.runtime_dir / "control.sock", Commands(self).handle)
+        control.open()
+        try:
+            await self._start()
+            notify(f"READY=1\nSTATUS=watching {len(self.watches)} services")
+            await self._live()
+        finally:
+            notify("STOPPING=1")
+            control.close()
+            await self._close()
+        return 0
+
+    def _open(self) -> None:
+        self.store = Store.open(self.state_dir / FILE)
+        self.outbox = Outbox(
+            self.store,
+            self.config.notifiers,
+            steady=self.clock.steady,
+            wall=self.clock.wall,
+            on_event=self._tell_delivery,
+            dry_run=self.dry_run,
+        )
+        systemd = Systemd()
+        self.schedule = Schedule(self.clock.steady)
+        self.means = Means(
+            clock=self.clock,
+            store=self.store,
+            outbox=self.outbox,
+            systemd=systemd,
+            units=UnitReader(systemd),
+            main_processes=MainProcessWatch(),
+            hostname=os.uname().nodename,
+            dry_run=self.dry_run,
+            inhibited=lambda: self.host.state.inhibited,
+            restart=recovery.carry_out,
+            next_id=self.store.next_id(),
+        )
+        kept = self.store.load_states()
+        self.host = HostWatch(self.config.host, self._recall_host(kept.get("")), self.means)
+        for service in self.config.services.values():
+            self.watches[service.name] = Watch(service, self._recall(service, kept.get(service.name)), self.means)
+
+    def _recall(self, service: ServiceConfig, kept: str | None) -> ServiceState:
+        now = self.clock.steady()
+        if kept is None:
+            return ServiceState.fresh(service.core, now)
+        anchor, plain = json.loads(kept)
+        return recall(service.core, plain, self.clock.shift(anchor), now)
+
+    def _recall_host(self, kept: str | None) -> HostState:
+        if kept is None:
+            return HostState()
+        anchor, plain = json.loads(kept)
+        return recall_host(self.config.host.rules, plain, self.clock.shift(anchor))
+
+    async def _start(self) -> None:
+        self.store.put(*record.forget_services(self.watches))
+        self.outbox.start()
+        started = Reason("daemon_started", {"version": __version__, "services": len(self.watches)})
+        self.host.carry_out([Event("daemon_started", None, started)])
+        self.host.open()
+        for watch in self.watches.values():
+            watch.open()
+            await self._resume(watch)
+        intervals = {probe.every for watch in self.watches.values() for probe in watch.probes.values()}
+        for every in sorted(intervals):
+            self.schedule.add(f"every {every:g} s", every, self._fan_out(every))
+        for every in sorted({probe.every for probe in self.config.host.probes}):
+            self.schedule.add(f"host every {every:g} s", every, self.host.fan_out(every))
+        self.schedule.add("rights", DAY, self.prove_rights)
+        self.schedule.start()
+        self.host.measure_all()
+        for watch in self.watches.values():
+            watch.measure_all()
+        self._spawn(self._prove_rights_soon())
+
+    async def _resume(self, watch: Watch) -> None:
+        try:
+            await recovery.resume(watch)
+        except WatchdogError as error:
+            log.warning("service=%s event=resume_failed reason=%r", watch.service.name, str(error))
+
+    def _fan_out(self, every: float):  # type: ignore[no-untyped-def]
+        """One job for all probes of one interval. Units first: they share one question to systemd."""
+        group = [(watch, [name for name, probe in watch.probes.items() if probe.every == every]) for watch in self.watches.values()]
+        units = [(watch, [name for name in names if watch.probes[name].kind == "unit"]) for watch, names in group]
+        others = [(watch, [name for name in names if watch.probes[name].kind != "unit"]) for watch, names in group]
+
+        async def run() -> None:
+            for watch, names in units:
+                watch.measure(names)
+            for place, (watch, names) in enumerate(others):
+                if place % AT_ONCE == 0:
+                    await asyncio.sleep(0.002)
+                watch.measure(names)
+
+        return run
+
+    async def _live(self) -> None:
+        """Once a second: are the clock, the record and we ourselves in order?"""
+        loop = asyncio.get_running_loop()
+        expected = loop.time() + 1.0
+        beat = 0
+        while not self.stopping.is_set():
+            try:
+                await asyncio.wait_for(self.stopping.wait(), max(0.0, expected - loop.time()))
+            except TimeoutError:
+                pass
+            lag, expected = max(0.0, loop.time() - expected), loop.time() + 1.0
+            self._guard_clock()
+            self._guard_means()
+            if not self._overdue():
+                notify("WATCHDOG=1")
+            if beat % 10 == 0:
+                self._write_daemon(lag)
+            beat += 1
+        self.host.carry_out([Event("daemon_stopped", None, Reason("daemon_stopped"))])
+        self._write_daemon(0.0)
+
+    def _guard_clock(self) -> None:
+        stepped = self._guard.check(self.clock.steady(), self.clock.wall())
+        if stepped:
+            self.schedule.anchor()
+            self.host.carry_out(tell_once(self.host.state, "clock_stepped", Severity.INFO, Reason("clock_stepped", {"seconds": stepped})))
+
+    def _guard_means(self) -> None:
+        """What the watchdog itself needs: its record, and systemd."""
+        problem = self.store.problem
+        reason = Reason("record_unwritable", {"detail": problem}) if problem else None
+        decisions = set_condition(self.host.state, "record_unwritable", reason, Severity.CRITICAL, Cause.RECORD_UNWRITABLE)
+        unreachable = [watch.state.unit_error for watch in self.watches.values() if watch.state.unit_error and watch.state.unit_errors >= 3]
+        reason = Reason("systemd_unreachable", {"detail": unreachable[0]}) if unreachable else None
+        decisions += set_condition(self.host.state, "systemd_unreachable", reason, Severity.CRITICAL, Cause.CANNOT_ACT)
+        if decisions:
+            self.host.carry_out(decisions)
+            self._write_daemon(0.0)
+
+    def _overdue(self) -> str:
+        """What should have been done long ago, or nothing."""
+        longest = max((probe.timeout for watch in self.watches.values() for probe in watch.probes.values()), default=5.0)
+        late = self.schedule.overdue(longest + SLACK)
+        now = self.clock.steady()
+        for watch in self.watches.values():
+            for name, since in watch.running_since.items():
+                if now - since > watch.probes[name].timeout + SLACK:
+                    late = f"{watch.service.name}/{name}"
+        if late:
+            log.error("event=overdue reason=%r", f"{late} has not run for too long; systemd is not told that the watchdog lives")
+        return late
+
+    def _write_daemon(self, lag: float) -> None:
+        info = {
+            "pid": os.getpid(),
+            "version": __version__,
+            "started_at": stamp(self.clock, self.started_at),
+            "mode": "dry-run" if self.dry_run else "active",
+            "config": str(self.config.path),
+            "config_error": None,
+            "problems": self.host.problems(),
+            "longest_every": self.config.longest_every,
+            "tick_lag_seconds": round(lag, 4),
+        }
+        self.store.put(record.daemon_info(json.dumps(info), self.clock.wall()))
+        bad = sum(watch.state.state in ("unhealthy", "dead", "stalled") for watch in self.watches.values())
+        notify(f"STATUS=watching {len(self.watches)} services, {bad} bad")
+
+    async def _prove_rights_soon(self) -> None:
+        await asyncio.sleep(1.0)
+        await self.prove_rights()
+
+    async def prove_rights(self, names: Iterable[str] | None = None) -> None:
+        """`systemctl start` of a unit that is active asks polkit the same question as a restart, and changes nothing."""
+        for name, watch in self.watches.items():
+            unit = watch.state.unit
+            if (
+                watch.config.recovery_kind != "systemctl"
+                or unit is None
+                or not unit.is_up
+                or watch.state.attempt
+                or (names and name not in names)
+            ):
+                continue
+            may = await self.means.systemd.may_restart(unit.unit)
+            if may is None:
+                continue
+            self.means.permitted[name] = may
+            watch.carry_out(gain_right(watch.state) if may else lose_right(watch.service, watch.state))
+
+    def _tell_delivery(self, delivery: Delivery) -> None:
+        params = {"notifier": delivery.notifier, "title": delivery.title, "detail": delivery.error}
+        self.host.carry_out([Event(delivery.event, None, Reason(delivery.event, params))])
+
+    def _spawn(self, work) -> None:  # type: ignore[no-untyped-def]
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close(self) -> None:
+        self.schedule.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close())
+        await self.outbox.close()
+        self.means.main_processes.close()
+        self.store.close()

@@ -1,0 +1,178 @@
+"""What the demo sets up and takes down: the service, the daemon that watches it, and somebody who is told."""
+
+import contextlib
+import http.server
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from model_watchdog.demo import service
+from model_watchdog.errors import WatchdogError
+from model_watchdog.record import Record
+
+SPOILS = ("sink", "probe", "service", "systemctl")
+"""What a test can spoil, to see that the demo notices."""
+
+
+class Stage:
+    """A temporary directory with everything in it; `close` leaves nothing behind. `spoil` breaks one leg on purpose."""
+
+    def __init__(self, spoil: str = "") -> None:
+        self.spoil = spoil
+        self.directory = Path(tempfile.mkdtemp(prefix="watchdog-demo-"))
+        self.port = free_port()
+        self.unit = f"watchdog-demo-{os.getpid()}.service"
+        self.messages: list[dict[str, Any]] = []
+        self._sink: http.server.ThreadingHTTPServer | None = None
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self._seen = 0
+        self.set_mode("ok")
+        self.uses_systemd = self._start_as_unit()
+        if not self.uses_systemd:
+            service.restart(self.directory, self.port)
+
+    def set_mode(self, mode: str) -> None:
+        (self.directory / "mode").write_text(mode)
+
+    def starts(self) -> int:
+        """How many times the service was started, by its own count."""
+        path = self.directory / "starts"
+        return len(path.read_text().split()) if path.exists() else 0
+
+    def is_answering(self) -> bool:
+        """Asks /health, as any client would."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.settimeout(1)
+                connection.sendall(b"GET /health HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n")
+                return b" 200 " in connection.recv(64)
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        pid = service.newest_pid(self.directory)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def hang(self) -> None:
+        """From now on the process that runs answers nobody; its successor will."""
+        self.set_mode(f"hang {service.newest_pid(self.directory)}")
+
+    def start_sink(self) -> int:
+        """Somebody who is told: an HTTP receiver on a port of its own, which it gives. Spoilt, nobody listens there."""
+        port = free_port()
+        if self.spoil == "sink":
+            return port
+        messages = self.messages
+
+        class Sink(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Quiet."""
+
+        self._sink = http.server.ThreadingHTTPServer(("127.0.0.1", port), Sink)
+        threading.Thread(target=self._sink.serve_forever, daemon=True).start()
+        return port
+
+    def start_daemon(self, config: str) -> None:
+        path = self.directory / "config.yaml"
+        path.write_text(config)
+        path.chmod(0o600)
+        command = [sys.executable, "-m", "model_watchdog", "run", *self.options()]
+        environment = dict(os.environ)
+        if self.spoil == "systemctl":
+            environment["PATH"] = f"{self._idle_systemctl()}:{environment.get('PATH', '')}"
+        with (self.directory / "daemon.log").open("wb") as output:
+            self._daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
+
+    def options(self) -> list[str]:
+        """The options with which commands find this daemon."""
+        base = self.directory
+        return ["--config", f"{base}/config.yaml", "--state-dir", f"{base}/state", "--runtime-dir", f"{base}/run"]
+
+    def daemon_error(self) -> str:
+        """Why the daemon is gone, or nothing while it runs."""
+        if self._daemon is None or self._daemon.poll() is None:
+            return ""
+        log = (self.directory / "daemon.log").read_text(errors="replace").strip().splitlines()
+        return f"the daemon ended with {self._daemon.returncode}: {log[-1] if log else ''}"
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """What has come into the record since the last look."""
+        try:
+            with Record.open(self.directory / "state") as record:
+                events = record.events(after_id=self._seen)
+        except WatchdogError:
+            return []  # the daemon has not made it yet
+        if events:
+            self._seen = events[-1]["id"]
+        return events
+
+    def close(self) -> None:
+        if self._daemon is not None:
+            self._daemon.terminate()
+            try:
+                self._daemon.wait(5)
+            except subprocess.TimeoutExpired:
+                self._daemon.kill()
+                self._daemon.wait()
+        if self._sink is not None:
+            self._sink.shutdown()
+            self._sink.server_close()
+        if self.uses_systemd:
+            _systemctl("stop", self.unit)
+            _systemctl("reset-failed", self.unit)
+        else:
+            service.end(self.directory)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _start_as_unit(self) -> bool:
+        """As a transient unit, where systemd runs and this user may."""
+        if not Path("/run/systemd/system").is_dir() or os.geteuid() != 0 or shutil.which("systemd-run") is None:
+            return False
+        command = ["systemd-run", "--quiet", "--no-ask-password", f"--unit={self.unit}", "--property=TimeoutStopSec=2"]
+        command += [sys.executable, "-I", service.__file__, "serve", str(self.directory), str(self.port)]
+        return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+
+    def _idle_systemctl(self) -> Path:
+        """A systemctl that answers 0 to every restart and does nothing."""
+        folder = self.directory / "bin"
+        folder.mkdir()
+        script = folder / "systemctl"
+        script.write_text(f'#!/bin/sh\ncase "$*" in *restart*) exit 0;; esac\nexec {shutil.which("systemctl")} "$@"\n')
+        script.chmod(0o755)
+        return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(is_true: Any, seconds: float) -> bool:
+    """Looks again and again until it is true or the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if is_true():
+            return True
+        time.sleep(0.02)
+    return bool(is_true())
+
+
+def _systemctl(verb: str, unit: str) -> None:
+    subprocess.run(["systemctl", "--no-ask-password", verb, unit], capture_output=True, timeout=30, check=False)

@@ -1,0 +1,121 @@
+"""The host under watch: its probes, its rules, and what is wrong with the watchdog's own means."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from model_watchdog import writes as record
+from model_watchdog.config.model import HostConfig, ProbeConfig
+from model_watchdog.core.decision import Cause, Decision, Event, Notification
+from model_watchdog.core.host import HostState, step_host
+from model_watchdog.core.memory import remember_host
+from model_watchdog.core.sample import Failure, Outcome, conclude
+from model_watchdog.errors import ProbeError
+from model_watchdog.probes import Observation, Running, Surroundings
+from model_watchdog.snapshot import describe_alerts, describe_host
+from model_watchdog.tick import GRACE, Means
+from model_watchdog.wording import Story, clean, compose, remedy, say
+
+log = logging.getLogger(__name__)
+
+_CAUSES = {"record_unwritable": Cause.RECORD_UNWRITABLE, "systemd_unreachable": Cause.CANNOT_ACT}
+
+
+class HostWatch:
+    """As `tick.Watch`, for what belongs to no service."""
+
+    def __init__(self, config: HostConfig, state: HostState, means: Means) -> None:
+        self.config = config
+        self.state = state
+        self.means = means
+        self._runners: dict[str, Running] = {}
+        self._running: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._kept = ""
+
+    def open(self) -> None:
+        for probe in self.config.probes:
+            self._runners[probe.name] = probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units))
+
+    async def close(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for runner in self._runners.values():
+            await runner.close()
+
+    def fan_out(self, every: float) -> Callable[[], Awaitable[None]]:
+        """One job for all probes of one interval."""
+        names = [probe.name for probe in self.config.probes if probe.every == every]
+
+        async def run() -> None:
+            self.measure(names)
+
+        return run
+
+    def measure_all(self) -> None:
+        self.measure(probe.name for probe in self.config.probes)
+
+    def measure(self, names: Iterable[str]) -> None:
+        probes = {probe.name: probe for probe in self.config.probes}
+        for name in names:
+            if name not in self._running:
+                self._running.add(name)
+                task = asyncio.ensure_future(self._measure(probes[name]))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def problems(self) -> list[dict[str, Any]]:
+        """What is wrong with the watchdog's own means, each with the command that mends it."""
+        return [
+            {"cause": _CAUSES[name].value, "service": None, "reason": say(reason), "remedy": remedy(_CAUSES[name], None)}
+            for name, reason in self.state.conditions.items()
+        ]
+
+    def carry_out(self, decisions: Iterable[Decision]) -> None:
+        """Writes events and messages down, with the state to be recalled."""
+        clock, writes, told = self.means.clock, [], False
+        wall = clock.wall()
+        for decision in decisions:
+            if isinstance(decision, Event):
+                log.info('event=%s reason="%s"', decision.event, say(decision.reason).replace('"', "'"))
+                cause = decision.cause.value if decision.cause else None
+                writes.append(record.event(wall, None, decision.event, cause, say(decision.reason), None))
+            elif isinstance(decision, Notification):
+                told = True
+                story = Story(self.means.hostname, None, None, datetime.fromtimestamp(wall).astimezone())
+                writes += self.means.outbox.writes_for(compose(decision, story))
+        essence = json.dumps(remember_host(self.state))
+        alerts = json.dumps(describe_alerts(None, self.state.alerts.values(), clock, {}))
+        if essence + alerts != self._kept:
+            self._kept = essence + alerts
+            writes.append(record.service_state("", json.dumps([clock.anchor(), remember_host(self.state)])))
+            writes.append(record.alerts("", alerts))
+        self.means.store.put(*writes)
+        if told:
+            self.means.outbox.wake()
+
+    async def _measure(self, probe: ProbeConfig) -> None:
+        try:
+            outcome = await self._observe(probe)
+        finally:
+            self._running.discard(probe.name)
+        self.carry_out(step_host(self.config.rules, self.state, [outcome]))
+        self.means.store.put(record.host_metrics(json.dumps(describe_host(self.state, self.means.clock)), self.means.clock.wall()))
+
+    async def _observe(self, probe: ProbeConfig) -> Outcome:
+        clock = self.means.clock
+        started, observation, failure, detail = clock.steady(), Observation(), None, ""
+        try:
+            async with asyncio.timeout(probe.timeout + GRACE):
+                observation = await self._runners[probe.name].observe()
+        except ProbeError as error:
+            failure, detail, observation = Failure(error.failure), error.detail, Observation(error.measurements)
+        except TimeoutError:
+            failure, detail = Failure.TIMEOUT, f"no answer within {probe.timeout:g} s"
+        except OSError as error:
+            failure, detail = Failure.WATCHER, f"{type(error).__name__}: {error.strerror or error}"
+        return conclude(None, probe.name, started, clock.steady(), observation.measurements, failure, clean(detail or observation.detail))

@@ -1,0 +1,23 @@
+"""Who can be told. One file a kind; no file imports another."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from model_watchdog.core.rule import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a person reads. `key` names it for ever: the same event has the same key, also after a crash."""
+
+    key: str
+    severity: Severity
+    title: str
+    body: str
+
+
+class Notifier(Protocol):
+    """A notifier as configured: a frozen dataclass whose fields are its options in the YAML."""
+
+    async def send(self, message: Message) -> None:
+        """Hands the message over within its own deadline. Raises `NotifyError` (text without a secret) when that failed."""

@@ -1,0 +1,210 @@
+"""Tells people through apprise (chat, mail, SMS, webhooks), in a short-lived child process.
+
+The child costs the daemon no memory, and what hangs or crashes in it takes nothing with it. The address, which is a
+secret, reaches it on standard input: arguments and environment can be read by others. This file is both sides: the
+daemon imports it without apprise, the child calls `answer`.
+"""
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from model_watchdog.children import run_child
+from model_watchdog.core.units import Seconds, Secret
+from model_watchdog.errors import NotifyError
+from model_watchdog.notifiers import Message
+
+log = logging.getLogger(__name__)
+
+CHILD = "import sys; sys.path[:] = sys.argv[1:]; from model_watchdog.notifiers.apprise import answer; answer()"
+ENVIRONMENT = re.compile(r"PATH|HOME|LANG|LC_.*|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|\w+_(proxy|PROXY)")
+SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)|\[SSL: \w+\] ([A-Za-z: -]+)|([Rr]ead timed out)")
+NO_CHILD = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+CHECK_SECONDS = 20.0
+LONGEST_ERROR = 300
+TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
+"""apprise's notification type by severity."""
+
+
+@dataclass(frozen=True)
+class Apprise:
+    """One address in apprise's notation (`mailtos://user:password@host?to=…`, `dingtalk://token`, `json://host/path` …)."""
+
+    url: Secret
+    timeout: Seconds = Seconds(30.0)
+
+    async def send(self, message: Message) -> None:
+        """Hands the message over. Raises `NotifyError`, whose text has no part of the address but its scheme."""
+        request = {
+            "url": self.url.reveal(),
+            "title": _printable(message.title),
+            "body": _printable(message.body),
+            "type": TYPES[message.severity.value],
+            "timeout": self.timeout,
+        }
+        try:
+            error = await _ask_child(request)
+        except TimeoutError:
+            error = f"no answer within {self.timeout:g} s"
+        if error:
+            raise NotifyError(error)
+
+
+def check_url(url: str) -> str | None:
+    """Says what is wrong with an address, without its secret parts; None where apprise understands it."""
+    request = {"url": url, "timeout": CHECK_SECONDS}
+    text = json.dumps(request).encode()
+    try:
+        child = subprocess.run(_command(), input=text, capture_output=True, timeout=CHECK_SECONDS, env=_environment(), check=False)
+    except subprocess.TimeoutExpired:
+        return f"apprise did not say within {CHECK_SECONDS:g} s whether it understands this address"
+    except OSError:  # no child can be started now
+        return _hand_over(request)
+    return _read_answer(child.stdout, child.returncode)
+
+
+def answer() -> None:
+    """The child: one request as JSON on standard input, one answer (null, or what went wrong) as JSON on standard output."""
+    request = json.load(sys.stdin)
+    signal.alarm(int(request["timeout"]) + 5)  # the daemon may be gone
+    told = os.dup(1)
+    os.dup2(2, 1)  # what a plugin prints is no answer
+    error = _hand_over(request)
+    os.write(told, json.dumps(error).encode() + b"\n")
+    os._exit(0)  # threads of a plugin must not keep it
+
+
+async def _ask_child(request: dict[str, Any]) -> str | None:
+    try:
+        with _as_file(json.dumps(request)) as descriptor:
+            child = await run_child(_command(), request["timeout"], env=_environment(), stdin=descriptor, own_session=True)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        if error.errno not in NO_CHILD:
+            return f"the child process that sends could not be started: {error.strerror}"
+        log.warning('event=notify_in_process reason="no child process can be started: %s"', error.strerror)
+        return await asyncio.wait_for(asyncio.to_thread(_hand_over, request), request["timeout"])
+    return _read_answer(child.stdout, child.returncode)
+
+
+@contextlib.contextmanager
+def _as_file(text: str) -> Iterator[int]:
+    """A file without a name, in memory, to be read from its start."""
+    descriptor = os.memfd_create("request")
+    try:
+        os.write(descriptor, text.encode())
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _command() -> list[str]:
+    """The child finds modules where this process does, and nowhere else: no current directory, no PYTHON* variables."""
+    return [sys.executable, "-I", "-c", CHILD, *(path for path in sys.path if os.path.isabs(path))]
+
+
+def _environment() -> dict[str, str]:
+    """What a network library may need; nothing of the daemon's own, which may hold secrets."""
+    return {name: value for name, value in os.environ.items() if ENVIRONMENT.fullmatch(name)}
+
+
+def _read_answer(output: bytes, status: int | None) -> str | None:
+    try:
+        error = json.loads(output)
+    except ValueError:
+        how = f"killed by signal {-status}" if status is not None and status < 0 else f"exit {status}"
+        return f"the child process that sends ended without an answer ({how})"
+    return None if error is None else str(error)
+
+
+def _hand_over(request: dict[str, Any]) -> str | None:
+    """Sends one message, or only checks the address where there is none. Gives what went wrong in safe words."""
+    url = request["url"]
+    try:
+        import apprise
+    except ImportError as error:
+        return f"the Python package apprise cannot be imported: {error.name}"
+    with _kept_log() as lines:
+        try:
+            sender = apprise.Apprise(asset=apprise.AppriseAsset(app_id="model-watchdog", async_mode=False, storage_mode="memory"))
+            if not sender.add(url):
+                return _say_unknown(url, apprise.Apprise().details(), lines)
+            if "body" not in request:
+                return None
+            sent = sender.notify(body=request["body"], title=request["title"], notify_type=request["type"], body_format="text")
+        except Exception as error:  # a plugin may raise anything, and its text may hold the address
+            return f"apprise failed with {type(error).__name__}"
+    return None if sent else _shorten(scrub("; ".join(lines), url)) or "apprise could not send it and did not say why"
+
+
+def _say_unknown(url: str, details: dict[str, Any], lines: list[str]) -> str:
+    scheme, found, _ = url.partition("://")
+    if not found or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        return "this is no address of apprise's: it begins with a scheme, as mailto://user:password@host does"
+    known = {name for service in details["schemas"] for kind in ("protocols", "secure_protocols") for name in service[kind] or ()}
+    if scheme.lower() in known:
+        return _shorten(f"apprise knows {scheme}://, but this address is not complete or not right: {scrub('; '.join(lines), url)}")
+    return f"no apprise notifier understands this address ({scheme}://); see the list of addresses in apprise's documentation"
+
+
+@contextlib.contextmanager
+def _kept_log() -> Iterator[list[str]]:
+    """Collects what apprise logs as a warning or worse, and of its debug lines the system's word for a network error."""
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = record.getMessage()
+            if record.levelno < logging.WARNING:
+                found = SYSTEM_ERROR.search(text)
+                text = (found[found.lastindex or 0]) if found else ""
+            text = text.strip(" .")
+            if text and text not in lines:
+                lines.append(text)
+
+    logger = logging.getLogger("apprise")
+    before = logger.level, logger.propagate
+    keep = Keep()
+    logger.addHandler(keep)
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(keep)
+        logger.level, logger.propagate = before
+
+
+def scrub(text: str, url: str) -> str:
+    """The text with every part of the address masked, whichever way it is written."""
+    text = re.sub(r"\S+://\S*", "***", text)
+    _, _, rest = url.partition("://")
+    pieces = {url, rest, *re.split(r"[/:@?&=,;#]", rest)}
+    pieces |= {unquote(piece) for piece in pieces}
+    for piece in sorted(pieces, key=len, reverse=True):
+        if len(piece) > 2 and not (piece.isdigit() and len(piece) < 6):
+            text = re.sub(re.escape(piece), "***", text, flags=re.IGNORECASE)
+    return text
+
+
+def _printable(text: str) -> str:
+    """Half a character from somebody's log must not cost the message."""
+    return text.encode(errors="replace").decode()
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"

@@ -1,0 +1,246 @@
+"""The outbox: messages to people, kept in the record until they are told, or a day has passed.
+
+Each notifier has a lane of its own, and a lane sends one message at a time: a notifier that is down delays no other.
+A message is sent at least once; after a crash between sending and marking, twice. Retries live here and nowhere else.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenacity import RetryCallState, Retrying, stop_after_delay, wait_exponential
+
+from model_watchdog.config.model import NotifierConfig
+from model_watchdog.core.rule import Severity
+from model_watchdog.crashpoint import crash_point
+from model_watchdog.errors import NotifyError
+from model_watchdog.notifiers import Message
+from model_watchdog.store import Store
+from model_watchdog.writes import Write, outbox_add, outbox_update
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT = 1800.0
+GIVE_UP_AFTER = 86400.0
+JITTER = 0.1  # of each wait, either way: many hosts must not ask a recovered provider in step
+MOST_KNOWN = 2000
+
+_wait = wait_exponential(multiplier=1, max=LONGEST_WAIT)
+_stop = stop_after_delay(GIVE_UP_AFTER)
+_retrying = Retrying()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of a message: `told`, `not_told` (its first failure), `undeliverable`, or `would_tell` (dry run)."""
+
+    event: str
+    notifier: str
+    title: str
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Item:
+    """A message on its way to one notifier; `due` and `queued` are steady seconds."""
+
+    message: Message
+    queued: float
+    due: float
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class Lane:
+    """What waits for one notifier, oldest first."""
+
+    config: NotifierConfig
+    waiting: dict[str, Item] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+    error: str = ""
+
+    def next(self) -> Item:
+        """The one that is due first; of those that are due alike, the oldest."""
+        return min(self.waiting.values(), key=lambda item: item.due)
+
+
+class Outbox:
+    """Queues, sends, tries again. Times in the record are wall time; waiting is on the steady clock."""
+
+    def __init__(
+        self,
+        store: Store,
+        notifiers: Mapping[str, NotifierConfig],
+        *,
+        steady: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        on_event: Callable[[Delivery], None] = lambda delivery: None,
+        dry_run: bool = False,
+    ) -> None:
+        self._store = store
+        self._lanes = {name: Lane(config) for name, config in notifiers.items()}
+        self._steady = steady
+        self._wall = wall
+        self._on_event = on_event
+        self._dry_run = dry_run
+        self._known: dict[tuple[str, str], None] = {}  # a set in order of age
+        self._done = {"sent": 0, "undeliverable": 0}
+
+    def start(self) -> None:
+        """Goes on with what an earlier run of the daemon left in the record: what is due is sent at once."""
+        for row in self._store.outbox_done(MOST_KNOWN):
+            self._known[row["key"], row["notifier"]] = None
+            self._done["undeliverable"] += row["state"] == "undeliverable"
+        for row in () if self._dry_run else self._store.outbox_due():
+            self._resume(row)
+        self.wake()
+
+    def enqueue(self, message: Message) -> None:
+        """Queues the message and sends it, for a caller that has nothing else to write."""
+        self._store.put(*self.writes_for(message))
+        self.wake()
+
+    def writes_for(self, message: Message) -> list[Write]:
+        """Takes the message in, for each notifier that admits its severity, and gives the rows to be written with its cause.
+
+        Call `wake` when they are written, or could not be. A message that was taken before is not taken again.
+        """
+        writes = []
+        for name, lane in self._lanes.items():
+            if message.severity.rank < lane.config.min_severity.rank or (message.key, name) in self._known:
+                continue
+            if self._dry_run:
+                self._on_event(Delivery("would_tell", name, message.title))
+                continue
+            now = self._steady()
+            lane.waiting[message.key] = Item(message, now, now)
+            self._remember(message.key, name)
+            writes.append(outbox_add(message.key, name, message.severity.value, message.title, message.body, self._wall()))
+        return writes
+
+    def wake(self) -> None:
+        """Sends what is due."""
+        for name, lane in self._lanes.items():
+            if not lane.waiting:
+                continue
+            lane.changed.set()
+            if lane.task is None or lane.task.done():
+                lane.task = asyncio.get_running_loop().create_task(self._work(lane), name=f"outbox {name}")
+
+    async def send_test(self, notifier: str | None = None) -> dict[str, str | None]:
+        """As `send_test` below, to one notifier or to all."""
+        return await send_test({name: lane.config for name, lane in self._lanes.items() if notifier in (None, name)})
+
+    def stats(self) -> dict[str, int]:
+        """`queued` waits now; `undeliverable` is of the last 30 days, `sent` of this run."""
+        return {"queued": sum(len(lane.waiting) for lane in self._lanes.values()), **self._done}
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """What each notifier last answered where that was an error."""
+        return {name: lane.error for name, lane in self._lanes.items() if lane.error}
+
+    async def close(self) -> None:
+        """Stops sending; what is not sent stays in the record, for the next run."""
+        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None and not lane.task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
+    def _resume(self, row: Mapping[str, Any]) -> None:
+        message = Message(row["key"], Severity(row["severity"]), row["title"], row["body"])
+        self._remember(row["key"], row["notifier"])
+        now, wall = self._steady(), self._wall()
+        wait = min(max(row["next_at"] - wall, 0.0), LONGEST_WAIT)  # the wall clock may have been set
+        item = Item(message, queued=now - max(wall - row["queued_at"], 0.0), due=now + wait, attempts=row["attempts"])
+        lane = self._lanes.get(row["notifier"])
+        if lane is None:
+            self._give_up(row["notifier"], item, "this notifier is no longer configured")
+        else:
+            lane.waiting[message.key] = item
+
+    def _remember(self, key: str, notifier: str) -> None:
+        self._known[key, notifier] = None
+        if len(self._known) > MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+
+    async def _work(self, lane: Lane) -> None:
+        while lane.waiting:
+            item = lane.next()
+            wait = item.due - self._steady()
+            if wait > 0:
+                lane.changed.clear()
+                with contextlib.suppress(TimeoutError):  # its time has come
+                    await asyncio.wait_for(lane.changed.wait(), wait)
+            else:
+                await self._deliver(lane, item)
+
+    async def _deliver(self, lane: Lane, item: Item) -> None:
+        name = lane.config.name
+        error = await _try(lane.config, item.message)
+        lane.error = error or ""
+        item.attempts += 1
+        if error is None:
+            crash_point("message_sent")
+            del lane.waiting[item.message.key]
+            self._done["sent"] += 1
+            self._on_event(Delivery("told", name, item.message.title))
+            for other in lane.waiting.values():  # it answers again: those that failed before need not wait
+                other.due = min(other.due, self._steady())
+            await self._store.commit(outbox_update(item.message.key, name, "sent", item.attempts, self._wall(), ""))
+            return
+        wait = wait_after(item.attempts, self._steady() - item.queued)
+        if wait is None:
+            del lane.waiting[item.message.key]
+            self._give_up(name, item, error)
+            return
+        item.due = self._steady() + wait
+        key, attempts = item.message.key, item.attempts
+        log.info('event=notify_retry notifier=%s key="%s" attempt=%d wait=%.1f reason="%s"', name, key, attempts, wait, error)
+        if attempts == 1:
+            self._on_event(Delivery("not_told", name, item.message.title, error))
+        self._store.put(outbox_update(key, name, "queued", attempts, self._wall() + wait, error))
+
+    def _give_up(self, notifier: str, item: Item, error: str) -> None:
+        self._done["undeliverable"] += 1
+        self._store.put(outbox_update(item.message.key, notifier, "undeliverable", item.attempts, self._wall(), error))
+        self._on_event(Delivery("undeliverable", notifier, item.message.title, error))
+
+
+async def send_test(notifiers: Mapping[str, NotifierConfig]) -> dict[str, str | None]:
+    """Sends one test message to each, past the queue and at once; gives what each answered: None is well."""
+    title = f"{socket.gethostname()}: test message of model-watchdog"
+    message = Message("test", Severity.INFO, title, "If you read this, messages arrive.")
+    answers = await asyncio.gather(*(_try(config, message) for config in notifiers.values()))
+    return dict(zip(notifiers, answers, strict=True))
+
+
+def wait_after(attempts: int, age: float) -> float | None:
+    """Seconds to the next attempt after so many, of a message that is `age` seconds old; None when it is to be given up.
+
+    1, 2, 4 s … 30 min, each ± 10 %; a day in all.
+    """
+    state = RetryCallState(_retrying, None, (), {})
+    state.attempt_number, state.start_time, state.outcome_timestamp = attempts, 0.0, age
+    if _stop(state):
+        return None
+    return float(_wait(state)) * random.uniform(1 - JITTER, 1 + JITTER)
+
+
+async def _try(config: NotifierConfig, message: Message) -> str | None:
+    """Gives what went wrong, or None. A notifier that breaks its promise must not end its lane."""
+    try:
+        await config.notifier.send(message)
+    except NotifyError as failure:
+        return str(failure)
+    except Exception as failure:
+        return f"the notifier failed with {type(failure).__name__}"  # its text may hold a secret
+    return None

@@ -1,0 +1,53 @@
+"""What can be measured. One file a kind; no file imports another.
+
+A kind is a frozen dataclass named like its file (`http.py`: `Http`), whose fields are its YAML options, with
+`open(surroundings)`, which gives what is run again and again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from model_watchdog.core.unit import UnitFacts
+
+if TYPE_CHECKING:
+    from model_watchdog.systemd import UnitReader
+
+Measurement = tuple[str, Mapping[str, str], float]
+"""Metric, labels beyond `service` and `probe`, value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a run that got an answer found. `detail` is for a person; `facts` only from the probe `unit`."""
+
+    measurements: Sequence[Measurement] = ()
+    detail: str = ""
+    facts: UnitFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a probe may use. `timeout` is its total deadline in seconds, held by the tick as well."""
+
+    service: str | None
+    unit: str | None
+    timeout: float
+    units: "UnitReader"
+
+
+class Running(Protocol):
+    """An opened probe."""
+
+    async def observe(self) -> Observation:
+        """Asks once. Raises `ProbeError` (failure, detail, and `measurements` where some were made) when the target is bad."""
+
+    async def close(self) -> None:
+        """Gives back what it holds."""
+
+
+class Probe(Protocol):
+    """A probe as configured."""
+
+    def open(self, surroundings: Surroundings) -> Running:
+        """Opens nothing that can fail or block."""

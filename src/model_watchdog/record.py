@@ -1,0 +1,189 @@
+"""The record, read: what `status` and `events` show, also when the daemon is dead.
+
+It imports sqlite3 and json and little else: it is what `watchdog status` waits for. `store` writes the record. No
+transaction here is longer than one query.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+
+from model_watchdog.errors import WatchdogError
+
+TYPE_CHECKING = False  # importing `typing` would cost 2 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    Row = dict[str, Any]
+
+SCHEMA = 1
+"""The version of the tables (`PRAGMA user_version`): newer is refused, older is migrated by `store`."""
+
+FILE = "watchdog.db"
+
+
+class Record:
+    """The record of a state directory, opened read-only. Every time in it is wall time: unix seconds, UTC."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._immutable = False
+        self._connection: sqlite3.Connection | None = None
+
+    @classmethod
+    def open(cls, state_dir: str | os.PathLike[str]) -> Record:
+        """Opens `watchdog.db` of `state_dir`. Raises `WatchdogError` when it is missing, unreadable, no record, or of a newer version."""
+        record = cls(os.path.join(os.fspath(state_dir), FILE))
+        record._check_schema()
+        return record
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def daemon(self) -> Row | None:
+        """What the daemon last said of itself; None when it never has."""
+        return next(iter(self._values("SELECT json FROM daemon")), None)
+
+    def services(self) -> list[Row]:
+        """What was last known of each service, in the order in which they were first seen."""
+        return self._values("SELECT json FROM service_status ORDER BY rowid")
+
+    def host(self) -> list[Row]:
+        """The host's metrics."""
+        return [metric for metrics in self._values("SELECT json FROM host") for metric in metrics]
+
+    def alerts(self) -> list[Row]:
+        """All alerts that are pending or firing, of the services and of the host."""
+        return [alert for alerts in self._values("SELECT json FROM alerts ORDER BY rowid") for alert in alerts]
+
+    def updated_at(self) -> float | None:
+        """When anything of the above was last written: the age of the record; None for an empty one."""
+        parts = " UNION ALL ".join(f"SELECT max(at) AS at FROM {table}" for table in ("daemon", "service_status", "host"))
+        at: float | None = self.rows(f"SELECT max(at) AS at FROM ({parts})")[0]["at"]
+        return at
+
+    def incidents(self, *, only_open: bool = True, limit: int = 1000) -> list[Row]:
+        """`{id, service, opened_at, reason, closed_at}`, oldest first; with `only_open=False` the newest `limit` of all."""
+        where = "WHERE closed_at IS NULL" if only_open else ""
+        columns = "id, service, opened_at, reason, closed_at"
+        return self.rows(f"SELECT * FROM (SELECT {columns} FROM incident {where} ORDER BY id DESC LIMIT ?) ORDER BY id", limit)
+
+    def restarts(self, *, service: str | None = None, since: float = 0.0, limit: int = 1000) -> list[Row]:
+        """`{id, service, at, actor, cause, reason, phase, result, detail, ended_at}` of the newest `limit` restarts, oldest first."""
+        columns = "id, service, at, actor, cause, reason, phase, result, detail, ended_at"
+        where = "at >= ? AND (? IS NULL OR service = ?)"
+        query = f"SELECT * FROM (SELECT {columns} FROM restart WHERE {where} ORDER BY id DESC LIMIT ?) ORDER BY id"
+        return self.rows(query, since, service, service, limit)
+
+    def events(self, *, service: str | None = None, since: float = 0.0, after_id: int | None = None, limit: int = 1000) -> list[Row]:
+        """`{id, at, service, event, cause, reason, incident}`, oldest first.
+
+        The newest `limit` of those at or after `since`; with `after_id` (to follow) the first `limit` of those written after that one.
+        """
+        columns = "id, at, service, event, cause, reason, incident"
+        where = "at >= ? AND (? IS NULL OR service = ?)"
+        if after_id is not None:
+            query = f"SELECT {columns} FROM event WHERE id > ? AND {where} ORDER BY id LIMIT ?"
+            return self.rows(query, after_id, since, service, service, limit)
+        query = f"SELECT * FROM (SELECT {columns} FROM event WHERE {where} ORDER BY id DESC LIMIT ?) ORDER BY id"
+        return self.rows(query, since, service, service, limit)
+
+    def notifications(self) -> dict[str, int]:
+        """How many messages wait, and how many could not be delivered."""
+        query = "SELECT coalesce(sum(state = 'queued'), 0) AS queued, coalesce(sum(state = 'undeliverable'), 0) AS undeliverable"
+        return self.rows(f"{query} FROM outbox")[0]
+
+    def deliveries(self, since: float = 0.0) -> list[Row]:
+        """`{notifier, sent, queued, undeliverable, error}` of each notifier; `sent` and `undeliverable` count those queued since then.
+
+        `error` is that of the message that was tried last and is not sent; "" where there is none.
+        """
+        query = """
+            SELECT notifier, sum(state = 'sent' AND queued_at >= ?) AS sent, sum(state = 'queued') AS queued,
+                   sum(state = 'undeliverable' AND queued_at >= ?) AS undeliverable,
+                   coalesce((SELECT error FROM outbox AS last WHERE last.notifier = outbox.notifier AND error <> '' AND state <> 'sent'
+                             ORDER BY id DESC LIMIT 1), '') AS error
+            FROM outbox GROUP BY notifier ORDER BY notifier"""
+        return self.rows(query, since, since)
+
+    def setting(self, key: str) -> str | None:
+        rows = self.rows("SELECT value FROM setting WHERE key = ?", key)
+        return rows[0]["value"] if rows else None
+
+    def _check_schema(self) -> None:
+        version = self.rows("PRAGMA user_version")[0]["user_version"]
+        if version > SCHEMA:
+            raise WatchdogError(newer_schema(self.path, version))
+        if version < SCHEMA:
+            cause = "is empty" if version == 0 else f"is of an older version (schema {version}, this version reads {SCHEMA})"
+            raise WatchdogError(f"{self.path}: the record {cause}; start the daemon once, it brings it up to date: watchdog run")
+
+    def _values(self, query: str) -> list[Any]:
+        return [json.loads(row["json"]) for row in self.rows(query)]
+
+    def rows(self, query: str, *values: object) -> list[Row]:
+        """Asks once more where the daemon started or stopped in between: that changes which files there are."""
+        if self._connection is not None and self._immutable and os.path.exists(self.path + "-wal"):
+            self.close()
+        try:
+            return self._ask(query, values, immutable=not os.path.exists(self.path + "-wal"))
+        except sqlite3.Error:
+            self.close()
+        try:
+            return self._ask(query, values, immutable=not _has_content(self.path + "-wal"))
+        except sqlite3.Error as error:
+            self.close()
+            raise WatchdogError(self._explain(error)) from error
+
+    def _ask(self, query: str, values: tuple[object, ...], *, immutable: bool) -> list[Row]:
+        if self._connection is None:
+            # A write-ahead log makes SQLite want to write beside it; where there is none, nothing needs to be written.
+            options = "mode=ro&immutable=1" if immutable else "mode=ro"
+            self._connection = sqlite3.connect(f"{_uri(self.path)}?{options}", uri=True, timeout=2.0)
+            self._immutable = immutable
+        cursor = self._connection.execute(query, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _explain(self, error: sqlite3.Error) -> str:
+        try:
+            with open(self.path, "rb"):
+                pass
+        except FileNotFoundError:
+            return f"{self.path}: no record there; is --state-dir right, and did the daemon ever run (watchdog run)?"
+        except PermissionError:
+            return f"{self.path}: this user may not read the record; become a member of the group model-watchdog, or use sudo"
+        except OSError as problem:
+            return f"{self.path}: the record cannot be read: {problem.strerror}"
+        if getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+            return f"{self.path}: the record is damaged ({error}); restart model-watchdog.service: it moves it aside and begins a new one"
+        return f"{self.path}: the record cannot be read: {error}"
+
+
+def newer_schema(path: str, version: int) -> str:
+    """What is said of a record that a newer version of this program wrote."""
+    return (
+        f"{path}: the record has schema {version}, this version of model-watchdog reads up to {SCHEMA}; "
+        f"upgrade model-watchdog again, or move the file away to begin a new record"
+    )
+
+
+def _uri(path: str) -> str:
+    return "file:" + os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _has_content(path: str) -> bool:
+    try:
+        return os.path.getsize(path) > 0
+    except OSError:
+        return False

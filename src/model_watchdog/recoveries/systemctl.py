@@ -1,0 +1,72 @@
+"""Restarts a unit through `systemctl restart`, and reads its refusals."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from model_watchdog.children import Finished
+from model_watchdog.errors import RecoveryError
+from model_watchdog.recoveries import Act
+from model_watchdog.systemd import is_denied, is_unreachable
+
+SLACK = 10.0
+"""Seconds more than the unit's own limits allow."""
+_HINT = re.compile(r"^(See |Hint:|Use )|^\s*$")
+
+
+@dataclass(frozen=True)
+class Systemctl:
+    """The kind `systemctl`. It has no options."""
+
+    async def restart(self, act: Act) -> str:
+        """Asks systemd for a restart and waits for its job; the proof is somebody else's."""
+        unit = act.unit
+        assert unit is not None, "a service without a unit has a recovery of kind command"
+        if act.clear_start_limit:
+            await _reset(act, unit)
+        deadline = find_deadline(act)
+        try:
+            answered = await act.systemd.restart(unit, deadline)
+        except TimeoutError:
+            text = f"systemctl restart {unit} was not done within {deadline:g} s; its job is left to systemd"
+            raise RecoveryError("start_timeout", text) from None
+        if answered.returncode != 0:
+            raise await _explain(act, unit, answered)
+        return ""
+
+
+def find_deadline(act: Act) -> float:
+    """How long a restart may take: what the unit allows itself for stopping and starting, and a little. `infinity` counts as `startup`."""
+    limits = (act.facts.timeout_stop, act.facts.timeout_start) if act.facts else (90.0, 90.0)
+    return sum(act.startup if math.isinf(limit) else limit for limit in limits) + SLACK
+
+
+async def _reset(act: Act, unit: str) -> None:
+    """Where nothing is to be reset any more (`not loaded`), the restart says what it thinks of that."""
+    try:
+        answered = await act.systemd.reset_failed(unit)
+    except TimeoutError:
+        raise RecoveryError("cannot_act", "systemctl reset-failed was not answered") from None
+    if answered.returncode != 0 and (is_denied(answered.stderr) or is_unreachable(answered.stderr)):
+        raise await _explain(act, unit, answered)
+
+
+async def _explain(act: Act, unit: str, answered: Finished) -> RecoveryError:
+    """What a refusal means. Words, not exit codes: 4 is a denial and a destructive transaction, 1 is almost everything."""
+    text = answered.stderr.decode(errors="replace")
+    line = next((one.strip() for one in text.splitlines() if not _HINT.match(one)), f"systemctl ended with {answered.returncode}")
+    if is_denied(answered.stderr):  # guard: 14
+        return RecoveryError("not_permitted", line)
+    if "is destructive" in text or "shutting down" in text or await act.systemd.is_host_stopping():
+        return RecoveryError("host_stopping", line)
+    if is_unreachable(answered.stderr):
+        return RecoveryError("cannot_act", line)
+    if f"Unit {unit} is masked" in text:
+        return RecoveryError("masked", line)
+    if f"Unit {unit} not found" in text or f"Unit {unit} not loaded" in text or "has a bad unit file setting" in text:
+        return RecoveryError("unit_missing", line)
+    if "attempted too often" in text or "start-limit" in text:
+        return RecoveryError("start_limit", line)
+    if line.startswith(("Job for ", "A dependency job for ")):
+        return RecoveryError("start_failed", line)
+    return RecoveryError("cannot_act", line)

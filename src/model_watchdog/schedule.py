@@ -1,0 +1,63 @@
+"""When things run: APScheduler on a trigger that a stepped wall clock cannot fool."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+
+class Every(BaseTrigger):  # type: ignore[misc]  # apscheduler 3 has no types
+    """Every so many seconds from now on. The built-in interval trigger makes up for every missed run after a forward step."""
+
+    def __init__(self, seconds: float) -> None:
+        self.interval = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """On the beat while runs are on time; counted from now after a late one, or after a step of the clock."""
+        if previous_fire_time is not None and timedelta(0) <= now - previous_fire_time < self.interval / 2:
+            return previous_fire_time + self.interval
+        return now + self.interval
+
+
+class Schedule:
+    """Jobs at fixed intervals on the running loop. `last_run` tells, in steady seconds, when each last began."""
+
+    def __init__(self, steady: Callable[[], float]) -> None:
+        self._steady = steady
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self.last_run: dict[str, float] = {}
+        self.intervals: dict[str, float] = {}
+
+    def add(self, name: str, seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+        """`work` must come back soon: what takes long it starts as a task of its own."""
+
+        async def run() -> None:
+            self.last_run[name] = self._steady()
+            await work()
+
+        self.intervals[name] = seconds
+        self.last_run[name] = self._steady()
+        options = {"id": name, "misfire_grace_time": None, "coalesce": True, "max_instances": 2}
+        self._scheduler.add_job(run, Every(seconds), next_run_time=datetime.now(UTC) + timedelta(seconds=seconds), **options)
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def anchor(self) -> None:
+        """After a step of the wall clock: each job runs at its interval from its last run, as if there had been none."""
+        now, steady = datetime.now(UTC), self._steady()
+        for job in self._scheduler.get_jobs():
+            left = self.intervals[job.id] - (steady - self.last_run[job.id])
+            job.modify(next_run_time=now + timedelta(seconds=max(0.0, left)))
+
+    def overdue(self, slack: float) -> str:
+        """The name of a job that should have run more than `slack` seconds ago, or nothing."""
+        now = self._steady()
+        late = [name for name, seconds in self.intervals.items() if now - self.last_run[name] > seconds + slack]
+        return min(late, default="")
+
+    def stop(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)

@@ -1,0 +1,32 @@
+"""Tells systemd how we are (sd_notify(3)), without its library."""
+
+import contextlib
+import os
+import socket
+
+
+def notify(text: str) -> bool:
+    """Sends `READY=1`, `STATUS=…`, `WATCHDOG=1` or several of them, a line each, to `$NOTIFY_SOCKET`.
+
+    Never blocks and never raises: True when it was handed over, False where there is no such socket or it takes nothing now.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return False
+    if address.startswith("@"):  # a socket in the abstract namespace
+        address = "\0" + address[1:]
+    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
+        sender.sendto(text.encode(), address)
+        return True
+    return False
+
+
+def watchdog_seconds() -> float | None:
+    """Within how many seconds systemd wants to hear `WATCHDOG=1` from this process; None where it does not wait for it."""
+    try:
+        microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
+        pid = int(os.environ.get("WATCHDOG_PID", str(os.getpid())))
+    except ValueError:
+        return None
+    return microseconds / 1e6 if microseconds > 0 and pid == os.getpid() else None

@@ -1,0 +1,107 @@
+"""What people see of a service, as plain values: the entries of `status --json`, as the daemon writes them into the record."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from model_watchdog.clock import Clock
+from model_watchdog.core.alert import Alert, Phase
+from model_watchdog.core.attempt import RecoveryPhase
+from model_watchdog.core.breaker import BreakerState
+from model_watchdog.core.host import HostState
+from model_watchdog.core.incident import alert_reason
+from model_watchdog.core.state import Service, ServiceState
+from model_watchdog.wording import remedy, say
+
+Entry = dict[str, Any]
+
+
+def stamp(clock: Clock, at: float | None) -> str | None:
+    """A steady time as RFC 3339 in UTC."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(clock.to_wall(at), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def describe_service(service: Service, state: ServiceState, clock: Clock, *, unit_known: bool) -> Entry:
+    """One entry of `services`. `unit_known` is False while systemd cannot be asked: then `unit_state` is null."""
+    unit = state.unit if unit_known else None
+    breaker = state.breaker
+    return {
+        "name": service.name,
+        "unit": service.unit,
+        "state": state.state.value,
+        "since": stamp(clock, state.since),
+        "cause": state.cause.value if state.cause else None,
+        "reason": say(state.reason),
+        "unit_state": None
+        if unit is None
+        else {"active": unit.active, "sub": unit.sub, "main_pid": unit.main_pid, "invocation_id": unit.invocation},
+        "probes": [
+            {
+                "name": outcome.probe,
+                "ok": outcome.ok,
+                "at": stamp(clock, outcome.at),
+                "duration_seconds": round(outcome.duration, 6),
+                "detail": outcome.detail,
+            }
+            for outcome in state.outcomes.values()
+        ],
+        "breaker": {
+            "state": breaker.state.value,
+            "failures": breaker.failures,
+            "restarts": len(breaker.restarts),
+            "retry_at": stamp(clock, breaker.retry_at if breaker.state is BreakerState.OPEN else None),
+        },
+        "recovery": {
+            "phase": phase(state).value,
+            "last_restart_at": stamp(clock, state.last_restart_at),
+            "last_result": state.last_result if state.last_result in ("recovered", "failed") else None,
+            "good_since": stamp(clock, state.attempt.good_since) if state.attempt else None,
+            "stable_seconds": service.stable,
+        },
+        "paused_until": stamp(clock, state.paused_until),
+    }
+
+
+def phase(state: ServiceState) -> RecoveryPhase:
+    """What the recovery is at, in the contract's words."""
+    if state.attempt is not None:
+        return state.attempt.phase
+    if state.gave_up or state.breaker.state is not BreakerState.CLOSED:
+        return RecoveryPhase.GAVE_UP
+    return RecoveryPhase.PAUSED if state.paused_until is not None else RecoveryPhase.IDLE
+
+
+def describe_alerts(owner: str | None, alerts: Iterable[Alert], clock: Clock, reasons: Mapping[str, str]) -> list[Entry]:
+    """The alerts that are pending or firing. `reasons` are the sentences of those that come from the state, by name."""
+    return [
+        {
+            "name": alert.rule.name,
+            "service": owner,
+            "severity": alert.rule.severity.value,
+            "state": alert.phase.value,
+            "since": stamp(clock, alert.since),
+            "value": alert.value,
+            "labels": dict(alert.series.labels),
+            "reason": reasons.get(alert.rule.name) or say(alert_reason(alert)),
+        }
+        for alert in alerts
+        if alert.phase is not Phase.INACTIVE
+    ]
+
+
+def describe_host(state: HostState, clock: Clock) -> list[Entry]:
+    """The newest value of each of the host's series."""
+    return [
+        {"metric": sample.series.metric, "labels": dict(sample.series.labels), "value": sample.value, "at": stamp(clock, sample.at)}
+        for sample in state.newest.values()
+    ]
+
+
+def describe_problems(service: Service, state: ServiceState) -> list[Entry]:
+    """What keeps the watchdog from acting for this service, each with the command that mends it."""
+    return [
+        {"cause": cause.value, "service": service.name, "reason": say(reason), "remedy": remedy(cause, service.unit)}
+        for cause, reason in state.problems.items()
+    ]

@@ -1,0 +1,247 @@
+"""The record as a document, as a verdict with an exit code, and as lines for people. Reads only; imports little."""
+
+import fcntl
+import os
+import time
+
+from model_watchdog.client import NotAllowed, NotRunning, ask
+from model_watchdog.errors import WatchdogError
+from model_watchdog.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Doc = dict[str, Any]
+
+SCHEMA = 1
+OK, WARNING, CRITICAL, NOT_RUNNING = 0, 1, 2, 3
+WORDS = {OK: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL", NOT_RUNNING: "UNKNOWN"}
+ANSWER_WITHIN = 1.0
+_LEVELS = {
+    "healthy": OK,
+    "busy": OK,
+    "loading": OK,
+    "sleeping": OK,
+    "stopped": OK,
+    "degraded": WARNING,
+    "unknown": WARNING,
+    "unhealthy": CRITICAL,
+    "stalled": CRITICAL,
+    "dead": CRITICAL,
+}
+_WARNING_CAUSES = ("stopped_not_proved", "start_timeout")
+_PHASES = {"preflight": "restarting", "evidence": "restarting", "stopping": "restarting", "starting": "restarting"}
+
+
+def collect(state_dir: str, runtime_dir: str) -> "Doc":
+    """The document of `status --json`, from the record and from a look at the daemon. Raises `WatchdogError` without a record."""
+    running = is_running(runtime_dir)
+    now = time.time()
+    try:
+        with Record.open(state_dir) as record:
+            daemon: Doc = record.daemon() or {}
+            services, host, alerts = record.services(), record.host(), record.alerts()
+            incidents, notifications, updated_at = record.incidents(), record.notifications(), record.updated_at()
+    except WatchdogError:
+        if running:
+            raise
+        daemon, services, host, alerts, incidents, notifications, updated_at = {}, [], [], [], [], {"queued": 0, "undeliverable": 0}, None
+    problems = list(daemon.get("problems", []))
+    for service in services:
+        problems += service.pop("problems", [])
+    if running and _is_old(updated_at, now, daemon.get("longest_every", 30.0)):
+        problems.append(_describe_old(now - updated_at if updated_at else 0.0))
+    return {
+        "schema": SCHEMA,
+        "generated_at": rfc3339(now),
+        "daemon": {
+            "running": running,
+            "pid": daemon.get("pid") if running else None,
+            "version": daemon.get("version"),
+            "started_at": daemon.get("started_at"),
+            "mode": daemon.get("mode", "active"),
+            "config": daemon.get("config"),
+            "config_error": daemon.get("config_error"),
+            "problems": problems,
+        },
+        "services": services,
+        "host": {"metrics": host},
+        "alerts": [alert for alert in alerts if alert["state"] == "firing"],
+        "incidents": [
+            {"id": row["id"], "service": row["service"], "opened_at": rfc3339(row["opened_at"]), "reason": row["reason"]}
+            for row in incidents
+        ],
+        "notifications": notifications,
+    }
+
+
+def is_running(runtime_dir: str) -> bool:
+    """A daemon holds the lock, and answers."""
+    try:
+        descriptor = os.open(f"{runtime_dir}/lock", os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        return True  # nothing can be told from here; the record's age will
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
+    try:
+        ask(runtime_dir, {"command": "ping"}, ANSWER_WITHIN)
+    except NotRunning:
+        return False
+    except NotAllowed:
+        return True
+    return True
+
+
+def select(doc: "Doc", name: str) -> None:
+    """Leaves one service in the document."""
+    doc["services"] = [service for service in doc["services"] if service["name"] == name]
+    for part in ("alerts", "incidents"):
+        doc[part] = [entry for entry in doc[part] if entry["service"] in (name, None)]
+
+
+def judge(doc: "Doc") -> "tuple[int, str]":
+    """The exit code, and the summary behind its word."""
+    if not doc["daemon"]["running"]:
+        return NOT_RUNNING, "the daemon is not running; systemctl start model-watchdog"
+    worst, notes = OK, []
+    paused = {service["name"] for service in doc["services"] if service["paused_until"]}
+    counts: dict[str, int] = {}
+    for service in doc["services"]:
+        level = OK if service["name"] in paused else level_of(service)
+        worst = max(worst, level)
+        word = show_state(service)
+        if level == OK:
+            counts[word] = counts.get(word, 0) + 1
+        else:
+            notes.append((level, f"{service['name']} {word} ({service['reason']})"))
+    for alert in doc["alerts"]:
+        if alert["severity"] == "info" or alert["service"] in paused:
+            continue
+        level = CRITICAL if alert["severity"] == "critical" else WARNING
+        worst = max(worst, level)
+        if not any(alert["service"] and note.startswith(f"{alert['service']} ") for _, note in notes):
+            notes.append((level, f"{alert['name']} fires" + (f" for {alert['service']}" if alert["service"] else "")))
+    daemon = doc["daemon"]
+    for problem in daemon["problems"]:
+        notes.append((WARNING, problem["reason"]))
+    if daemon["config_error"]:
+        notes.append((WARNING, f"configuration rejected: {daemon['config_error']}"))
+    if daemon["mode"] == "dry-run":
+        notes.append((WARNING, "dry run: nothing is restarted"))
+    worst = max([worst, *(level for level, _ in notes)])
+    told = [note for _, note in sorted(notes, key=lambda note: -note[0])]
+    told += [f"{count} {word}" for word, count in sorted(counts.items())]
+    return worst, "; ".join(told) or "no services"
+
+
+def level_of(service: "Doc") -> int:
+    """OK, WARNING or CRITICAL for one service that is not paused."""
+    if service["recovery"]["phase"] == "gave_up" and service["state"] != "stopped":
+        return CRITICAL
+    level = _LEVELS.get(service["state"], WARNING)
+    return max(level, WARNING) if service["cause"] in _WARNING_CAUSES and level == OK else level
+
+
+def show_state(service: "Doc") -> str:
+    """The state in one word for people: while a recovery runs, what it does."""
+    phase = service["recovery"]["phase"]
+    if phase in _PHASES:
+        return _PHASES[phase]
+    if phase in ("verifying", "holding"):
+        return "verifying"
+    return str(service["state"])
+
+
+def rfc3339(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def parse_rfc3339(text: str) -> float:
+    """Unix seconds."""
+    import calendar
+
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def ago(text: "str | None", now: float) -> str:
+    """How long ago, in the largest unit that says enough."""
+    if not text:
+        return ""
+    seconds = max(0, int(now - parse_rfc3339(text)))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    if seconds < 86400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    days = seconds // 86400
+    return f"{days} day" + ("s" if days > 1 else "")
+
+
+def rows(doc: "Doc", now: float) -> "list[tuple[str, str, str, str]]":
+    """Service, state, since, reason; a second row where there is more to say."""
+    table = []
+    for service in doc["services"]:
+        word = show_state(service)
+        shown = word.upper() if level_of(service) == CRITICAL and word not in ("restarting", "verifying") else word
+        reason = "" if service["state"] == "healthy" and word == "healthy" else service["reason"]
+        table.append((service["name"], shown, ago(service["since"], now), reason))
+        more = _say_more(service, now)
+        if more:
+            table.append(("", "", "", more))
+    return table
+
+
+def footer(doc: "Doc", now: float) -> "list[tuple[str, str]]":
+    """The lines below the table, each with its heading; those that have nothing to say are left out."""
+    lines = []
+    host = {metric["metric"]: metric["value"] for metric in doc["host"]["metrics"] if not metric["labels"]}
+    disks = [f"disk {m['labels'].get('mount')} {m['value']:.0f} %" for m in doc["host"]["metrics"] if m["metric"] == "host_disk_percent"]
+    parts = [f"cpu {host['host_cpu_percent']:.0f} %"] if "host_cpu_percent" in host else []
+    parts += [f"memory {host['host_memory_percent']:.0f} %"] if "host_memory_percent" in host else []
+    parts += disks
+    parts += [f"load {host['host_load1']:.1f}"] if "host_load1" in host else []
+    if parts:
+        lines.append(("HOST", "   ".join(parts)))
+    for alert in sorted(doc["alerts"], key=lambda alert: alert["severity"]):
+        subject = f"{alert['service']} " if alert["service"] else ""
+        lines.append(("ALERT", f"{alert['severity']} {subject}{alert['name']} ({ago(alert['since'], now)}): {alert['reason']}"))
+    for problem in doc["daemon"]["problems"]:
+        subject = f"{problem['service']}: " if problem["service"] else ""
+        lines.append(("PROBLEM", f"{subject}{problem['reason']}   →   {problem['remedy']}"))
+    notifications = doc["notifications"]
+    if notifications["queued"] or notifications["undeliverable"]:
+        lines.append(("MESSAGES", f"{notifications['queued']} waiting · {notifications['undeliverable']} undeliverable"))
+    return lines
+
+
+def _say_more(service: "Doc", now: float) -> str:
+    recovery, breaker = service["recovery"], service["breaker"]
+    if recovery["phase"] == "holding" and recovery.get("good_since"):
+        held = max(0, int(now - parse_rfc3339(recovery["good_since"])))
+        return f"good for {held} s of {recovery['stable_seconds']:g} s"
+    if recovery["phase"] in ("verifying", "stopping", "starting", "preflight"):
+        return f"{recovery['phase']}"
+    if breaker["state"] != "closed":
+        local = time.strftime("%H:%M", time.localtime(parse_rfc3339(breaker["retry_at"]))) if breaker["retry_at"] else "soon"
+        return f"gave up; next trial {local} · after mending: watchdog reset {service['name']}"
+    if service["paused_until"]:
+        return f"paused until {time.strftime('%H:%M', time.localtime(parse_rfc3339(service['paused_until'])))}"
+    return ""
+
+
+def _is_old(updated_at: "float | None", now: float, longest_every: float) -> bool:
+    return updated_at is None or now - updated_at > 3 * longest_every + 15
+
+
+def _describe_old(age: float) -> "Doc":
+    reason = f"the record is {int(age)} s old although the daemon answers"
+    return {"cause": "record_unwritable", "service": None, "reason": reason, "remedy": "df -h /var/lib/model-watchdog"}

@@ -1,0 +1,370 @@
+"""One measurement: observe, decide, act, remember."""
+
+import asyncio
+import errno
+import json
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from model_watchdog import writes as record
+from model_watchdog.cgroup import processor_seconds, still_alive
+from model_watchdog.clock import Clock
+from model_watchdog.config.model import ProbeConfig, ServiceConfig
+from model_watchdog.core.decision import Concluded, Decision, Event, Notification, Reason, Restart
+from model_watchdog.core.memory import remember
+from model_watchdog.core.sample import Failure, Outcome, conclude
+from model_watchdog.core.service import Facts, interval, step
+from model_watchdog.core.state import ServiceState
+from model_watchdog.core.unit import Ended, Ending, UnitFacts
+from model_watchdog.errors import ProbeError
+from model_watchdog.outbox import Outbox
+from model_watchdog.probes import Observation, Running, Surroundings
+from model_watchdog.snapshot import describe_alerts, describe_problems, describe_service
+from model_watchdog.store import Store
+from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
+from model_watchdog.wording import Story, clean, compose, say
+from model_watchdog.writes import Write
+
+log = logging.getLogger(__name__)
+
+GRACE = 0.25
+"""A probe holds its own deadline; so many seconds later the tick ends it all the same."""
+OWN_FAULTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
+SOON = (0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5)
+"""A main process has ended: how long to wait, again and again, until systemd has noticed it too."""
+
+
+@dataclass
+class Means:
+    """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `on_step` is told after each step."""
+
+    clock: Clock
+    store: Store
+    outbox: Outbox
+    systemd: Systemd
+    units: UnitReader
+    main_processes: MainProcessWatch
+    hostname: str
+    dry_run: bool
+    inhibited: Callable[[], str]
+    restart: "Callable[[Watch, Restart], Awaitable[None]]"
+    next_id: int = 1
+    host_stopping: bool = False
+    permitted: dict[str, bool] = field(default_factory=dict)
+    chance: random.Random = field(default_factory=random.Random)
+
+
+class Watch:
+    """One service under watch: its probes, its state, and the restart that may be under way."""
+
+    def __init__(self, config: ServiceConfig, state: ServiceState, means: Means) -> None:
+        self.config = config
+        self.service = config.core
+        self.state = state
+        self.means = means
+        self.probes: dict[str, ProbeConfig] = {probe.name: probe for probe in config.probes}
+        self.plans = {plan.name: plan for plan in self.service.probes}
+        self.runners: dict[str, Running] = {}
+        self.running_since: dict[str, float] = {}
+        self.last_log = ""
+        self.old_processes: frozenset[tuple[int, int]] = frozenset()
+        self.concluded: dict[int, asyncio.Future[Concluded]] = {}
+        self._newest: dict[str, Outcome] = {}
+        self._facts: UnitFacts | None = None
+        self._unit_error = ""
+        self._ended: tuple[tuple[object, ...], Ended | None] = ((), None)
+        self._deciding: asyncio.Handle | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._kept = ""
+        self._incident: int | None = state.incident.id if state.incident else None
+
+    def open(self) -> None:
+        """Opens every probe; nothing is asked yet."""
+        for name, probe in self.probes.items():
+            self.runners[name] = probe.probe.open(Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units))
+
+    async def close(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for runner in self.runners.values():
+            await runner.close()
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Runs something beside the loop's other work until it ends or the watch is closed."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def measure(self, names: Iterable[str]) -> None:
+        """Runs these probes now, each but the ones that are running."""
+        for name in names:
+            if name in self.probes and name not in self.running_since:
+                self.running_since[name] = self.means.clock.steady()
+                self.spawn(self._measure(self.probes[name]))
+
+    def measure_all(self) -> None:
+        self.measure(self.probes)
+
+    def decide_soon(self) -> None:
+        """Decides once everything that has arrived in this round of the loop is in."""
+        if self._deciding is None:
+            self._deciding = asyncio.get_running_loop().call_soon(self._decide)
+
+    async def _measure(self, probe: ProbeConfig) -> None:
+        try:
+            outcome = await self._observe(probe)
+        finally:
+            self.running_since.pop(probe.name, None)
+        self._newest[probe.name] = outcome
+        self.decide_soon()
+
+    async def _observe(self, probe: ProbeConfig) -> Outcome:
+        """One run of a probe under its total deadline; whatever goes wrong becomes part of the outcome."""
+        clock, signs = self.means.clock, VitalSigns(self, probe.timeout)
+        started = clock.steady()
+        observation, failure, detail = Observation(), None, ""
+        try:
+            async with asyncio.timeout(probe.timeout + GRACE):
+                observation = await self.runners[probe.name].observe()
+        except ProbeError as error:
+            failure, detail = Failure(error.failure), error.detail
+            observation = Observation(error.measurements)
+        except TimeoutError:
+            failure, detail = Failure.TIMEOUT, f"no answer within {probe.timeout:g} s"
+        except OSError as error:
+            failure, detail = Failure.WATCHER, f"{type(error).__name__}: {error.strerror or error}"
+        except Exception as error:  # a bug in one probe must not end the watch of the others; it is told as ours
+            log.exception("service=%s probe=%s event=bug", self.service.name, probe.name)
+            failure, detail = Failure.WATCHER, f"a bug in the watchdog: {type(error).__name__}"
+        at = clock.steady()
+        cores = signs.read_cores() if failure is Failure.TIMEOUT else None
+        signs.stop()
+        if observation.facts is not None:
+            await self._take_facts(observation.facts)
+            if not observation.facts.is_up and failure is None:
+                failure = Failure.STATUS
+        elif probe.kind == "unit" and failure is not None:
+            self._unit_error = detail
+        return conclude(
+            self.service.name, probe.name, started, at, observation.measurements, failure, clean(detail or observation.detail), cores
+        )
+
+    async def _take_facts(self, facts: UnitFacts) -> None:
+        """Keeps what systemd says; of a unit that is down, finds out why, where its Result alone does not prove it."""
+        ended: Ended | None = None
+        attempt = self.state.attempt
+        if (facts.is_down or facts.load == "not-found") and (attempt is None or attempt.answered_at is not None):
+            ended = await self._find_ending(facts)
+        self._facts, self._unit_error = facts, ""
+        self._ended = (self._ended[0], ended)
+        self.means.main_processes.watch(self.service.name, facts.main_pid if facts.is_up else 0, self._main_process_ended)
+
+    async def _find_ending(self, facts: UnitFacts) -> Ended:
+        if facts.result != "success" and not facts.told_to_stop and not facts.job:
+            return Ended(Ending.BY_ITSELF)
+        identity = (facts.invocation or self.state.invocation, facts.active, facts.result, facts.inactive_enter_at)
+        known, ended = self._ended
+        if known == identity and ended is not None and ended.ending in (Ending.OPERATOR_STOP, Ending.BY_ITSELF):
+            return ended
+        self.means.host_stopping = await self.means.systemd.is_host_stopping()
+        ended = await self.means.systemd.why_ended(facts, self.state.invocation)
+        self._ended = (identity, ended)
+        return ended
+
+    def _main_process_ended(self) -> None:
+        self.spawn(self._see_the_end())
+
+    async def _see_the_end(self) -> None:
+        """The kernel tells of an end before systemd does: asks until systemd knows too."""
+        before = self.state.unit
+        for pause in SOON:
+            facts = None
+            try:
+                facts = await self.means.units.read(self.service.unit or "")
+            except ProbeError as error:
+                log.warning("service=%s event=systemd_unreachable reason=%s", self.service.name, error.detail)
+            if facts is not None and before is not None and (not facts.is_up or facts.main_pid != before.main_pid):
+                break
+            await asyncio.sleep(pause)
+        self.measure([name for name, plan in self.plans.items() if plan.kind == "unit"])
+
+    def _decide(self) -> None:
+        self._deciding = None
+        facts = self._gather()
+        now = self.means.clock.steady()
+        decisions = step(self.service, self.state, list(self._newest.values()), facts, now)
+        self._facts, self._unit_error = None, ""
+        self.carry_out(decisions)
+        self._schedule(now)
+
+    def _gather(self) -> Facts:
+        state = self.state
+        left_over: tuple[int, ...] = ()
+        if state.attempt is not None and state.attempt.answered_at is not None and self.old_processes:
+            left_over = still_alive(self.old_processes)
+        return self.facts(left_over)
+
+    def facts(self, left_over: tuple[int, ...] = ()) -> Facts:
+        """What the core must know besides the outcomes."""
+        means = self.means
+        inhibiting = [alert.rule.name for alert in self.state.alerts.values() if alert.is_firing and alert.rule.then == "inhibit"]
+        return Facts(
+            unit=self._facts,
+            unit_error=self._unit_error,
+            ended=self._ended[1],
+            host_stopping=means.host_stopping,
+            permitted=means.permitted.get(self.service.name),
+            inhibited=min(inhibiting, default=means.inhibited()),
+            left_over=left_over,
+            jitter=means.chance.uniform(-1, 1),
+            next_id=means.next_id,
+            dry_run=means.dry_run,
+        )
+
+    def carry_out(self, decisions: list[Decision]) -> None:
+        """Writes down everything, then acts: what is decided is in the record before it is done."""
+        writes = self.write_down(decisions)
+        restart = next((decision for decision in decisions if isinstance(decision, Restart)), None)
+        self.means.store.put(*writes)
+        if any(isinstance(decision, Notification) for decision in decisions):
+            self.means.outbox.wake()
+        for decision in decisions:
+            if isinstance(decision, Concluded) and decision.attempt in self.concluded:
+                waiting = self.concluded.pop(decision.attempt)
+                if not waiting.done():
+                    waiting.set_result(decision)
+        if restart is not None:
+            self.spawn(self._restart(restart))
+
+    async def _restart(self, restart: Restart) -> None:
+        await self.means.restart(self, restart)
+
+    def write_down(self, decisions: Iterable[Decision]) -> list[Write]:
+        """One transaction: events, restarts, incident, messages, the state to be recalled and the status to be shown."""
+        means, name, wall = self.means, self.service.name, self.means.clock.wall()
+        incident = self.state.incident.id if self.state.incident else None
+        writes: list[Write] = []
+        for decision in decisions:
+            if isinstance(decision, Event):
+                self._log(decision)
+                cause = decision.cause.value if decision.cause else None
+                writes.append(record.event(wall, name, decision.event, cause, say(decision.reason), incident or self._incident))
+            elif isinstance(decision, Restart):
+                cause = decision.cause.value if decision.cause else None
+                writes.append(record.restart_intent(decision.attempt, name, wall, decision.actor.value, cause, say(decision.reason)))
+                means.next_id = max(means.next_id, decision.attempt + 1)
+            elif isinstance(decision, Concluded):
+                writes.append(record.restart_result(decision.attempt, decision.result, say(decision.reason), wall))
+            else:
+                writes += means.outbox.writes_for(compose(decision, self._story()))
+        writes += self._write_incident(incident, wall)
+        writes += self._write_state(wall)
+        return writes
+
+    def _write_incident(self, incident: int | None, wall: float) -> list[Write]:
+        before, self._incident = self._incident, incident
+        writes = []
+        if before is not None and before != incident:
+            writes.append(record.incident_close(before, wall))
+        if incident is not None and before != incident and self.state.incident is not None:
+            self.means.next_id = max(self.means.next_id, incident + 1)
+            at = self.means.clock.to_wall(self.state.incident.opened_at)
+            writes.append(record.incident_open(incident, self.service.name, at, say(self.state.incident.reason)))
+        return writes
+
+    def _write_state(self, wall: float) -> list[Write]:
+        clock, name = self.means.clock, self.service.name
+        known = not self.state.unit_error
+        entry = describe_service(self.service, self.state, clock, unit_known=known)
+        entry["problems"] = describe_problems(self.service, self.state)
+        now = say(self.state.reason)
+        reasons = {"busy": now, "unknown": now, **{word: say(Reason(word)) for word in ("flapping", "flapping_under_systemd")}}
+        alerts = json.dumps(describe_alerts(name, self.state.alerts.values(), clock, reasons))
+        writes = [record.service_status(name, json.dumps(entry), wall)]
+        durable = json.dumps(remember(self.state))
+        if durable + alerts != self._kept:
+            self._kept = durable + alerts
+            writes += [record.service_state(name, f"[{json.dumps(clock.anchor())}, {durable}]"), record.alerts(name, alerts)]
+        return writes
+
+    def _story(self) -> Story:
+        means, incident, breaker = self.means, self.state.incident, self.state.breaker
+
+        def local(at: float) -> datetime:
+            return datetime.fromtimestamp(means.clock.to_wall(at)).astimezone()
+
+        tries = [(local(at), result, say(reason)) for at, result, reason in incident.tries] if incident else []
+        since = local(incident.opened_at if incident else self.state.since)
+        retry_at = local(breaker.retry_at) if breaker.state == "open" and breaker.retry_at is not None else None
+        return Story(means.hostname, self.service.name, self.service.unit, since, tries, self.last_log, retry_at)
+
+    def _log(self, event: Event) -> None:
+        cause = f" cause={event.cause.value}" if event.cause else ""
+        log.info('service=%s event=%s%s reason="%s"', self.service.name, event.event, cause, say(event.reason).replace('"', "'"))
+
+    def _schedule(self, now: float) -> None:
+        """A probe that is to run sooner than its next regular run, and the moment at which something is due anyway."""
+        for name, plan in self.plans.items():
+            outcome = self._newest.get(name)
+            wanted = interval(self.service, self.state, plan)
+            if outcome is None or wanted >= plan.every:
+                self._cancel(name)
+            elif name not in self._timers:
+                self._start(name, max(0.0, outcome.started + wanted - now), [name])
+        self._cancel("wake")
+        if self.state.wake_at is not None:
+            self._start("wake", max(0.0, self.state.wake_at - now), self.probes)
+
+    def _start(self, timer: str, delay: float, names: Iterable[str]) -> None:
+        self._timers[timer] = asyncio.get_running_loop().call_later(delay, self._fire, timer, names)
+
+    def _fire(self, timer: str, names: Iterable[str]) -> None:
+        self._timers.pop(timer, None)
+        self.measure(names)
+
+    def _cancel(self, timer: str) -> None:
+        handle = self._timers.pop(timer, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("service=%s event=bug", self.service.name, exc_info=error)
+
+
+class VitalSigns:
+    """How much processor time a service uses in the second half of a wait for its answer: before that nothing is read."""
+
+    def __init__(self, watch: Watch, timeout: float) -> None:
+        self._watch = watch
+        self._before: tuple[float, float] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if watch.service.unit:
+            self._timer = asyncio.get_running_loop().call_later(timeout / 2, self._begin)
+
+    def _begin(self) -> None:
+        self._before = self._read()
+
+    def _read(self) -> tuple[float, float] | None:
+        facts = self._watch.state.unit
+        seconds = processor_seconds(facts) if facts is not None else None
+        return None if seconds is None else (self._watch.means.clock.steady(), seconds)
+
+    def read_cores(self) -> float | None:
+        """Cores used since the first reading; None where they cannot be told."""
+        after, before = self._read(), self._before
+        if before is None or after is None or after[0] <= before[0]:
+            return None
+        return max(0.0, (after[1] - before[1]) / (after[0] - before[0]))
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

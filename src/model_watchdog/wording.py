@@ -1,0 +1,237 @@
+"""Decisions in words for people. The core gives keys and numbers; every sentence stands here."""
+
+import re
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from model_watchdog.core.decision import Cause, Notification, Param, Reason
+from model_watchdog.core.rule import Severity
+from model_watchdog.notifiers import Message
+
+Params = Mapping[str, Param]
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+LONGEST = 300
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """Text from outside, made safe for a terminal and a message: no control characters, not too long."""
+    text = _CONTROL.sub("", text).strip()
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min 10 s`, `2 h 5 min`, `6 days`: the two largest units that matter."""
+    seconds = max(0.0, seconds)
+    if seconds < 10 and seconds % 1:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 and whole < 600 else "")
+    if whole < 86400:
+        return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 >= 60 else "")
+    days = whole // 86400
+    return f"{days} day" + ("s" if days != 1 else "")
+
+
+def say(reason: Reason) -> str:
+    """One sentence for a person."""
+    sentence = _SENTENCES.get(reason.key)
+    if sentence is None:
+        return reason.key.replace("_", " ")
+    return clean(sentence(reason.params) if callable(sentence) else sentence)
+
+
+def _number(value: Param) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def _signal(params: Params) -> str:
+    try:
+        return signal.Signals(int(params["signal"])).name
+    except ValueError:
+        return f"signal {params['signal']}"
+
+
+def _counted(params: Params) -> str:
+    return f" ({params['count']} of {params['of']})" if int(params["count"]) <= int(params["of"]) else f" {params['count']} times"
+
+
+def _why(params: Params) -> str:
+    inner = {name: value for name, value in params.items() if name != "why"}
+    return say(Reason(str(params["why"]), inner))
+
+
+_SENTENCES: dict[str, str | Callable[[Params], str]] = {
+    "healthy": "all probes are good",
+    "not_seen": "not looked at yet",
+    "silent": lambda p: f"probe {p['probe']} has not answered of late",
+    "loading": lambda p: f"loading for {duration(float(p['seconds']))} of at most {duration(float(p['startup']))}",
+    "loading_too_long": lambda p: f"still starting after {duration(float(p['seconds']))}, expected at most {duration(float(p['startup']))}",
+    "busy": lambda p: f"{p['probe']} times out, but {float(p['cores']):.1f} cores are working",
+    "patience_ended": lambda p: (
+        f"{p['probe']} has timed out for longer than {duration(float(p['patience']))} although the service uses its processor"
+    ),
+    "health_timeout": lambda p: f"{p['probe']} timed out{_counted(p)}, nothing moved",
+    "health_failed": lambda p: f"{p['probe']}: {p['detail']}{_counted(p)}",
+    "health_tls": lambda p: f"{p['probe']}: {p['detail']}; a restart cannot mend a certificate",
+    "blind": lambda p: f"{p['probe']} cannot be asked: {p['detail']}",
+    "systemd_unreachable": lambda p: f"systemd cannot be asked: {p['detail']}",
+    "unit_missing": lambda p: f"systemd has no unit {p['unit']} ({p['load']})",
+    "masked": "the unit is masked",
+    "masked_while_failing": "the unit is failing and masked, so it cannot be restarted",
+    "host_stopping": "the host is shutting down",
+    "is_stopping": "the unit is being stopped",
+    "systemd_restarts": lambda p: f"{_why(p)}; systemd is about to restart it by itself (Restart=)",
+    "operator_stop": "stopped on purpose: the journal has a stop job that was not ours",
+    "stopped_not_proved": "not running, and the journal cannot be read to tell why",
+    "dependency_failed": lambda p: f"a unit that it requires failed: {p['dependency'] or 'see its Requires='}",
+    "never_started": "the unit was never started since the host came up",
+    "ended": lambda p: f"ended by itself with exit {p['status']}",
+    "killed": lambda p: f"main process was killed by {_signal(p)}",
+    "oom_killed": "killed by the kernel: out of memory",
+    "exec_failed": lambda p: (
+        f"could not be started: systemd exit {p['status']}" + (" (its program cannot be run)" if p["status"] == 203 else "")
+    ),
+    "start_limit": "systemd refuses to start it: started too often (start-limit-hit)",
+    "unit_result": lambda p: f"the unit failed: {p['result']}",
+    "flapping": "health keeps changing between good and bad",
+    "flapping_under_systemd": "systemd has restarted it 3 times or more in 5 minutes; the watchdog adds none",
+    "new_invocation": lambda p: f"a new process runs (pid {p['pid']}), started by somebody else",
+    "pause_over": "the pause is over",
+    "over": lambda p: f"{p['rule']} is over",
+    "above": lambda p: f"{p['series']} is {_number(p['value'])}, above {_number(p['above'])}",
+    "below": lambda p: f"{p['series']} is {_number(p['value'])}, below {_number(p['below'])}",
+    "unlike": lambda p: (
+        f"{p['series']} is {_number(p['value'])}; normal is {_number(p['mean'])} with a usual deviation of {_number(p['usual'])}"
+        if "mean" in p
+        else f"{p['rule']} is over"
+    ),
+    "rule_fired": lambda p: f"rule {p['rule']} asks for a restart (value {_number(p['value'])})",
+    "restart_started": lambda p: f"restart {p['number']} of {p['of']}: started, because {_why(p)}",
+    "operator_asked": lambda p: f"asked for by an operator: {p['text']}",
+    "restart_under_way": "a restart is under way already",
+    "recovered": lambda p: f"well again after {duration(float(p['seconds']))}, and still good after {duration(float(p['stable']))}",
+    "holding": lambda p: f"good again; must stay so for {duration(float(p['stable']))}",
+    "not_good_in_time": lambda p: f"{p['probe']} was not good within {duration(float(p['startup']))}: {p['detail']}",
+    "start_timeout": lambda p: f"not up within {duration(float(p['startup']))}",
+    "call_timeout": lambda p: str(p["detail"]),
+    "call_failed": lambda p: str(p["detail"]),
+    "not_restarted": "systemctl reported success, but the same process still runs",
+    "ended_again": "it ended again while it was being watched",
+    "old_process_left": lambda p: f"processes of the old service cannot be ended (pid {p['pids']}); the host needs a reboot",
+    "backoff": lambda p: f"waiting {duration(float(p['seconds']))} before the next restart",
+    "open": lambda p: f"the circuit breaker is open; next trial in {duration(float(p['seconds']))}",
+    "too_many": lambda p: f"{p['restarts']} restarts within {duration(float(p['per']))} did not help",
+    "gave_up": lambda p: f"the circuit breaker is open for {duration(float(p['seconds']))}",
+    "back_by_another_hand": "well again without a restart by the watchdog",
+    "dry_run": "would be restarted, but this is a dry run",
+    "inhibited": lambda p: f"rule {p['rule']} forbids restarts while it fires",
+    "paused": lambda p: f"paused for another {duration(float(p['seconds']))}",
+    "pause_set": lambda p: f"paused for {duration(float(p['seconds']))}: {p['text']}",
+    "not_permitted": lambda p: f"systemd denies the right to restart {p['unit']}",
+    "cannot_act_yet": lambda p: f"the watchdog cannot act; next try in {duration(float(p['seconds']))}",
+    "cannot_act": lambda p: f"the watchdog cannot act: {p['detail']}",
+    "not_needed": "it had recovered or been restarted before the restart was made",
+    "stop_job": "a stop of the unit is queued",
+    "interrupted": "the watchdog was stopped before the restart was made",
+    "breaker_reset": "an operator closed the circuit breaker",
+    "record_unwritable": lambda p: f"the record cannot be written: {p['detail']}",
+    "clock_stepped": lambda p: (
+        f"the wall clock was stepped by {duration(abs(float(p['seconds'])))} {'forward' if float(p['seconds']) > 0 else 'back'}"
+    ),
+    "daemon_started": lambda p: f"model-watchdog {p['version']} watches {p['services']} services",
+    "daemon_stopped": "model-watchdog was stopped",
+    "told": lambda p: f"{p['notifier']} was told: {p['title']}",
+    "not_told": lambda p: f"{p['notifier']} could not be told yet: {p['detail']}",
+    "undeliverable": lambda p: f"{p['notifier']} could not be told within a day: {p['title']} ({p['detail']})",
+    "would_tell": lambda p: f"{p['notifier']} would be told: {p['title']}",
+    "note": lambda p: str(p["text"]),
+}
+
+_REMEDIES: dict[Cause, Callable[[str], str]] = {
+    Cause.NOT_PERMITTED: lambda unit: "sudo watchdog install   ·   then: watchdog reset SERVICE",
+    Cause.MASKED: lambda unit: f"sudo systemctl unmask {unit}",
+    Cause.UNIT_MISSING: lambda unit: f"systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check",
+    Cause.CANNOT_ACT: lambda unit: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
+    Cause.OLD_PROCESS_LEFT: lambda unit: "reboot the host; a process that cannot be killed holds the service's memory",
+    Cause.RECORD_UNWRITABLE: lambda unit: "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog",
+    Cause.STOPPED_NOT_PROVED: lambda unit: "sudo usermod -aG systemd-journal model-watchdog   ·   sudo systemctl restart model-watchdog",
+    Cause.HEALTH_TLS: lambda unit: "renew the certificate, or state ca_file in config.yaml",
+    Cause.DEPENDENCY_FAILED: lambda unit: f"systemctl list-dependencies {unit}",
+}
+
+
+def remedy(cause: Cause | None, unit: str | None) -> str:
+    """The command that mends it, or the one that shows more."""
+    mend = _REMEDIES.get(cause) if cause else None
+    if mend:
+        return mend(unit or "UNIT")
+    return f"journalctl -u {unit} -n 50" if unit else "watchdog status"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What surrounds a notification. Times are wall clock; `tries` are this incident's restarts with their results."""
+
+    host: str
+    service: str | None
+    unit: str | None
+    since: datetime | None
+    tries: Sequence[tuple[datetime, str, str]] = ()
+    last_log: str = ""
+    retry_at: datetime | None = None
+
+
+_TITLES = {
+    "alert_fired": "{subject}: {rule} fires",
+    "alert_resolved": "{subject}: {rule} is over",
+    "recovered": "{subject} was restarted and is well again",
+    "gave_up": "{subject} is down and could not be restarted",
+    "back": "{subject} is well again",
+    "cannot_act": "{subject} cannot be restarted by the watchdog",
+    "operator_stop": "{subject} was stopped on purpose",
+    "masked": "{subject} is masked",
+    "paused": "{subject} is paused",
+    "clock_stepped": "the clock was stepped",
+    "test": "a test message from model-watchdog",
+}
+
+
+def compose(notification: Notification, story: Story) -> Message:
+    """The message a person gets: what happened, since when, what was done, what to do next."""
+    subject = story.service or "the watchdog"
+    about = notification.about
+    title = _TITLES[about].format(subject=subject, rule=notification.params.get("rule", ""))
+    if about == "cannot_act" and story.service is None:
+        title = "the watchdog cannot act"
+    lines = [("What", say(notification.reason))]
+    if story.since is not None:
+        lines.append(("Since", f"{story.since:%Y-%m-%d %H:%M:%S}"))
+    if story.tries:
+        lines.append(("Done", _tell_tries(story)))
+    if about == "recovered":
+        lines.append(("Result", f"good again {duration(float(notification.params['seconds']))} after the last restart"))
+    if story.last_log:
+        lines.append(("Last log", clean(story.last_log)))
+    if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered"):
+        after = f"   ·   after mending: watchdog reset {story.service}" if about == "gave_up" else ""
+        lines.append(("Next", remedy(notification.cause, story.unit) + after))
+    width = max(len(name) for name, _ in lines) + 2
+    body = "\n".join(f"{name:<{width}}{text}" for name, text in lines)
+    return Message(notification.key, notification.severity, f"[{notification.severity}] {story.host}: {title}", body)
+
+
+def _tell_tries(story: Story) -> str:
+    times = ", ".join(f"{at:%H:%M:%S}" for at, _, _ in story.tries[-6:])
+    count = len(story.tries)
+    failed = [what for _, result, what in story.tries if result == "failed"]
+    text = f"{count} restart{'s' if count != 1 else ''} ({times})"
+    if failed:
+        text += f", {'all' if len(failed) == count else len(failed)} failed; last: {failed[-1]}"
+    if story.retry_at is not None:
+        text += f"; breaker open, next trial {story.retry_at:%H:%M:%S}"
+    return text

@@ -1,0 +1,120 @@
+"""What can be written to the record: one function a change. `store` carries them out.
+
+Every `at` is wall time: unix seconds, UTC. What must be told apart by steady time goes into a JSON text.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change of the record. A later one of the same `slot` makes an earlier one needless; a `droppable` one may be lost."""
+
+    sql: str
+    params: tuple[object, ...]
+    slot: str | None = None
+    droppable: bool = False
+
+
+def daemon_info(json_text: str, at: float) -> Write:
+    """What the daemon says of itself: one JSON object."""
+    return Write("INSERT OR REPLACE INTO daemon (id, at, json) VALUES (1, ?, ?)", (at, json_text), slot="daemon")
+
+
+def host_metrics(json_text: str, at: float) -> Write:
+    """The host's metrics: a JSON list."""
+    return Write("INSERT OR REPLACE INTO host (id, at, json) VALUES (1, ?, ?)", (at, json_text), slot="host")
+
+
+def alerts(owner: str, json_text: str) -> Write:
+    """The alerts of a service, or of the host (`owner` is ""), that are pending or firing: a JSON list."""
+    return Write(_upsert("alerts", "owner", "json"), (owner, json_text), slot=f"alerts {owner}")
+
+
+def service_status(name: str, json_text: str, at: float) -> Write:
+    """What people see of a service: one JSON object."""
+    return Write(_upsert("service_status", "name", "json", "at"), (name, json_text, at), slot=f"status {name}")
+
+
+def service_state(name: str, json_text: str) -> Write:
+    """What the core must know of a service after a restart of the daemon."""
+    return Write(_upsert("service_state", "name", "json"), (name, json_text), slot=f"state {name}")
+
+
+def forget_services(but: Iterable[str]) -> tuple[Write, ...]:
+    """Services that are no longer configured are no longer shown; what the core knows of them stays, for they may come back."""
+    keep = tuple(but)
+    marks = ", ".join("?" * len(keep))
+    return (
+        Write(f"DELETE FROM service_status WHERE name NOT IN ({marks})", keep),
+        Write(f"DELETE FROM alerts WHERE owner <> '' AND owner NOT IN ({marks})", keep),
+    )
+
+
+def event(at: float, service: str | None, event: str, cause: str | None, reason: str, incident: int | None = None) -> Write:
+    """Something that happened, in words. `at` is wall time, as everywhere here."""
+    sql = "INSERT INTO event (at, service, event, cause, reason, incident) VALUES (?, ?, ?, ?, ?, ?)"
+    return Write(sql, (at, service, event, cause, reason, incident), droppable=True)
+
+
+def restart_intent(id: int, service: str, at: float, actor: str, cause: str | None, reason: str, json_text: str = "{}") -> Write:
+    """A restart that is about to be made; it is open until `restart_result`."""
+    sql = "INSERT OR REPLACE INTO restart (id, service, at, actor, cause, reason, json, phase) VALUES (?, ?, ?, ?, ?, ?, ?, 'preflight')"
+    return Write(sql, (id, service, at, actor, cause, reason, json_text))
+
+
+def restart_phase(id: int, phase: str) -> Write:
+    return Write("UPDATE restart SET phase = ? WHERE id = ?", (phase, id), slot=f"restart phase {id}")
+
+
+def restart_result(id: int, result: str, detail: str, at: float) -> Write:
+    return Write("UPDATE restart SET result = ?, detail = ?, ended_at = ? WHERE id = ?", (result, detail, at, id))
+
+
+def incident_open(id: int, service: str, at: float, reason: str) -> Write:
+    return Write("INSERT OR REPLACE INTO incident (id, service, opened_at, reason) VALUES (?, ?, ?, ?)", (id, service, at, reason))
+
+
+def incident_close(id: int, at: float) -> Write:
+    return Write("UPDATE incident SET closed_at = ? WHERE id = ?", (at, id))
+
+
+def outbox_add(key: str, notifier: str, severity: str, title: str, body: str, at: float) -> Write:
+    """A message to send; the same key to the same notifier is there once, for ever."""
+    columns = "key, notifier, severity, title, body, queued_at, state, next_at"
+    sql = f"INSERT OR IGNORE INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)"
+    return Write(sql, (key, notifier, severity, title, body, at, at))
+
+
+def outbox_update(key: str, notifier: str, state: str, attempts: int, next_at: float, error: str) -> Write:
+    """How the sending stands: `queued`, `sent` or `undeliverable`; `next_at` is when it is tried next."""
+    sql = "UPDATE outbox SET state = ?, attempts = ?, next_at = ?, error = ? WHERE key = ? AND notifier = ?"
+    return Write(sql, (state, attempts, next_at, error, key, notifier), slot=f"outbox {notifier} {key}")
+
+
+def setting(key: str, value: str) -> Write:
+    return Write(_upsert("setting", "key", "value"), (key, value), slot=f"setting {key}")
+
+
+EVENTS_KEPT_SECONDS = 400 * 86400.0
+MOST_EVENTS_KEPT = 100_000
+SENT_KEPT_SECONDS = 30 * 86400.0
+
+
+def prune(now: float) -> tuple[Write, ...]:
+    """Takes out what is old: events after 400 days or 100,000, restarts and closed incidents after 400 days, messages done after 30."""
+    return (
+        Write("DELETE FROM event WHERE at < ?", (now - EVENTS_KEPT_SECONDS,)),
+        Write("DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?", (MOST_EVENTS_KEPT,)),
+        Write("DELETE FROM restart WHERE ended_at < ?", (now - EVENTS_KEPT_SECONDS,)),
+        Write("DELETE FROM incident WHERE closed_at < ?", (now - EVENTS_KEPT_SECONDS,)),
+        Write("DELETE FROM outbox WHERE state <> 'queued' AND queued_at < ?", (now - SENT_KEPT_SECONDS,)),
+    )
+
+
+def _upsert(table: str, key: str, *columns: str) -> str:
+    """Keeps the row's place, as REPLACE would not."""
+    names, marks = ", ".join((key, *columns)), ", ".join("?" * (len(columns) + 1))
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    return f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {changes}"
