@@ -38,7 +38,8 @@ class Commands:
         handler = handlers.get(request["command"])
         if handler is None:
             return _refuse("bad_request", f"bad request: no command {clean(request['command'], 40)}")
-        log.info("event=command command=%s service=%s", request["command"], clean(str(request.get("service") or "-"), 80))
+        if request["command"] != "ping":
+            log.info("event=command command=%s service=%s", request["command"], clean(str(request.get("service") or "-"), 80))
         return await handler(request)
 
     async def _ping(self, request: dict[str, Any]) -> Answer:

@@ -1,6 +1,7 @@
 """Wires everything together: one process, one loop, one record."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import logging
@@ -22,6 +23,7 @@ from model_watchdog.core.host import HostState, set_condition, tell_once
 from model_watchdog.core.memory import recall, recall_host
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import ServiceState
+from model_watchdog.crashpoint import crash_point
 from model_watchdog.errors import WatchdogError
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.outbox import Delivery, Outbox
@@ -193,11 +195,10 @@ class Daemon:
         expected = loop.time() + 1.0
         beat = 0
         while not self.stopping.is_set():
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), max(0.0, expected - loop.time()))
-            except TimeoutError:
-                pass
             lag, expected = max(0.0, loop.time() - expected), loop.time() + 1.0
+            crash_point("beat")
             self._guard_clock()
             self._guard_means()
             if not self._overdue():

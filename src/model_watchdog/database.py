@@ -47,6 +47,8 @@ def connect(path: Path, now: float) -> tuple[sqlite3.Connection, str]:
     Raises `WatchdogError` for a newer schema, `sqlite3.Error` or `OSError` where the file cannot be written.
     """
     note = _prepare(path)
+    if note:
+        log.warning('event=record_empty reason="%s"', note)
     try:
         return _open(path), note
     except sqlite3.DatabaseError as error:
@@ -96,6 +98,8 @@ def _configure(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA {pragma}")
     for number in range(version, SCHEMA):
         connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1}; COMMIT;")
+    with contextlib.suppress(sqlite3.OperationalError):  # it only makes room, and may find none
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

@@ -31,22 +31,26 @@ START_FAILED = "be02cf6855d2428ba40df7e9d022f03d"
 SUCCEEDED = "7ad2d189f7e94e70a38c781354912448"
 FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 MESSAGE_IDS = (STOPPING, STOPPED, STARTED, START_FAILED, SUCCEEDED, FAILED)
-FIELDS = ("MESSAGE_ID", "JOB_TYPE", "JOB_RESULT", "JOB_ID", "INVOCATION_ID", "MESSAGE")
+FIELDS = ("MESSAGE_ID", "JOB_TYPE", "JOB_RESULT", "INVOCATION_ID", "MESSAGE")
 
+TOO_QUICKLY = "Start request repeated too quickly"
+"""What systemd writes, without an id, when it refuses a start because of the unit's StartLimitBurst=."""
 MOST = 200
 """Entries that are asked for: a life has about four."""
+TOGETHER = 1.0
+"""Seconds between the end of a unit and the stop jobs that it causes: systemd takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of systemd about a unit. `job`, `result` and `invocation` are "" where it has none."""
+    """One entry of systemd about a unit. `job`, `result` and `invocation` are "" where it has none; `at` is steady seconds."""
 
     message: str
     job: str
     result: str
-    job_id: str
     invocation: str
     text: str = ""
+    at: float = 0.0
 
 
 def parse_entries(output: bytes) -> list[Entry]:
@@ -57,8 +61,8 @@ def parse_entries(output: bytes) -> list[Entry]:
             fields = json.loads(line)
         except ValueError:  # cut off at the cap
             continue
-        texts = [value if isinstance(value := fields.get(field), str) else "" for field in FIELDS]
-        entries.append(Entry(*texts))
+        message, job, result, invocation, text = (value if isinstance(value := fields.get(field), str) else "" for field in FIELDS)
+        entries.append(Entry(message, job, result, invocation, text, int(fields.get("__MONOTONIC_TIMESTAMP", 0)) / 1e6))
     return entries
 
 
@@ -86,6 +90,19 @@ def find_ending(newest_first: Sequence[Entry], current: str, known: str) -> Ende
     if any(entry.message in (SUCCEEDED, FAILED, START_FAILED) for entry in life):
         return Ended(Ending.BY_ITSELF)
     return None
+
+
+def find_stop(newest_first: Sequence[Entry]) -> float:
+    """When the stop job of the last life began, in steady seconds; 0 where there is none."""
+    life, _ = _split_last_life(newest_first)
+    return min((entry.at for entry in life if entry.job == "stop"), default=0.0)
+
+
+def ended_by_itself(newest_first: Sequence[Entry], around: float) -> bool:
+    """Of the unit's lives, the one that ended at that time (steady seconds) ended without having been stopped."""
+    ends = [entry for entry in newest_first if entry.message in (SUCCEEDED, FAILED) and abs(entry.at - around) <= TOGETHER]
+    stopped = {entry.invocation for entry in newest_first if entry.message == STOPPED and entry.job == "stop"}
+    return bool(ends) and min(ends, key=lambda entry: abs(entry.at - around)).invocation not in stopped
 
 
 def _split_last_life(newest_first: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:

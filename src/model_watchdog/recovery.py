@@ -108,6 +108,7 @@ async def _call(watch: Watch, restart: Restart, facts: UnitFacts | None) -> None
     act = Act(watch.service.unit, facts, watch.service.startup, restart.clear_start_limit, watch.means.systemd)
     calling = asyncio.ensure_future(watch.config.recovery.restart(act))
     await asyncio.sleep(0)
+    crash_point("called")
     try:
         await calling
     except RecoveryError as error:

@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from model_watchdog import journal
 from model_watchdog.children import Finished, run_child
@@ -38,15 +39,20 @@ class Systemd:
     def __init__(self) -> None:
         self._systemctl = shutil.which("systemctl")
         self._journalctl = shutil.which("journalctl")
+        self._limited: dict[str, str] = {}  # unit: the invocation after which systemd refused to start it
 
     # ------------------------------------------------------------ questions
     async def show(self, units: Sequence[str], deadline: float = DEADLINE) -> dict[str, UnitFacts]:
-        """What systemd says of these units, with one call, by the names they were asked for (which may be aliases)."""
+        """What systemd says of these units, with one call, by the names they were asked for (which may be aliases).
+
+        One thing is added: systemd keeps the Result of a crash also when it refuses every start after it. Where `hit_start_limit`
+        proved that, the result is `start-limit-hit`, as long as nothing else has become of the unit.
+        """
         at = time.monotonic()
         asked = await self._ask(["show", "--property", PROPERTIES, "--", *units], deadline)
         blocks = read_blocks(asked.stdout)
         if len(blocks) == len(units):
-            return {unit: to_facts(unit, block, at) for unit, block in zip(units, blocks, strict=True)}
+            return {unit: self._add_limit(to_facts(unit, block, at)) for unit, block in zip(units, blocks, strict=True)}
         if len(units) > 1:  # one name that cannot be one stops the whole answer
             return {unit: (await self.show([unit], deadline))[unit] for unit in units}
         text = _first_line(asked.stderr)
@@ -63,9 +69,23 @@ class Systemd:
 
     async def has_stop_job(self, unit: str) -> bool:
         """A stop of the unit is queued or under way."""
+        unit = await self._find_name(unit)
         listed = await self._ask(["list-jobs", "--plain", "--no-legend"], DEADLINE)
         jobs = [line.split() for line in listed.stdout.decode(errors="replace").splitlines()]
         return any(len(job) >= 3 and job[1] == unit and job[2] == "stop" for job in jobs)
+
+    async def hit_start_limit(self, unit: str, since: float) -> bool:
+        """Whether systemd refused to start the unit because of its StartLimitBurst=, after `since` (steady seconds)."""
+        name = await self._find_name(unit)
+        for pause in LAG[:4]:
+            await asyncio.sleep(pause)
+            options = ["--output=json", f"--output-fields={','.join(journal.FIELDS)}", "--reverse", "--lines=20"]
+            entries = journal.parse_entries((await self._read_journal([*options, "_PID=1", f"UNIT={name}"])).stdout)
+            refusals = [entry for entry in entries if entry.at >= since and journal.TOO_QUICKLY in entry.text]
+            if refusals:
+                self._limited[unit] = refusals[0].invocation
+                return True
+        return False
 
     async def why_ended(self, facts: UnitFacts, last_invocation: str) -> Ended:
         """Why a unit is down, as far as the journal proves it; `last_invocation` is the last life that is on our record.
@@ -80,7 +100,7 @@ class Systemd:
     async def last_log(self, unit: str) -> str:
         """The last line that the unit's processes wrote to the journal in this boot, or ""."""
         try:
-            found = await self._read_journal(["--output=cat", "--lines=1", f"_SYSTEMD_UNIT={unit}"])
+            found = await self._read_journal(["--output=cat", "--lines=1", f"_SYSTEMD_UNIT={await self._find_name(unit)}"])
         except ProbeError:
             return ""
         return _first_line(found.stdout)[:500]
@@ -146,22 +166,38 @@ class Systemd:
         argv = [self._systemctl, "--no-ask-password", "--no-pager", verb, *options, "--", unit]
         try:
             return await run_child(argv, deadline, env=ENVIRONMENT)
+        except TimeoutError:  # which is an OSError too
+            raise
         except OSError as error:
             raise RecoveryError("cannot_act", f"systemctl cannot be run: {error.strerror}") from None
 
+    def _add_limit(self, facts: UnitFacts) -> UnitFacts:
+        if facts.unit not in self._limited:
+            return facts
+        if facts.active == "failed" and facts.invocation == self._limited[facts.unit]:
+            return replace(facts, result="start-limit-hit")
+        del self._limited[facts.unit]
+        return facts
+
+    async def _find_name(self, unit: str) -> str:
+        """The unit's own name, which the journal and the jobs go by, where it may be asked for by an alias."""
+        asked = await self._ask(["show", "--property", "Id", "--", unit], DEADLINE)
+        return _first_line(asked.stdout).removeprefix("Id=") or unit
+
     # ------------------------------------------------------------ why a unit ended
     async def _why_ended(self, facts: UnitFacts, last_invocation: str) -> Ended:
+        name = await self._find_name(facts.unit)
         for pause in (0.0, *LAG):
             await asyncio.sleep(pause)
-            entries = await self._entries_about(facts.unit)
+            entries = await self._entries_about(name)
             ended = journal.find_ending(entries, facts.invocation, last_invocation)
             if not entries and not await self._has_entries([]):
-                return Ended(Ending.NOT_PROVED, "the journal cannot be read: add the watchdog's user to the group systemd-journal")
+                return Ended(Ending.NOT_PROVED, "the journal shows nothing of systemd; is the user in the group systemd-journal?")
             if ended is None:
                 continue
             if ended.ending is Ending.NEVER_STARTED and not await self._reaches_back():
                 return Ended(Ending.NOT_PROVED, "the journal does not reach back to the start of the system")
-            return await self._name_dependency(facts.unit, ended)
+            return await self._name_dependency(name, entries, ended)
         return Ended(Ending.NOT_PROVED, "the journal does not say how the unit ended")
 
     async def _entries_about(self, unit: str) -> list[journal.Entry]:
@@ -180,23 +216,29 @@ class Systemd:
         """There is an entry of systemd itself in this boot."""
         return bool((await self._read_journal(["--output=cat", "--lines=1", *options, "_PID=1"])).stdout)
 
-    async def _name_dependency(self, unit: str, ended: Ended) -> Ended:
+    async def _name_dependency(self, unit: str, entries: Sequence[journal.Entry], ended: Ended) -> Ended:
         """A dependency that failed gets its name; a stop that came from a BindsTo= unit which ended by itself is no operator's."""
         if ended.ending is Ending.DEPENDENCY_FAILED:
-            return Ended(ended.ending, await self._find_failed(unit, "Requires,Requisite,BindsTo") or "a unit that it requires")
+            names = await self._list_dependencies(unit, "Requires,Requisite,BindsTo")
+            return Ended(ended.ending, await self._find_failed(names) or "a unit that it requires")
         if ended.ending is Ending.OPERATOR_STOP:
-            name = await self._find_failed(unit, "BindsTo")
-            if name:
-                return Ended(Ending.DEPENDENCY_FAILED, name)
+            names = await self._list_dependencies(unit, "BindsTo")
+            if failed := await self._find_failed(names):
+                return Ended(Ending.DEPENDENCY_FAILED, failed)
+            for name in names:
+                if journal.ended_by_itself(await self._entries_about(name), journal.find_stop(entries)):
+                    return Ended(Ending.BY_ITSELF, f"{name} ended and took it down; {name} is back")
         return ended
 
-    async def _find_failed(self, unit: str, kinds: str) -> str:
-        """The first of these dependencies that is down, and was not stopped by anybody, with what it depends on itself followed."""
+    async def _list_dependencies(self, unit: str, kinds: str) -> list[str]:
         asked = await self._ask(["show", "--property", kinds, "--", unit], DEADLINE)
-        names = [name for line in asked.stdout.decode(errors="replace").splitlines() for name in line.partition("=")[2].split()]
+        return [name for line in asked.stdout.decode(errors="replace").splitlines() for name in line.partition("=")[2].split()]
+
+    async def _find_failed(self, names: Sequence[str]) -> str:
+        """The first of these units that is down and was not stopped by anybody; "" for none."""
         if not names:
             return ""
-        down = [facts for facts in (await self.show(names)).values() if not facts.is_up and facts.active != "activating"]
+        down = [facts for facts in (await self.show(names)).values() if facts.is_down or facts.load == "not-found"]
         for facts in sorted(down, key=lambda facts: facts.active != "failed"):
             if facts.active == "failed" or facts.load != "loaded":
                 return facts.unit

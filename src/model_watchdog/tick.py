@@ -13,12 +13,14 @@ from model_watchdog import writes as record
 from model_watchdog.cgroup import processor_seconds, still_alive
 from model_watchdog.clock import Clock
 from model_watchdog.config.model import ProbeConfig, ServiceConfig
+from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.decision import Concluded, Decision, Event, Notification, Reason, Restart
 from model_watchdog.core.memory import remember
 from model_watchdog.core.sample import Failure, Outcome, conclude
 from model_watchdog.core.service import Facts, interval, step
-from model_watchdog.core.state import ServiceState
+from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
+from model_watchdog.crashpoint import crash_point
 from model_watchdog.errors import ProbeError
 from model_watchdog.outbox import Outbox
 from model_watchdog.probes import Observation, Running, Surroundings
@@ -81,6 +83,7 @@ class Watch:
         self._tasks: set[asyncio.Task[None]] = set()
         self._kept = ""
         self._incident: int | None = state.incident.id if state.incident else None
+        self._closing: Incident | None = None  # the one that this step may close: its messages tell of it
 
     def open(self) -> None:
         """Opens every probe; nothing is asked yet."""
@@ -184,24 +187,28 @@ class Watch:
     async def _see_the_end(self) -> None:
         """The kernel tells of an end before systemd does: asks until systemd knows too."""
         before = self.state.unit
+        units = [name for name, plan in self.plans.items() if plan.kind == "unit"]
         for pause in SOON:
-            facts = None
-            try:
-                facts = await self.means.units.read(self.service.unit or "")
-            except ProbeError as error:
-                log.warning("service=%s event=systemd_unreachable reason=%s", self.service.name, error.detail)
-            if facts is not None and before is not None and (not facts.is_up or facts.main_pid != before.main_pid):
-                break
+            for name in units:
+                if name not in self.running_since:
+                    self.running_since[name] = self.means.clock.steady()
+                    await self._measure(self.probes[name])
+            seen = self._facts or self.state.unit
+            if seen is None or before is None or not seen.is_up or seen.main_pid != before.main_pid:
+                return
             await asyncio.sleep(pause)
-        self.measure([name for name, plan in self.plans.items() if plan.kind == "unit"])
 
     def _decide(self) -> None:
         self._deciding = None
+        if self.state.attempt is not None and self.state.attempt.phase is RecoveryPhase.HOLDING:
+            crash_point("holding")
         facts = self._gather()
         now = self.means.clock.steady()
+        self._closing = self.state.incident
         decisions = step(self.service, self.state, list(self._newest.values()), facts, now)
         self._facts, self._unit_error = None, ""
         self.carry_out(decisions)
+        self._closing = None
         self._schedule(now)
 
     def _gather(self) -> Facts:
@@ -285,7 +292,8 @@ class Watch:
         entry = describe_service(self.service, self.state, clock, unit_known=known)
         entry["problems"] = describe_problems(self.service, self.state)
         now = say(self.state.reason)
-        reasons = {"busy": now, "unknown": now, **{word: say(Reason(word)) for word in ("flapping", "flapping_under_systemd")}}
+        reasons = {word: say(Reason(word)) for word in ("flapping", "flapping_under_systemd")}
+        reasons.update(dict.fromkeys(("busy", "loading", "unknown"), now))
         alerts = json.dumps(describe_alerts(name, self.state.alerts.values(), clock, reasons))
         writes = [record.service_status(name, json.dumps(entry), wall)]
         durable = json.dumps(remember(self.state))
@@ -295,7 +303,7 @@ class Watch:
         return writes
 
     def _story(self) -> Story:
-        means, incident, breaker = self.means, self.state.incident, self.state.breaker
+        means, incident, breaker = self.means, self.state.incident or self._closing, self.state.breaker
 
         def local(at: float) -> datetime:
             return datetime.fromtimestamp(means.clock.to_wall(at)).astimezone()

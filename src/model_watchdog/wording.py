@@ -102,7 +102,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "flapping_under_systemd": "systemd has restarted it 3 times or more in 5 minutes; the watchdog adds none",
     "new_invocation": lambda p: f"a new process runs (pid {p['pid']}), started by somebody else",
     "pause_over": "the pause is over",
-    "over": lambda p: f"{p['rule']} is over",
+    "over": lambda p: f"{p['rule']} is over" + (f": {p['series']} is {_number(p['value'])}" if "series" in p else ""),
     "above": lambda p: f"{p['series']} is {_number(p['value'])}, above {_number(p['above'])}",
     "below": lambda p: f"{p['series']} is {_number(p['value'])}, below {_number(p['below'])}",
     "unlike": lambda p: (

@@ -13,7 +13,7 @@ GET /health on 127.0.0.1:PORT answers as the mode file says, which is read at ea
     loading:SECONDS 503 until so many seconds after its start, then ok
     slow:SECONDS    ok, after that time
     body:TEXT       200 with that text
-    refuse          closes its listener, and lives
+    refuse          closes its listener and its connections, and lives
     exit:CODE       ends, at once (a start in this mode ends before it listens)
     crash           ends by SIGSEGV
     oom             takes memory until somebody stops it
@@ -116,6 +116,8 @@ class Service:
         good = b'{"status":"ok"}'
         if name == "hang":
             await asyncio.sleep(1e6)
+        if name == "refuse":
+            raise ConnectionAbortedError
         if name == "slow":
             await asyncio.sleep(float(argument))
         if name == "loading" and time.monotonic() - self.started < float(argument):

@@ -16,12 +16,13 @@ from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
 from model_watchdog.core.service import Facts, interval, step
 from model_watchdog.core.state import ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
+from model_watchdog.core.units import Number, Seconds
 from model_watchdog.rules.threshold import Threshold
 
 UNHEALTHY = Rule(
-    "unhealthy", Selector.parse('probe_success{probe="health"}'), Threshold(below=1.0), Severity.CRITICAL, Then.RESTART, times=3
+    "unhealthy", Selector.parse('probe_success{probe="health"}'), Threshold(below=Number(1.0)), Severity.CRITICAL, Then.RESTART, times=3
 )
-DOWN = Rule("down", Selector.parse("unit_active"), Threshold(below=1.0), Severity.CRITICAL, Then.RESTART, times=1)
+DOWN = Rule("down", Selector.parse("unit_active"), Threshold(below=Number(1.0)), Severity.CRITICAL, Then.RESTART, times=1)
 
 
 def make_service(**changes: object) -> Service:
@@ -29,13 +30,16 @@ def make_service(**changes: object) -> Service:
     service = Service(
         "model",
         "model.service",
-        (ProbePlan("health", "http", every=10.0, timeout=3.0, retry_every=5.0), ProbePlan("unit", "unit", every=10.0)),
+        (
+            ProbePlan("health", "http", every=Seconds(10.0), timeout=Seconds(3.0), retry_every=Seconds(5.0)),
+            ProbePlan("unit", "unit", every=Seconds(10.0)),
+        ),
         (UNHEALTHY, DOWN),
-        startup=120.0,
-        busy_patience=900.0,
-        stable=60.0,
-        breaker=BreakerPolicy(failures=3, restarts=6, per=3600.0, retry_after=1800.0),
-        backoff=BackoffPolicy(first=10.0, max=600.0),
+        startup=Seconds(120.0),
+        busy_patience=Seconds(900.0),
+        stable=Seconds(60.0),
+        breaker=BreakerPolicy(failures=3, restarts=6, per=Seconds(3600.0), retry_after=Seconds(1800.0)),
+        backoff=BackoffPolicy(first=Seconds(10.0), max=Seconds(600.0)),
     )
     return replace(service, **changes)  # type: ignore[arg-type]
 
@@ -189,7 +193,9 @@ class World:
         self.probe_runs += 1
         if unit is None:
             return conclude("model", "unit", self.now, self.now + 0.001, (), Failure.WATCHER, self.systemd_error)
-        measured = [] if unit.active in ("activating", "deactivating") else [("unit_active", {}, float(unit.is_up))]
+        measured: list[tuple[str, dict[str, str], float]] = (
+            [] if unit.active in ("activating", "deactivating") else [("unit_active", {}, float(unit.is_up))]
+        )
         return conclude("model", "unit", self.now, self.now + 0.001, measured, None if unit.is_up else Failure.STATUS)
 
     def _see_health(self, name: str) -> Outcome:

@@ -1,17 +1,20 @@
 """The whole story of a service, minute by minute, on a simulated clock."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
+
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy, BreakerState
 from model_watchdog.core.commands import pause, reset
 from model_watchdog.core.decision import Cause, State
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.unit import Ending
-from simulation import World, make_service
+from model_watchdog.core.units import Seconds
+from tests.scenarios.simulation import World, make_service
 
 
-def always(failure: Failure):
+def always(failure: Failure) -> Callable[[float], Failure | None]:
     return lambda now: failure
 
 
@@ -89,7 +92,7 @@ def test_back_by_another_hand_closes_the_breaker() -> None:
 
 
 def test_more_than_six_restarts_an_hour_open_the_breaker() -> None:
-    world = World(service=make_service(backoff=BackoffPolicy(first=1.0, max=1.0)))
+    world = World(service=make_service(backoff=BackoffPolicy(first=Seconds(1.0), max=Seconds(1.0))))
     world.run(60)
     for _ in range(10):
         world.die()
@@ -159,7 +162,7 @@ def test_moving_now_and_then_is_not_hung() -> None:
 
 
 @pytest.mark.parametrize("failure", [Failure.DNS, Failure.WATCHER])
-def test_a_blind_watcher_restarts_nothing(failure) -> None:
+def test_a_blind_watcher_restarts_nothing(failure: Failure) -> None:
     world = World()
     world.run(60)
     world.health = always(failure)
@@ -396,7 +399,7 @@ def test_busy_told_before_a_crash_of_the_daemon_is_resolved_after_it() -> None:
 
 
 def test_an_hour_of_health_forgets_the_counts() -> None:
-    world = World(service=make_service(breaker=BreakerPolicy(failures=3, restarts=6, per=36_000.0)))
+    world = World(service=make_service(breaker=BreakerPolicy(failures=3, restarts=6, per=Seconds(36_000.0))))
     world.run(60)
     for _ in range(4):
         world.die()

@@ -41,11 +41,13 @@ def run(args: argparse.Namespace) -> int:
         if args.service is not None:
             _check_service(record, args.service)
         tell = _as_json if args.json else _as_text(now, _name_width(record))
-        nothing = True
+        last = ""
         for row in _read_all(record, args.service, since):
-            print(tell(row))
-            nothing = False
-    if nothing:
+            line = tell(row)
+            if args.json or line != last:  # for people: an alert, its incident and the state that follow from one thing say the same
+                print(line)
+            last = line
+    if not last:
         within = f" in the last {duration(args.since)}" if args.since is not None else ""
         print(f"nothing happened{f' to {args.service}' if args.service else ''}{within}", file=sys.stderr)
     if not is_running(os.fspath(find_runtime_dir(args))):

@@ -9,6 +9,7 @@ from model_watchdog.config.document import Entry, Scalar, Table
 from model_watchdog.config.faults import Faults, quote
 from model_watchdog.config.kinds import find_kind, list_kinds
 from model_watchdog.config.options import MISSING, Options
+from model_watchdog.config.sources import tell
 from model_watchdog.config.values import write_seconds
 from model_watchdog.core.units import Seconds
 
@@ -57,7 +58,7 @@ class Context:
         try:
             return str(word), find_kind(folder, word)
         except ValueError as error:
-            self.options.refuse(kind.value.place, f"{path}.kind", str(error))
+            self.options.refuse(kind.value.place, f"{path}.kind", str(error).replace(quote(word), quote(tell(word))))
             return None
 
     def check_name(self, key: Scalar, path: str) -> None:

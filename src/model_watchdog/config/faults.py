@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from model_watchdog.errors import ConfigError
@@ -72,7 +73,7 @@ def quote(text: str) -> str:
 
 def find_nearest(word: str, words: Iterable[str]) -> str | None:
     """The word that was probably meant, or None where none is near."""
-    candidates = list(dict.fromkeys(words))[:MANY]
+    candidates = list(islice(dict.fromkeys(words), MANY))
     by_fold = {candidate.lower().replace("-", "_"): candidate for candidate in candidates}
     folded = word[:80].lower().replace("-", "_")
     begun = sorted((fold for fold in by_fold if len(folded) > 2 and fold.startswith(folded)), key=len)
@@ -84,7 +85,7 @@ def find_nearest(word: str, words: Iterable[str]) -> str | None:
 
 def suggest(word: str, words: Iterable[str]) -> str:
     """`; did you mean "x"?`, or the list of what there is."""
-    candidates = sorted(set(words))
+    candidates = sorted(islice(dict.fromkeys(words), MANY))
     near = find_nearest(word, candidates)
     if near:
         return f'; did you mean "{near}"?'

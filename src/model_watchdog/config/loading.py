@@ -15,7 +15,7 @@ from model_watchdog.config.model import Config, NotifierConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, Options, list_options
 from model_watchdog.config.probe_section import COMMON
 from model_watchdog.config.service_section import read_host, read_service
-from model_watchdog.config.sources import Sources
+from model_watchdog.config.sources import Sources, tell
 from model_watchdog.config.vocabulary import LATER_LANGUAGES
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.rule import Severity
@@ -112,7 +112,7 @@ def _read_language(context: Context, root: Table) -> str:
     if entry and language in LATER_LANGUAGES:
         context.options.refuse(entry.value.place, "language", f"{language} arrives later; this version speaks en")
     elif entry and language not in ("en", MISSING):
-        context.options.refuse(entry.value.place, "language", f"{quote(language)} is not spoken here{suggest(language, ['en'])}")
+        context.options.refuse(entry.value.place, "language", f"{quote(tell(language))} is not spoken here{suggest(language, ['en'])}")
     return "en"
 
 

@@ -238,7 +238,8 @@ class Options:
     def _redact(self, text: str, since: int) -> str:
         """A text of a kind, without what was read from outside since then, and without passwords in addresses."""
         for outside in sorted(filter(None, self._outside[since:]), key=len, reverse=True):
-            text = text.replace(outside, MASK)
+            edge = r"\b" if len(outside) < 4 and outside.isalnum() else ""  # or a value of one letter would tear the words apart
+            text = re.sub(f"{edge}{re.escape(outside)}{edge}", MASK, text)
         return mask_urls(text)
 
 

@@ -13,6 +13,7 @@ from model_watchdog.config.model import HostConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
 from model_watchdog.config.rule_section import Scope, make_builtin_rules, read_rules
+from model_watchdog.config.sources import tell
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
@@ -81,7 +82,7 @@ def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple
     if not fault and unit in units:
         fault = "is the unit of {} already (line {})".format(*units[unit])
     if fault:
-        options.refuse(entry.value.place, inside, f"{quote(getattr(text, 'written', text))} {fault}")
+        options.refuse(entry.value.place, inside, f"{quote(tell(text))} {fault}")
         return None, False
     units[unit] = service, entry.value.place.line
     return str(unit), True

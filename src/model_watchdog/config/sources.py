@@ -47,6 +47,12 @@ class Resolved:
     missing: str = ""
 
 
+def tell(text: str) -> str:
+    """What can be shown of a text: what the file says, where that is a variable."""
+    written: str = getattr(text, "written", text)
+    return written
+
+
 class Sources:
     """The environment and systemd's credentials."""
 

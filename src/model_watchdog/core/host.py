@@ -86,6 +86,8 @@ def _take(state: HostState, rule: Rule, sample: Sample, decisions: list[Decision
     if change is None:
         return
     reason = alert_reason(alert)
+    if change is Change.RESOLVED:
+        reason = Reason("over", {"rule": rule.name, "series": str(sample.series), "value": sample.value})
     decisions.append(Event(f"alert_{change.value}", None, reason))
     if change is Change.FIRED:
         alert.sent = True

@@ -37,11 +37,13 @@ def tell_alert(
     """An alert began or ceased to fire. Rules that restart are told by what comes of the restart, unless none can help."""
     if change is None:
         return
-    reason = alert_reason(alert) if alert.rule.then is not Then.RESTART or diagnosis.state is State.HEALTHY else diagnosis.reason
-    decisions.append(Event(f"alert_{change.value}", diagnosis.cause if change is Change.FIRED else None, reason))
     if change is Change.RESOLVED:
+        over = Reason("over", {"rule": alert.rule.name, "series": str(alert.series), "value": alert.value})
+        decisions.append(Event("alert_resolved", None, over))
         _tell_resolved(service, state, alert, decisions)
         return
+    reason = alert_reason(alert) if alert.rule.then is not Then.RESTART or diagnosis.state is State.HEALTHY else diagnosis.reason
+    decisions.append(Event("alert_fired", diagnosis.cause, reason))
     open_incident(service, state, reason, facts, now, decisions)
     if alert.rule.then is not Then.RESTART or not diagnosis.restart_helps:
         tell_firing(service, state, alert, diagnosis.cause, reason, decisions)

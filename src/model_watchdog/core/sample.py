@@ -71,8 +71,12 @@ class Selector:
         return all(_holds(labels.get(label, ""), operator, value) for label, operator, value in self.matchers)
 
     def __str__(self) -> str:
-        inside = ", ".join(f'{label}{operator}"{value}"' for label, operator, value in self.matchers)
+        inside = ", ".join(f'{label}{operator}"{_escape(value)}"' for label, operator, value in self.matchers)
         return f"{self.metric}{{{inside}}}" if inside else self.metric
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _holds(found: str, operator: str, wanted: str) -> bool:
@@ -145,7 +149,10 @@ def conclude(
     """
     own = {"probe": probe} if service is None else {"service": service, "probe": probe}
     base = {} if service is None else {"service": service}
-    samples = [Sample(SeriesId.of(metric, {**base, **labels}), value, at) for metric, labels, value in measured]
+    samples = []
+    for metric, labels, value in measured:  # what a probe says of its own asking names it, as `probe_success` does
+        around = own if metric.startswith("probe_") else base
+        samples.append(Sample(SeriesId.of(metric, {**around, **labels}), value, at))
     if failure in BLIND:  # guard: 6
         return Outcome(probe, at, started, None, failure, detail, tuple(samples), cores)
     samples.append(Sample(SeriesId.of("probe_success", own), float(failure is None), at))

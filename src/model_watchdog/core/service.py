@@ -70,9 +70,11 @@ def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], fac
 
 def interval(service: Service, state: ServiceState, plan: ProbePlan) -> float:
     """How long until the probe runs again: sooner while it is bad and its rule has not fired, while loading, and in a restart."""
-    if state.attempt is not None or not state.settled:
+    outcome, attempt = state.outcomes.get(plan.name), state.attempt
+    if attempt is not None and attempt.answered_at is not None and outcome is not None and outcome.started < attempt.answered_at:
+        return 0.0  # it was asked before the restart was answered, which proves nothing
+    if attempt is not None or not state.settled:
         return plan.retry_every
-    outcome = state.outcomes.get(plan.name)
     if plan.kind == "unit" or outcome is None or outcome.ok is not False:
         return plan.every
     fired = any(alert.is_firing and alert.breached_at == outcome.at for alert in state.alerts.values())
@@ -230,12 +232,13 @@ def _judge(
 def _watch_conditions(
     service: Service, state: ServiceState, diagnosis: Diagnosis, facts: Facts, now: float, decisions: list[Decision]
 ) -> None:
-    """The alerts that need no rule: busy or blind for long, flapping."""
+    """The alerts that need no rule: busy, blind or starting for too long, flapping."""
     lasting = now - state.since >= TELL_AFTER and state.state is diagnosis.state
     flapping = _flapping(service, state, now)
     conditions = {
         "busy": diagnosis.state is State.BUSY and now - min(state.busy.values(), default=now) >= TELL_AFTER,
         "unknown": diagnosis.state is State.UNKNOWN and lasting,
+        "loading": diagnosis.cause is Cause.START_TIMEOUT and diagnosis.state is State.LOADING and state.attempt is None,
         "flapping": flapping is Cause.FLAPPING,
         "flapping_under_systemd": flapping is Cause.FLAPPING_UNDER_SYSTEMD,
     }
@@ -247,6 +250,8 @@ def _watch_conditions(
 
 def _note_state(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float, decisions: list[Decision]) -> None:
     """The new state, with its event where it changed; what is proved to be stopped has no alerts left."""
+    if state.attempt is not None and state.attempt.answered_at is None and diagnosis.state is not State.LOADING:
+        return  # it is being taken down: what is seen meanwhile says nothing new
     changed = (state.state, state.cause) != (diagnosis.state, diagnosis.cause)
     if state.state is not diagnosis.state:
         state.since = state.began if diagnosis.state is State.LOADING and state.began <= now else now

@@ -30,4 +30,7 @@ class Secret(str):
 
 
 class Url(str):
-    """An address that may carry a password; shown through `config.loading.mask_url`."""
+    """An address that may carry a password; shown through `config.loading.mask_url`, never by `repr`."""
+
+    def __repr__(self) -> str:
+        return "Url('***')"

@@ -5,7 +5,7 @@ A kind is a frozen dataclass named like its file (`http.py`: `Http`), whose fiel
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from model_watchdog.core.unit import UnitFacts

@@ -152,7 +152,10 @@ class _Running:
         except ProbeError:
             raise
         except TimeoutError:
+            looking_up = not self._addresses
             await self.close()
+            if looking_up:  # the target was not even asked
+                raise ProbeError(Failure.DNS, f"the name {self._host} was not looked up within {self._timeout:g} s") from None
             raise ProbeError(Failure.TIMEOUT, f"no answer within {self._timeout:g} s") from None
         except (httpx.HTTPError, OSError, ExceptionGroup) as error:
             await self.close()

@@ -2,10 +2,11 @@
 
 import math
 import re
+import time
 from dataclasses import dataclass
 
 from model_watchdog.children import Finished
-from model_watchdog.errors import RecoveryError
+from model_watchdog.errors import ProbeError, RecoveryError
 from model_watchdog.recoveries import Act
 from model_watchdog.systemd import is_denied, is_unreachable
 
@@ -24,14 +25,14 @@ class Systemctl:
         assert unit is not None, "a service without a unit has a recovery of kind command"
         if act.clear_start_limit:
             await _reset(act, unit)
-        deadline = find_deadline(act)
+        deadline, began = find_deadline(act), time.monotonic()
         try:
             answered = await act.systemd.restart(unit, deadline)
         except TimeoutError:
             text = f"systemctl restart {unit} was not done within {deadline:g} s; its job is left to systemd"
             raise RecoveryError("start_timeout", text) from None
         if answered.returncode != 0:
-            raise await _explain(act, unit, answered)
+            raise await _explain(act, unit, answered, began)
         return ""
 
 
@@ -48,11 +49,14 @@ async def _reset(act: Act, unit: str) -> None:
     except TimeoutError:
         raise RecoveryError("cannot_act", "systemctl reset-failed was not answered") from None
     if answered.returncode != 0 and (is_denied(answered.stderr) or is_unreachable(answered.stderr)):
-        raise await _explain(act, unit, answered)
+        raise await _explain(act, unit, answered, time.monotonic())
 
 
-async def _explain(act: Act, unit: str, answered: Finished) -> RecoveryError:
-    """What a refusal means. Words, not exit codes: 4 is a denial and a destructive transaction, 1 is almost everything."""
+async def _explain(act: Act, unit: str, answered: Finished, began: float) -> RecoveryError:
+    """What a refusal means. Words, not exit codes: 4 is a denial and a destructive transaction, 1 is almost everything.
+
+    The words are systemd 252's; that of a dead polkit or a missing bus is about another unit than ours.
+    """
     text = answered.stderr.decode(errors="replace")
     line = next((one.strip() for one in text.splitlines() if not _HINT.match(one)), f"systemctl ended with {answered.returncode}")
     if is_denied(answered.stderr):  # guard: 14
@@ -65,8 +69,18 @@ async def _explain(act: Act, unit: str, answered: Finished) -> RecoveryError:
         return RecoveryError("masked", line)
     if f"Unit {unit} not found" in text or f"Unit {unit} not loaded" in text or "has a bad unit file setting" in text:
         return RecoveryError("unit_missing", line)
-    if "attempted too often" in text or "start-limit" in text:
+    if "attempted too often" in text:
         return RecoveryError("start_limit", line)
+    if line.startswith("Job for ") and await _is_limited(act, unit, began):
+        return RecoveryError("start_limit", f"{unit}: start request repeated too quickly (StartLimitBurst=)")
     if line.startswith(("Job for ", "A dependency job for ")):
         return RecoveryError("start_failed", line)
     return RecoveryError("cannot_act", line)
+
+
+async def _is_limited(act: Act, unit: str, began: float) -> bool:
+    """systemctl names the failure before where systemd refuses to start a crashed unit once more; the journal tells."""
+    try:
+        return await act.systemd.hit_start_limit(unit, began)
+    except ProbeError:
+        return False

@@ -1,0 +1,192 @@
+"""Model services as units of a box, watched by the daemon as it is installed: one stand for all tests of a module."""
+
+import json
+import re
+import signal
+from textwrap import indent
+from typing import Any
+
+from tests.rig.box import RIG_IN_BOX
+from tests.rig.chaos import closed_port
+from tests.rig.sinks import Received, Sink
+from tests.rig.waiting import holds_for, wait_until
+from tests.rig.watched_box import DAEMON, WatchedBox
+
+MODELS = "/run/models"
+CALLS = "/run/bus-calls"
+MOST = 40
+"""So many models are in the rule from the beginning, so that no test has to wait for polkit to read it again."""
+QUIET = 3.0
+"""Seconds in which a service that is bad would have been restarted three times over (3 times in a row, every 300 ms)."""
+
+
+class Model:
+    """One model service: a unit of the box whose endpoint the test breaks. `asked` is how often the test itself started it."""
+
+    def __init__(self, box: WatchedBox, number: int) -> None:
+        self.box = box
+        self.name = f"m{number}"
+        self.unit = f"{self.name}.service"
+        self.port = closed_port()
+        self.asked = 0
+
+    @property
+    def program(self) -> str:
+        """Its command line."""
+        server = f"{RIG_IN_BOX}/model_service.py {self.port}"
+        return f"/usr/bin/python3 -I {server} --starts {MODELS}/{self.name}.starts --mode {MODELS}/{self.name}.mode"
+
+    def write(self, service: str = "", unit: str = "", program: str | None = None) -> None:
+        """Its unit file, with more lines for [Service] and [Unit]; systemd reads it."""
+        text = f"[Unit]\nStartLimitIntervalSec=0\n{unit}\n[Service]\nExecStart={program or self.program}\n{service}\n"
+        self.box.write(f"/etc/systemd/system/{self.unit}", text)
+        self.box.systemctl("daemon-reload")
+
+    def set(self, mode: str) -> None:
+        """How it behaves from now on (see `model_service.py`)."""
+        self.box.write(f"{MODELS}/{self.name}.mode", mode)
+
+    # ------------------------------------------------------------ what an operator does to it
+    def start(self, *, answers: bool = True) -> None:
+        """`systemctl start`; back when it listens. `answers` is False for one that will not."""
+        self.asked += 1
+        self.box.systemctl("start", self.unit, check=answers)
+        if answers:
+            self.wait_answer()
+
+    def wait_answer(self) -> None:
+        """Until it listens."""
+        knock = ("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{self.port}")
+        wait_until(lambda: self.box.run(*knock, check=False).returncode == 0, 10, f"{self.unit} does not listen")
+
+    def kill(self, sent: signal.Signals = signal.SIGKILL) -> None:
+        """Ends its main process behind everybody's back."""
+        self.box.kill(self.unit, sent)
+
+    # ------------------------------------------------------------ what became of it, by systemd's journal and by its own count
+    @property
+    def restarts(self) -> int:
+        """Jobs that start or restart it which somebody else than the test asked for; systemd's own `Restart=` is not among them."""
+        return self.box.asked_starts(self.unit) - self.asked
+
+    def started_at(self) -> list[float]:
+        """Its own count of its starts, whoever made them: seconds of CLOCK_MONOTONIC."""
+        return [float(line.split()[0]) for line in self.box.read(f"{MODELS}/{self.name}.starts").splitlines()]
+
+    def calls(self, method: str = "RestartUnit") -> list[float]:
+        """When the daemon asked systemd for it over D-Bus, granted or not: Unix seconds."""
+        lines = [json.loads(line) for line in self.box.read(CALLS).splitlines()]
+        wanted = [line for line in lines if line["member"] == method and line["payload"]["data"][0] == self.unit]
+        return [line["timestamp-realtime"] / 1e6 for line in wanted]
+
+    # ------------------------------------------------------------ what the daemon is told of it
+    def config(self, recovery: str = "", **keys: str) -> str:
+        """Its part of `services:`, with short times; `recovery` adds to the usual, `keys` (probes, rules, startup …) replace it."""
+        health = f"{{kind: http, url: 'http://127.0.0.1:{self.port}/health', every: 300ms, timeout: 200ms, retry_every: 300ms}}"
+        lines = {
+            "unit": self.unit,
+            "startup": "3s",
+            "probes": f"{{unit: {{kind: unit, every: 1s, retry_every: 300ms}}, health: {health}}}",
+            "recovery": f"{{stable: 1s, backoff: {{first: 200ms, max: 10s}}{recovery and f', {recovery}'}}}",
+            **keys,
+        }
+        return f"{self.name}:\n" + indent("\n".join(f"{key}: {value}" for key, value in lines.items() if value), "  ")
+
+
+class Stand:
+    """The box, the daemon in it, and what it told."""
+
+    def __init__(self, box: WatchedBox) -> None:
+        self.box = box
+        self.sink = Sink()
+        self._models = 0
+        self._since = ""
+
+    def install(self) -> None:
+        """The daemon under its own unit, as its own user, with the right to restart m1 … m40; not started yet."""
+        self.box.run("mkdir", "-p", MODELS)
+        units = "".join(f"  m{number}: {{unit: m{number}.service}}\n" for number in range(1, MOST + 1))
+        self.box.install_watchdog(f"services:\n{units}", start=False)
+        self.listen_to_the_bus()
+
+    def listen_to_the_bus(self) -> None:
+        """Writes down every call to systemd that goes over D-Bus (root's systemctl does not use it)."""
+        match = "--match=interface='org.freedesktop.systemd1.Manager',type='method_call'"
+        output = ("-p", f"StandardOutput=append:{CALLS}", "-p", "StandardError=append:/run/bus-monitor.log")
+        self.box.run("systemctl", "reset-failed", "bus-monitor", check=False)
+        self.box.run("systemd-run", "--quiet", "--unit=bus-monitor", *output, "busctl", "monitor", "--json=short", match)
+        wait_until(lambda: "Monitoring" in self.box.read("/run/bus-monitor.log"), 10, "the bus cannot be listened to")
+
+    def model(self, service: str = "", unit: str = "", program: str | None = None, mode: str = "ok") -> Model:
+        """A new model with its unit, not started yet."""
+        self._models += 1
+        assert self._models <= MOST, "more models than the rule names"
+        made = Model(self.box, self._models)
+        made.set(mode)
+        made.write(service, unit, program)
+        return made
+
+    def watch(self, sink: Sink, *services: str, more: str = "") -> None:
+        """Starts the daemon, with an empty record, on these parts of `services:`; `sink` gets every message."""
+        self.sink = sink
+        text = "services:\n" + indent("\n".join(services), "  ")
+        notifiers = f"notifiers:\n  ops: {{kind: apprise, url: '{sink.url}', min_severity: info}}\n"
+        self.box.write_config(f"{text}\n{notifiers}{more}")
+        self.box.run("sh", "-c", "rm -rf /var/lib/model-watchdog/*")
+        self._since = self.box.run("date", "+@%s.%N").stdout.strip()
+        self.box.start_watchdog()
+
+    def end(self) -> None:
+        """Stops the daemon and every model, after a look at the daemon's log: none of our own faults is in it."""
+        entries = self.box.journal(DAEMON, since=self._since) if self._since else []
+        self.box.systemctl("stop", DAEMON)
+        models = "m[0-9]*.service"
+        self.box.systemctl("kill", "--kill-who=all", "--signal=KILL", models, check=False)
+        self.box.systemctl("stop", "--no-block", models, check=False)
+        self._since = ""
+        text = "\n".join(str(entry.get("MESSAGE")) for entry in entries)
+        assert not re.search(r"Traceback|event=bug", text), text
+
+    # ------------------------------------------------------------ asking and waiting
+    def told(self) -> list[tuple[str, str]]:
+        """What the sink was told: severity and the rest of the title (after the host's name), oldest first."""
+        return [_split(message) for message in self.sink.messages]
+
+    def message(self, text: str, timeout: float = 10) -> Received:
+        """The message whose title has `text` in it."""
+
+        def found() -> Received | None:
+            return next((message for message in self.sink.messages if text in message.title), None)
+
+        message = wait_until(found, timeout, lambda: f"nobody was told {text!r}: {self.told()}\n{self.log()}")
+        assert message is not None
+        return message
+
+    def wait_state(self, model: Model, state: str, timeout: float = 20) -> dict[str, Any]:
+        """Until `watchdog status` shows it so; gives its part of the status."""
+        return self.box.wait_state(model.name, state, timeout)
+
+    def wait_restarts(self, model: Model, count: int, timeout: float = 15) -> None:
+        """Until it was restarted so many times, by systemd's journal."""
+        wait_until(lambda: model.restarts >= count, timeout, lambda: f"{model.restarts} restarts of {model.unit}\n{self.log()}", every=0.1)
+
+    def stays(self, *models: tuple[Model, int], messages: int, seconds: float = QUIET) -> None:
+        """Nobody is restarted more often than so, and nothing more is told, for long enough that it would have been."""
+
+        def as_it_was() -> bool:
+            return all(model.restarts == restarts for model, restarts in models) and len(self.sink.messages) == messages
+
+        def told() -> str:
+            return f"restarts {[(model.name, model.restarts) for model, _ in models]}, messages {self.told()}\n{self.log()}"
+
+        holds_for(as_it_was, seconds, told, every=0.5)
+
+    def log(self) -> str:
+        """What the daemon logged since `watch`."""
+        return "\n".join(str(entry.get("MESSAGE")) for entry in self.box.journal(DAEMON, since=self._since or None))
+
+
+def _split(message: Received) -> tuple[str, str]:
+    found = re.fullmatch(r"\[(\w+)\] \S+: (.*)", message.title)
+    assert found, f"an odd title: {message.title!r}"
+    return found[1], found[2]

@@ -1,0 +1,35 @@
+"""Loads a configuration from a text, as the daemon or `check` would from a file."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_watchdog.config.loading import InvalidConfig, load
+from model_watchdog.config.model import Config
+from tests.unit.config.texts import Faults, Load
+
+
+@pytest.fixture
+def load_text(tmp_path: Path) -> Load:
+    """`load_text(text, strict=False, credentials=None, VAR="value" ...)`."""
+
+    def load_it(text: str, strict: bool = False, credentials: Path | None = None, **environment: str) -> Config:
+        path = tmp_path / "config.yaml"
+        path.write_text(text)
+        return load(path, environment=environment, credentials_dir=credentials, strict_secrets=strict)
+
+    return load_it
+
+
+@pytest.fixture
+def faults_of(load_text: Load, tmp_path: Path) -> Faults:
+    """The faults of a text, each without the directory of the file: `config.yaml:LINE:COLUMN: path: text`."""
+
+    def find(text: str, **options: Any) -> list[str]:
+        with pytest.raises(InvalidConfig) as caught:
+            load_text(text, **options)
+        assert str(caught.value) == "\n".join(caught.value.faults)
+        return [line.removeprefix(f"{tmp_path}/") for line in caught.value.faults]
+
+    return find

@@ -1,0 +1,399 @@
+"""Wrong configurations and exactly what is said of them. Rows 61, 62, 68 and 75 of the fault catalogue."""
+
+from pathlib import Path
+
+import pytest
+
+from model_watchdog.config.loading import InvalidConfig, load
+from model_watchdog.config.vocabulary import LATER_KEYS, LATER_KINDS, LATER_METRICS, OWN_METRICS
+from tests.unit.config.texts import MINIMAL, Faults
+
+LATER = "arrives later; this version does not have it"
+
+
+def service(*lines: str) -> str:
+    """The minimal service with more lines, the first of which is line 6."""
+    return MINIMAL + "".join(f"    {line}\n" for line in lines)
+
+
+def rule(text: str) -> str:
+    """One rule `r` of the minimal service: line 7, column 10 is its brace."""
+    return service("rules:", f"  r: {text}")
+
+
+def probe(text: str) -> str:
+    """One probe `p` of a service with a unit: line 4, column 10 is its brace."""
+    return f"services:\n  a: {{unit: a, probes: {{\n\n      p: {text}\n  }}}}\n"
+
+
+def test_the_screen_of_a_bad_file(faults_of: Faults) -> None:
+    text = """\
+services:
+  chatglm:
+    unit: chatglm-service.service
+    probes:
+      health:
+        kind: http
+        url: http://127.0.0.1:8000/health
+        every: 30
+    recovery:
+      braker: {failures: 3}
+host:
+  rules:
+    swap: {metric: host_swap_percnt, above: 50}
+"""
+    assert faults_of(text) == [
+        'config.yaml:8:16: services.chatglm.probes.health.every: "30" has no unit; did you mean 30s?',
+        'config.yaml:10:7: services.chatglm.recovery.braker: no such key; did you mean "breaker"?',
+        'config.yaml:13:20: host.rules.swap.metric: no probe gives "host_swap_percnt"; did you mean "host_swap_percent"?',
+    ]
+
+
+UNKNOWN = {
+    "servces: {}\n": '1:1: servces: no such key; did you mean "services"?',
+    "xyz: {}\n": "1:1: xyz: no such key; there is defaults, host, language, notifiers, services",
+    service("start_up: 5m"): '6:5: services.chatglm.start_up: no such key; did you mean "startup"?',
+    service("Startup: 5m"): '6:5: services.chatglm.Startup: no such key; did you mean "startup"?',
+    probe("{kind: http, url: 'http://h/', retry-every: 1s}"): (
+        '4:41: services.a.probes.p.retry-every: no such key; did you mean "retry_every"?'
+    ),
+    probe("{kind: unit, disks: [/]}"): "4:23: services.a.probes.p.disks: no such key; there is every, kind, retry_every, timeout",
+    probe("{kind: htpp}"): '4:17: services.a.probes.p.kind: there is no kind "htpp"; did you mean "http"?',
+    probe("{kind: 'no way'}"): '4:17: services.a.probes.p.kind: there is no kind "no way"; there is host, http, unit',
+    service("recovery: {kind: systemd}"): '6:22: services.chatglm.recovery.kind: there is no kind "systemd"; did you mean "systemctl"?',
+    service("recovery: {command: [/bin/true]}"): (
+        "6:16: services.chatglm.recovery.command: no such key; there is backoff, breaker, kind, stable"
+    ),
+    service("recovery: {backoff: {frist: 1s}}"): '6:26: services.chatglm.recovery.backoff.frist: no such key; did you mean "first"?',
+    "notifiers: {a: {kind: aprise, url: x}}\n": '1:23: notifiers.a.kind: there is no kind "aprise"; did you mean "apprise"?',
+    "notifiers: {a: {kind: apprise, url: 'json://h', min_severity: warn}}\n": (
+        '1:63: notifiers.a.min_severity: "warn" is not known here; did you mean "warning"?'
+    ),
+    "notifiers: {a: {kind: apprise, adress: 'json://h', url: 'json://h'}}\n": (
+        "1:32: notifiers.a.adress: no such key; there is kind, min_severity, timeout, url"
+    ),
+    "defaults: {probes: {htpp: {}}}\n": '1:21: defaults.probes.htpp: there is no kind "htpp"; did you mean "http"?',
+    "defaults: {probes: {http: {timeuot: 1s}}}\n": '1:28: defaults.probes.http.timeuot: no such key; did you mean "timeout"?',
+    "defaults: {recovery: {kind: systemctl}}\n": "1:23: defaults.recovery.kind: no such key; there is backoff, breaker, stable",
+    "host: {probe: {}}\n": '1:8: host.probe: no such key; did you mean "probes"?',
+    "language: en_US\n": '1:11: language: "en_US" is not spoken here; there is en',
+    rule("{metric: probe_success, bellow: 1}"): '7:34: services.chatglm.rules.r.bellow: no such key; did you mean "below"?',
+    rule("{metric: probe_success, below: 1, then: reboot}"): (
+        '7:50: services.chatglm.rules.r.then: "reboot" is not known here; there is alert, inhibit, restart'
+    ),
+    rule("{metric: probe_success, sigma: 3, window: 5, direction: up}"): (
+        '7:66: services.chatglm.rules.r.direction: "up" is not known here; there is above, below, both'
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "fault"), UNKNOWN.items(), ids=UNKNOWN.values())
+def test_fault_61_unknown_words_are_told_with_the_nearest_right_one(faults_of: Faults, text: str, fault: str) -> None:
+    assert faults_of(text) == [f"config.yaml:{fault}"]
+
+
+DURATION = "is not a duration; write it like 500ms, 10s, 5m, 2h or 7d"
+TYPES = {
+    service("startup: no"): f'6:14: services.chatglm.startup: "no" {DURATION}',
+    service("startup: 1:30"): f'6:14: services.chatglm.startup: "1:30" {DURATION}',
+    service("startup: 012"): '6:14: services.chatglm.startup: "012" has no unit; did you mean 012s?',
+    service("startup: 1e3"): f'6:14: services.chatglm.startup: "1e3" {DURATION}',
+    service("startup: .inf"): f'6:14: services.chatglm.startup: ".inf" {DURATION}',
+    service("startup: 2020-01-01"): f'6:14: services.chatglm.startup: "2020-01-01" {DURATION}',
+    service("startup:"): "6:13: services.chatglm.startup: is empty; it takes a duration such as 500ms, 10s, 5m, 2h or 7d",
+    service("startup: [5m]"): ("6:14: services.chatglm.startup: expected a duration such as 500ms, 10s, 5m, 2h or 7d, not a list"),
+    service("startup: {m: 5}"): (
+        "6:14: services.chatglm.startup: expected a duration such as 500ms, 10s, 5m, 2h or 7d, not keys with values"
+    ),
+    service("rules: [down]"): "6:12: services.chatglm.rules: expected keys with values, not a list",
+    service("recovery: systemctl"): '6:15: services.chatglm.recovery: expected keys with values, not "systemctl"',
+    **{
+        service(f"recovery: {{breaker: {{failures: {written}}}}}"): (
+            f'6:36: services.chatglm.recovery.breaker.failures: "{written}" is not a whole number; write it like 3'
+        )
+        for written in ("no", "1:30", "012", "1e3", ".inf", "2020-01-01", "3.0", "3s", "many", "1_000", "0x10", "1" * 30)
+    },
+    service('recovery: {breaker: {failures: "3"}}'): (
+        '6:36: services.chatglm.recovery.breaker.failures: "3" is a text because of its quotes; take them away'
+    ),
+    probe("{kind: http, url: 'http://h/', contains: no}"): (
+        '4:51: services.a.probes.p.contains: "no" is true or false to YAML; if a text is meant, put it in quotes: "no"'
+    ),
+    probe("{kind: http, url: 'http://h/', contains: 012}"): (
+        '4:51: services.a.probes.p.contains: "012" is a number to YAML; if a text is meant, put it in quotes: "012"'
+    ),
+    probe("{kind: http, url: 'http://h/', contains: 2020-01-01}"): (
+        '4:51: services.a.probes.p.contains: "2020-01-01" is a date to YAML; if a text is meant, put it in quotes: "2020-01-01"'
+    ),
+    probe("{kind: http, url: 'http://h/', contains: 1:30}"): (
+        '4:51: services.a.probes.p.contains: "1:30" is a number of base 60 to YAML; if a text is meant, put it in quotes: "1:30"'
+    ),
+    probe("{kind: http, url: 'http://h/', json: {a: 1e3}}"): (
+        '4:51: services.a.probes.p.json.a: "1e3" is a number to YAML; if a text is meant, put it in quotes: "1e3"'
+    ),
+    probe("{kind: http, url: 'http://h/', headers: [a]}"): ("4:50: services.a.probes.p.headers: expected keys with values, not a list"),
+    probe("{kind: http, url: 'http://h/', ca_file: ca.pem}"): '4:50: services.a.probes.p.ca_file: "ca.pem" is not a path from the root',
+    probe("{kind: http, url: 127.0.0.1}"): '4:28: services.a.probes.p.url: "127.0.0.1" does not begin with http:// or https://',
+    "host: {probes: {s: {kind: host, disks: /}}}\n": '1:40: host.probes.s.disks: expected a list in [ ], not "/"',
+    "services: [a]\n": "1:11: services: expected keys with values, not a list",
+    "services: {a: b}\n": '1:15: services.a: expected keys with values, not "b"',
+    **{
+        rule(f"{{metric: probe_success, above: {written}}}"): (
+            f'7:41: services.chatglm.rules.r.above: "{written}" is not a number; write it like 80, 0.5, 50ms, 20GB or 90%'
+        )
+        for written in ("no", "1:30", "012", "1e3", ".inf", ".nan", "2020-01-01", "80C")
+    },
+    rule("{metric: probe_success, below: 1, times: 0}"): "7:51: services.chatglm.rules.r.times: must be at least 1",
+    rule("{metric: probe_success, below: 1, for: 5}"): '7:49: services.chatglm.rules.r.for: "5" has no unit; did you mean 5s?',
+}
+
+
+@pytest.mark.parametrize(("text", "fault"), TYPES.items(), ids=TYPES.values())
+def test_fault_62_wrong_types_are_refused_with_the_expected_one(faults_of: Faults, text: str, fault: str) -> None:
+    assert faults_of(text) == [f"config.yaml:{fault}"]
+
+
+TIMINGS = {
+    probe("{kind: unit, every: 2s, timeout: 3s}"): (
+        "4:43: services.a.probes.p.timeout: 3s is longer than every 2s (line 4); timeout must be at most every"
+    ),
+    probe("{kind: unit, timeout: 11s}"): (
+        "4:32: services.a.probes.p.timeout: 11s is longer than every 10s, which is the default; timeout must be at most every"
+    ),
+    "defaults: {probes: {unit: {timeout: 4s}}}\n" + probe("{kind: unit, every: 2s}"): (
+        "5:30: services.a.probes.p.every: 2s is shorter than the timeout 4s of defaults (line 1); timeout must be at most every"
+    ),
+    "defaults: {probes: {unit: {timeout: 4s, every: 2s}}}\nservices: {a: {unit: a}}\n": (
+        "1:37: defaults.probes: 4s is longer than every 2s of services.a.probes.unit; timeout must be at most every"
+    ),
+    probe("{kind: unit, every: 2s, retry_every: 3s}"): (
+        "4:47: services.a.probes.p.retry_every: 3s is slower than every 2s; after a failure it must not run less often"
+    ),
+    probe("{kind: unit, every: 99ms}"): "4:30: services.a.probes.p.every: must be at least 100ms",
+    probe("{kind: unit, retry_every: 0s}"): "4:36: services.a.probes.p.retry_every: must be at least 100ms",
+    probe("{kind: unit, timeout: 0s}"): "4:32: services.a.probes.p.timeout: must be at least 1ms",
+    service("startup: 0s"): "6:14: services.chatglm.startup: must be at least 100ms",
+    service("recovery: {backoff: {first: 10m, max: 1m}}"): (
+        "6:16: services.chatglm.recovery.backoff: backoff.max must not be less than backoff.first"
+    ),
+    service("recovery: {breaker: {failures: 0}}"): "6:16: services.chatglm.recovery.breaker: failures and restarts must be at least 1",
+    service("recovery: {breaker: {per: 0s}}"): "6:31: services.chatglm.recovery.breaker.per: must be longer than 0s",
+    service("recovery: {breaker: {retry_after: 0s}}"): "6:39: services.chatglm.recovery.breaker.retry_after: must be longer than 0s",
+}
+
+
+@pytest.mark.parametrize(("text", "fault"), TIMINGS.items(), ids=TIMINGS.values())
+def test_fault_68_contradictory_timings_are_refused_with_the_rule(faults_of: Faults, text: str, fault: str) -> None:
+    assert faults_of(text) == [f"config.yaml:{fault}"]
+
+
+NO_UNIT = r"is no name of a unit; it takes letters, digits, : _ . \ @ - and does not begin with - or ."
+SERVICES = {
+    "services: {a: {}}\n": ["1:12: services.a: nothing could restart it; it needs a unit, or a recovery of kind command"],
+    "services: {a: }\n": ["1:12: services.a: nothing could restart it; it needs a unit, or a recovery of kind command"],
+    "services: {a: {recovery: {kind: systemctl}, probes: {h: {kind: http, url: 'http://h'}}}}\n": [
+        "1:33: services.a.recovery.kind: systemctl needs a unit; state unit: beside recovery:"
+    ],
+    "services: {a: {recovery: {kind: command, command: [/bin/true]}}}\n": [
+        "1:12: services.a.probes: is missing; without a unit and without a probe there is nothing to watch"
+    ],
+    "services: {a: {unit: a, recovery: {kind: command}}}\n": ["1:25: services.a.recovery.command: is missing; it takes a list in [ ]"],
+    "services: {a: {unit: a, recovery: {kind: command, command: []}}}\n": [
+        "1:25: services.a.recovery: command needs a program: command: [/usr/bin/docker, restart, NAME]"
+    ],
+    "services: {-a: {unit: a}}\n": ['1:12: services.-a: "-a" is no name; it takes letters and digits, and after the first of them _ . -'],
+    "services: {a b: {unit: a}}\n": [
+        '1:12: services.a b: "a b" is no name; it takes letters and digits, and after the first of them _ . -'
+    ],
+    "services: {a: {unit: '-a'}}\n": [f'1:22: services.a.unit: "-a" {NO_UNIT}'],
+    "services: {a: {unit: 'a;b'}}\n": [f'1:22: services.a.unit: "a;b" {NO_UNIT}'],
+    "services: {a: {unit: '../a'}}\n": [f'1:22: services.a.unit: "../a" {NO_UNIT}'],
+    'services: {a: {unit: "a\\n"}}\n': [f'1:22: services.a.unit: "a\\n" {NO_UNIT}'],
+    "services: {a: {unit: .service}}\n": [f'1:22: services.a.unit: ".service" {NO_UNIT}'],
+    "services: {a: {unit: a.timer}}\n": ['1:22: services.a.unit: "a.timer" is not a service; only units that end in .service are watched'],
+    "services: {a: {unit: a@}}\n": ['1:22: services.a.unit: "a@" is a template; name an instance, such as name@1.service'],
+    "services: {a: {unit: model-watchdog}}\n": [
+        '1:22: services.a.unit: "model-watchdog" is the watchdog\'s own unit, which it cannot restart; systemd does that'
+    ],
+    "services:\n  a: {unit: x}\n  b: {unit: x.service}\n": ['3:13: services.b.unit: "x.service" is the unit of a already (line 2)'],
+    probe("{}"): ["4:7: services.a.probes.p.kind: is missing; there is host, http, unit"],
+    probe("{kind: http}"): ["4:7: services.a.probes.p.url: is missing; it takes an address such as http://127.0.0.1:8000/health"],
+    probe("{kind: host}"): ["4:17: services.a.probes.p.kind: the host is no part of a service; put this probe under host:"],
+    "services: {a: {unit: a, probes: {unit: {kind: http, url: 'http://h'}}}}\n": [
+        "1:34: services.a.probes.unit: this name belongs to the probe of kind unit; choose another"
+    ],
+    "services: {a: {unit: a, probes: {p: {kind: unit}, q: {kind: unit}}}}\n": [
+        "1:51: services.a.probes.q: a unit is asked once; p does that already"
+    ],
+    "host: {probes: {u: {kind: unit}}}\n": ["1:27: host.probes.u.kind: there is no unit here to ask about; state unit: beside probes:"],
+    "notifiers: {a: {url: 'json://h'}}\n": ["1:13: notifiers.a.kind: is missing; there is apprise"],
+    "notifiers: {a: {kind: apprise}}\n": ["1:13: notifiers.a.url: is missing; it takes a text, file:/path or credential:NAME"],
+}
+
+
+@pytest.mark.parametrize(("text", "faults"), SERVICES.items(), ids=SERVICES)
+def test_services_that_cannot_be_watched(faults_of: Faults, text: str, faults: list[str]) -> None:
+    assert faults_of(text) == [f"config.yaml:{fault}" for fault in faults]
+
+
+AT = "services.chatglm.rules.r"
+RULES = {
+    rule("{above: 1}"): f"7:7: {AT}.metric: is missing; it takes the name of a metric, such as probe_success",
+    rule("{metric: probe_success}"): f"7:7: {AT}: state either above or below",
+    rule("{metric: probe_success, above: 1, below: 3}"): f"7:7: {AT}: state either above or below",
+    rule(
+        "{metric: probe_success, above: 1, clear: 3}"
+    ): f"7:7: {AT}: clear must not lie above 1, or the alert would end while it is in breach",
+    rule("{metric: probe_success, sigma: 0, window: 3}"): f"7:7: {AT}: sigma must be greater than 0",
+    rule("{metric: probe_success, sigma: 3}"): f"7:34: {AT}.sigma: without window arrives later; write for example window: 10 beside it",
+    rule("{metric: probe_success, sigma: 3, window: 9, clear: 2}"): (
+        f"7:55: {AT}.clear: belongs to a rule of the form threshold, and this one is of the form sigma"
+    ),
+    rule("{metric: probe_success, above: 3, window: 9}"): (
+        f"7:44: {AT}.window: belongs to a rule of the form sigma, and this one is of the form threshold"
+    ),
+    rule("{metric: probe_success, below: 1, for: 1m, times: 3}"): f"7:53: {AT}: states for and times; state one of them",
+    rule("{metric: probe_success, below: 1, then: restart}"): (
+        f"7:50: {AT}: then: restart must state for or times, such as times: 3, so that no single bad sample restarts it by accident"
+    ),
+    rule("no"): f'7:10: {AT}: "no" is no rule; write its metric and level, or off to take a built-in rule away',
+    rule("off"): f"7:7: {AT}: off takes away a built-in rule, and this is none; built in are unhealthy and down of a service",
+    rule("{metric: 'probe_success{probe=health}', below: 1}"): (
+        f'7:19: {AT}.metric: "probe=health" is not a label matcher; write label="value"'
+    ),
+    rule(
+        "{metric: 'probe_success{probe=\"${P}\"}', below: 1}"
+    ): f'7:19: {AT}.metric: no probe of chatglm has the name "${{P}}"; there is health, unit',
+    rule("{metric: 'probe_success{probe=\"helth\"}', below: 1}"): (
+        f'7:19: {AT}.metric: no probe of chatglm has the name "helth"; did you mean "health"?'
+    ),
+    rule("{metric: 'probe_success{probe=~\"x.*\"}', below: 1}"): (
+        f'7:19: {AT}.metric: no probe of chatglm has the name "x.*"; there is health, unit'
+    ),
+    rule("{metric: 'unit_active{probe=\"unit\"}', below: 1}"): (
+        f'7:19: {AT}.metric: "unit_active" has no label probe; take probe="unit" out'
+    ),
+    rule("{metric: 'probe_success{service=\"bert\"}', below: 1}"): (
+        f'7:19: {AT}.metric: a rule of chatglm sees only series of chatglm; take service="bert" out'
+    ),
+    rule("{metric: host_load1, above: 1}"): f'7:19: {AT}.metric: no probe of chatglm gives "host_load1"; a probe of kind host would',
+    rule("{metric: unit_restarts_total, above: 1}"): (
+        f'7:19: {AT}.metric: "unit_restarts_total" only ever grows: it must say rate or increase, which arrive later'
+    ),
+    rule("{metric: gpu_temp, above: 1}"): (
+        f'7:19: {AT}.metric: no probe gives "gpu_temp"; did you mean "gpu_temperature_celsius", which arrives later?'
+    ),
+    rule("{metric: gpu_temperature_celsius, above: 1}"): (
+        f'7:19: {AT}.metric: "gpu_temperature_celsius" is given by probes of kind nvml, which arrive later'
+    ),
+    "host: {rules: {r: {metric: host_load1, above: 1, times: 1, then: restart}}}\n": (
+        "1:66: host.rules.r.then: restart of what? A rule of the host may alert or inhibit"
+    ),
+    "host: {rules: {down: off}}\n": (
+        "1:16: host.rules.down: off takes away a built-in rule, and this is none; built in are unhealthy and down of a service"
+    ),
+    "host: {probes: {}, rules: {r: {metric: probe_success, below: 1}}}\n": (
+        '1:40: host.rules.r.metric: no probe of the host gives "probe_success"'
+    ),
+    "host: {rules: {r: {metric: 'host_load1{service=\"a\"}', above: 1}}}\n": (
+        '1:28: host.rules.r.metric: a rule of the host sees only series of the host; take service="a" out'
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "fault"), RULES.items(), ids=RULES)
+def test_rules_that_could_never_be_right(faults_of: Faults, text: str, fault: str) -> None:
+    assert faults_of(text) == [f"config.yaml:{fault}"]
+
+
+@pytest.mark.parametrize("key", LATER_KEYS["file"])
+def test_later_sections(faults_of: Faults, key: str) -> None:
+    assert faults_of(f"{key}: x\n") == [f"config.yaml:1:1: {key}: {LATER}"]
+
+
+@pytest.mark.parametrize("key", LATER_KEYS["service"])
+def test_later_keys_of_a_service(faults_of: Faults, key: str) -> None:
+    (fault,) = faults_of(service(f"{key}: x"))
+    assert fault.startswith(f"config.yaml:6:5: services.chatglm.{key}: arrives later")
+
+
+@pytest.mark.parametrize("key", sorted(set(LATER_KEYS["rule"]) - {"expr"}))
+def test_later_keys_of_a_rule(faults_of: Faults, key: str) -> None:
+    assert faults_of(rule(f"{{metric: probe_success, {key}: 5m}}")) == [f"config.yaml:7:34: {AT}.{key}: {LATER}"]
+
+
+def test_a_later_form_of_a_rule(faults_of: Faults) -> None:
+    assert faults_of(rule("{expr: 'rate(x[5m]) > 0.05', for: 10m}")) == [f"config.yaml:7:11: {AT}.expr: {LATER}"]
+
+
+@pytest.mark.parametrize("kind", LATER_KINDS["probes"])
+def test_later_probes(faults_of: Faults, kind: str) -> None:
+    assert faults_of(probe(f"{{kind: {kind}, path: /x}}")) == [
+        f"config.yaml:4:17: services.a.probes.p.kind: the kind {kind} arrives later; this version does not have it"
+    ]
+
+
+def test_a_later_notifier_and_a_later_language(faults_of: Faults) -> None:
+    assert faults_of("notifiers: {a: {kind: journal}}\nlanguage: zh\n") == [
+        "config.yaml:1:23: notifiers.a.kind: the kind journal arrives later; this version does not have it",
+        "config.yaml:2:11: language: zh arrives later; this version speaks en",
+    ]
+
+
+@pytest.mark.parametrize("metric", [*OWN_METRICS, *(metric for metrics in LATER_METRICS.values() for metric in metrics)])
+def test_later_metrics(faults_of: Faults, metric: str) -> None:
+    (fault,) = faults_of(rule(f"{{metric: {metric}, above: 1}}"))
+    assert fault.endswith(("arrives later", "arrive later"))
+    assert f'"{metric}"' in fault
+
+
+def test_a_probe_that_cannot_be_read_makes_no_other_faults(faults_of: Faults) -> None:
+    text = rule("{metric: gpu_heat, above: 1}").replace("kind: http", "kind: nvml")
+    assert faults_of(text) == [
+        "config.yaml:5:22: services.chatglm.probes.health.kind: the kind nvml arrives later; this version does not have it"
+    ]
+
+
+def test_a_wrong_default_is_told_once_and_in_its_place(faults_of: Faults) -> None:
+    text = "defaults: {startup: 5, probes: {unit: {every: 5}}}\nservices: {a: {unit: a}, b: {unit: b}}\n"
+    assert faults_of(text) == [
+        'config.yaml:1:21: defaults.startup: "5" has no unit; did you mean 5s?',
+        'config.yaml:1:47: defaults.probes.unit.every: "5" has no unit; did you mean 5s?',
+    ]
+
+
+BAD_NOTIFIERS = {
+    "nosuch://host": "2:29: notifiers.ops.url: no apprise notifier understands this address (nosuch://); see the list of addresses in",
+    "": "2:29: notifiers.ops.url: the value is empty",
+    "no address": "2:29: notifiers.ops.url: ",
+}
+
+
+@pytest.mark.parametrize(("url", "fault"), BAD_NOTIFIERS.items(), ids=BAD_NOTIFIERS)
+def test_fault_75_an_address_that_no_notifier_understands(tmp_path: Path, url: str, fault: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f'notifiers:\n  ops: {{kind: apprise, url: "{url}"}}\n')
+    with pytest.raises(InvalidConfig) as caught:
+        load(path, environment={}, credentials_dir=None, strict_secrets=True, ask_notifiers=True)
+    (told,) = caught.value.faults
+    assert told.startswith(f"{path}:{fault}")
+
+
+def test_one_file_with_many_faults_tells_all_of_them_in_order(faults_of: Faults) -> None:
+    text = """\
+include: conf.d/*.yaml
+services:
+  a:
+    unit: a
+    startup: 300
+    probs: {}
+    probes:
+      h: {kind: http, url: "http://h:x/", every: 30}
+    rules:
+      slow: {metric: probe_duration_second, above: 1e3}
+  a: {unit: b}
+notifiers:
+  ops: {kind: apprise, url: "${", min_severity: warn}
+"""
+    places = [line.split(": ")[0].removeprefix("config.yaml:") for line in faults_of(text)]
+    assert places == ["1:1", "5:14", "6:5", "8:28", "8:50", "10:22", "10:52", "11:3", "13:29", "13:49"]

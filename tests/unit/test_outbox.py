@@ -1,0 +1,432 @@
+"""The outbox: every message is told at least once, whatever is down; a notifier that is down delays no other."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_watchdog import outbox as outbox_module
+from model_watchdog.config.model import NotifierConfig
+from model_watchdog.core.rule import Severity
+from model_watchdog.errors import NotifyError
+from model_watchdog.notifiers import Message
+from model_watchdog.outbox import Delivery, Outbox, send_test, wait_after
+from model_watchdog.record import Record
+from model_watchdog.store import Store
+
+SRC = Path(outbox_module.__file__).parents[1]
+
+
+class Provider:
+    """A notifier that does as it is told: `errors` are its next answers, then it is well."""
+
+    def __init__(self, *errors: str | None, seconds: float = 0.0) -> None:
+        self.errors = list(errors)
+        self.seconds = seconds
+        self.asked: list[tuple[float, str]] = []
+        self.told: list[str] = []
+        self.at_once = 0
+        self.most_at_once = 0
+
+    async def send(self, message: Message) -> None:
+        self.asked.append((time.monotonic(), message.key))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.at_once -= 1
+        if self.errors and (error := self.errors.pop(0)):
+            raise NotifyError(error)
+        self.told.append(message.key)
+
+
+DOWN = ["it is down"] * 1000
+
+
+def config(**providers: Provider | tuple[Provider, Severity]) -> dict[str, NotifierConfig]:
+    configs = {}
+    for name, given in providers.items():
+        provider, severity = given if isinstance(given, tuple) else (given, Severity.INFO)
+        configs[name] = NotifierConfig(name, "test", provider, severity)
+    return configs
+
+
+def a_message(key: str, severity: Severity = Severity.CRITICAL) -> Message:
+    return Message(key, severity, f"title {key}", f"body {key}")
+
+
+@pytest.fixture
+def state_dir(tmp_path):
+    return tmp_path
+
+
+@pytest.fixture
+def run(state_dir):
+    """run(work): opens a store, awaits work(store), closes it."""
+
+    def run_it(work: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
+        store = Store.open(state_dir / "watchdog.db")
+        try:
+            asyncio.run(work(store))
+        finally:
+            store.close()
+
+    return run_it
+
+
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        await asyncio.sleep(0.01)
+
+
+def rows(state_dir: Path) -> dict[tuple[str, str], tuple[str, int, str]]:
+    with Record.open(state_dir) as record:
+        found = record.rows("SELECT key, notifier, state, attempts, error FROM outbox")
+    return {(row["key"], row["notifier"]): (row["state"], row["attempts"], row["error"]) for row in found}
+
+
+def test_each_notifier_is_told_what_it_admits_once(run, state_dir):
+    everything, critical = Provider(), Provider()
+    events: list[Delivery] = []
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=everything, boss=(critical, Severity.CRITICAL)), on_event=events.append)
+        outbox.start()
+        for key, severity in (("a", Severity.INFO), ("b", Severity.WARNING), ("c", Severity.CRITICAL)):
+            outbox.enqueue(a_message(key, severity))
+            outbox.enqueue(a_message(key, severity))
+        await until(lambda: outbox.stats()["sent"] == 4)
+        outbox.enqueue(a_message("c"))
+        assert outbox.stats() == {"queued": 0, "undeliverable": 0, "sent": 4}
+        assert await store.commit()
+        await outbox.close()
+
+    run(work)
+    assert everything.told == ["a", "b", "c"]
+    assert critical.told == ["c"]
+    assert everything.most_at_once == 1
+    assert {state for state, _, _ in rows(state_dir).values()} == {"sent"}
+    assert [event.event for event in events] == ["told"] * 4
+    assert ("told", "boss", "title c") in [(event.event, event.notifier, event.title) for event in events]
+
+
+def test_the_schedule_is_that_of_the_promise():
+    waits = [wait_after(attempt, 0.0) for attempt in range(1, 30)]
+    for wait, nominal in zip(waits, [min(2.0**n, 1800.0) for n in range(29)], strict=True):
+        assert wait is not None
+        assert 0.9 * nominal <= wait <= 1.1 * nominal
+    assert len({wait_after(5, 0.0) for _ in range(20)}) > 10, "jitter"
+    assert wait_after(100_000, 86399.0) is not None
+    assert wait_after(1, 86400.0) is None
+
+
+def test_it_tries_again_and_is_told_once(run, state_dir):
+    provider = Provider("error=500", "error=500")
+    events: list[Delivery] = []
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=provider), on_event=events.append)
+        outbox.enqueue(a_message("a"))
+        await until(lambda: len(provider.asked) == 1)
+        await until(lambda: outbox.errors == {"ops": "error=500"})
+        assert await store.commit()
+        assert rows(state_dir) == {("a", "ops"): ("queued", 1, "error=500")}
+        await until(lambda: provider.told == ["a"], 6)
+        await until(lambda: outbox.stats()["sent"] == 1)
+        assert outbox.errors == {}
+        await outbox.close()
+
+    run(work)
+    first, second, third = (at for at, _ in provider.asked)
+    assert 0.85 < second - first < 1.5
+    assert 1.75 < third - second < 2.6
+    assert rows(state_dir) == {("a", "ops"): ("sent", 3, "")}
+    assert [(event.event, event.error) for event in events] == [("not_told", "error=500"), ("told", "")]
+
+
+def test_a_notifier_that_is_down_or_slow_delays_no_other(run):
+    slow, down, good = Provider(seconds=30), Provider(*DOWN), Provider()
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(slow=slow, down=down, good=good))
+        began = time.monotonic()
+        for number in range(20):
+            outbox.enqueue(a_message(str(number)))
+        await until(lambda: len(good.told) == 20, 1.0)
+        assert time.monotonic() - began < 1.0
+        began = time.monotonic()
+        await outbox.close()
+        assert time.monotonic() - began < 1.0
+
+    run(work)
+    assert slow.told == down.told == []
+    assert slow.at_once == 0, "the one that was being sent was ended"
+
+
+def test_no_more_than_three_send_at_once(run):
+    """Each may be a child process of 35 MB, and the unit has 200 MB."""
+    providers = {f"n{number}": Provider(seconds=0.1) for number in range(8)}
+    most = 0
+
+    async def work(store: Store) -> None:
+        nonlocal most
+        outbox = Outbox(store, config(**providers))
+        outbox.enqueue(a_message("a"))
+        testing = asyncio.create_task(send_test(config(**{f"t{number}": Provider() for number in range(5)})))
+        while outbox.stats()["queued"]:
+            most = max(most, sum(provider.at_once for provider in providers.values()))
+            await asyncio.sleep(0.005)
+        assert len(await testing) == 5
+        await outbox.close()
+
+    run(work)
+    assert most == 3
+    assert all(provider.told == ["a"] for provider in providers.values())
+
+
+def test_when_a_provider_is_back_all_that_waits_is_told_in_order(run):
+    provider = Provider(*["down"] * 5)
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=provider))
+        for key in "abcd":
+            outbox.enqueue(a_message(key))
+        await until(lambda: len(provider.asked) == 4)  # a to d have failed once; the next of them fails, too
+        await until(lambda: len(provider.asked) == 5)
+        outbox.enqueue(a_message("e"))
+        await until(lambda: len(provider.told) == 5, 1.0)
+        await outbox.close()
+
+    run(work)
+    assert sorted(provider.told) == list("abcde")
+    assert provider.told[0] == "e", "it had not failed, so it is tried first; then the others need not wait"
+    assert provider.told[1:] == sorted(provider.told[1:])
+
+
+def test_another_run_goes_on_where_the_last_one_stood(run, state_dir):
+    down, good = Provider(*DOWN), Provider()
+
+    async def before(store: Store) -> None:
+        outbox = Outbox(store, config(ops=down, gone=down))
+        outbox.enqueue(a_message("a"))
+        outbox.enqueue(a_message("b"))
+        await until(lambda: len(down.asked) == 4)
+        await outbox.close()
+
+    async def after(store: Store) -> None:
+        outbox = Outbox(store, config(ops=good, new=good))
+        assert outbox.stats() == {"queued": 0, "undeliverable": 0, "sent": 0}
+        outbox.start()
+        assert outbox.stats() == {"queued": 2, "undeliverable": 2, "sent": 0}
+        outbox.enqueue(a_message("a"))  # decided again after a crash
+        await until(lambda: outbox.stats()["queued"] == 0)
+        await outbox.close()
+
+    run(before)
+    assert {state for state, _, _ in rows(state_dir).values()} == {"queued"}
+    run(after)
+    assert sorted(good.told) == ["a", "a", "b"], "a also to the notifier that is new, which has not had it"
+    found = rows(state_dir)
+    assert found["a", "ops"][:2] == ("sent", 2)
+    assert found["a", "gone"] == ("undeliverable", 1, "this notifier is no longer configured")
+
+
+def test_what_was_told_is_not_told_again_by_another_run(run):
+    provider = Provider()
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=provider))
+        outbox.start()
+        outbox.enqueue(a_message("a"))
+        await asyncio.sleep(0.1)
+        await until(lambda: outbox.stats()["queued"] == 0)
+        await outbox.close()
+
+    run(work)
+    run(work)
+    assert provider.told == ["a"]
+
+
+def test_after_a_day_it_is_undeliverable_but_never_without_a_try(run, state_dir):
+    down, good = Provider(*DOWN), Provider(*DOWN)
+    events: list[Delivery] = []
+    day = 86400.0
+
+    def at(offset: float) -> Callable[[], float]:
+        return lambda: time.time() + offset
+
+    async def before(store: Store) -> None:
+        outbox = Outbox(store, config(down=down, good=good), wall=at(-day - 60))
+        outbox.enqueue(a_message("a"))
+        await until(lambda: len(down.asked) == len(good.asked) == 1)
+        await outbox.close()
+        good.errors.clear()
+
+    async def after(store: Store) -> None:
+        outbox = Outbox(store, config(down=down, good=good), on_event=events.append)
+        outbox.start()
+        await until(lambda: outbox.stats()["queued"] == 0)
+        assert outbox.stats() == {"queued": 0, "undeliverable": 1, "sent": 1}
+        await outbox.close()
+
+    run(before)
+    run(after)
+    assert rows(state_dir) == {("a", "down"): ("undeliverable", 2, "it is down"), ("a", "good"): ("sent", 2, "")}
+    with Record.open(state_dir) as record:
+        assert record.notifications() == {"queued": 0, "undeliverable": 1}
+    assert {(event.event, event.notifier) for event in events} == {("undeliverable", "down"), ("told", "good")}
+
+
+def test_a_wall_clock_that_was_set_does_not_keep_a_message_waiting(run):
+    provider = Provider("down")
+
+    async def before(store: Store) -> None:
+        outbox = Outbox(store, config(ops=provider), wall=lambda: time.time() + 10 * 86400)
+        outbox.enqueue(a_message("a"))
+        await until(lambda: outbox.errors)
+        await outbox.close()
+
+    async def after(store: Store) -> None:
+        outbox = Outbox(store, config(ops=provider))
+        outbox.start()
+        (item,) = outbox._lanes["ops"].waiting.values()
+        assert item.due - time.monotonic() <= 1800.0
+        await outbox.close()
+
+    run(before)
+    run(after)
+
+
+def test_a_record_that_cannot_be_written_keeps_nobody_from_being_told(tmp_path):
+    provider = Provider("down")
+    (tmp_path / "file").touch()
+
+    async def work() -> None:
+        store = Store.open(tmp_path / "file" / "watchdog.db")
+        assert store.problem
+        outbox = Outbox(store, config(ops=provider))
+        outbox.start()
+        message = a_message("a")
+        assert not await store.commit(*outbox.writes_for(message), timeout=0.5)
+        outbox.wake()
+        await until(lambda: provider.told == ["a"])
+        outbox.enqueue(message)
+        await until(lambda: outbox.stats() == {"queued": 0, "undeliverable": 0, "sent": 1})
+        await outbox.close()
+        store.close()
+
+    asyncio.run(work())
+    assert provider.told == ["a"]
+
+
+def test_dry_run_sends_and_queues_nothing_but_says_what_it_would(run, state_dir):
+    provider = Provider()
+    events: list[Delivery] = []
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=provider), on_event=events.append, dry_run=True)
+        outbox.start()
+        outbox.enqueue(a_message("a"))
+        await asyncio.sleep(0.1)
+        await outbox.close()
+
+    run(work)
+    assert provider.asked == []
+    assert rows(state_dir) == {}
+    assert events == [Delivery("would_tell", "ops", "title a")]
+
+
+def test_a_test_message_goes_past_the_queue(run, state_dir):
+    good, down = Provider(), Provider(*DOWN)
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(good=good, down=down))
+        assert await outbox.send_test() == {"good": None, "down": "it is down"}
+        assert await outbox.send_test("good") == {"good": None}
+        assert await send_test(config(good=good)) == {"good": None}
+        await outbox.close()
+
+    run(work)
+    assert good.told == ["test"] * 3
+    assert rows(state_dir) == {}
+
+
+class Broken:
+    """Breaks the promise that only NotifyError is raised, with a secret in its text."""
+
+    async def send(self, message: Message) -> None:
+        raise RuntimeError("token=s3cret")
+
+
+def test_a_notifier_that_breaks_its_promise_does_not_end_its_lane_nor_tell_its_secret(run, state_dir, caplog):
+    events: list[Delivery] = []
+    caplog.set_level("DEBUG")
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, {"ops": NotifierConfig("ops", "test", Broken(), Severity.INFO)}, on_event=events.append)
+        outbox.enqueue(a_message("a"))
+        await until(lambda: outbox.errors)
+        assert outbox.stats()["queued"] == 1
+        assert await store.commit()
+        await outbox.close()
+
+    run(work)
+    assert rows(state_dir)["a", "ops"] == ("queued", 1, "the notifier failed with RuntimeError")
+    assert "s3cret" not in caplog.text + repr(events)
+
+
+CRASHING = """
+import asyncio, sys
+from pathlib import Path
+from model_watchdog.config.model import NotifierConfig
+from model_watchdog.core.rule import Severity
+from model_watchdog.notifiers import Message
+from model_watchdog.outbox import Outbox
+from model_watchdog.store import Store
+
+class ToFile:
+    async def send(self, message):
+        with open(sys.argv[2], "a") as file:
+            file.write(message.key + "\\n")
+
+async def main():
+    store = Store.open(Path(sys.argv[1]))
+    outbox = Outbox(store, {"ops": NotifierConfig("ops", "test", ToFile(), Severity.INFO)})
+    outbox.start()
+    assert await store.commit(*outbox.writes_for(Message("a", Severity.CRITICAL, "t", "b")))
+    outbox.wake()
+    while outbox.stats()["queued"]:
+        await asyncio.sleep(0.01)
+    await outbox.close()
+    store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_fault_45_76_a_crash_between_sending_and_marking_costs_one_duplicate_at_most(tmp_path):
+    told = tmp_path / "told"
+
+    def live(crash_at: str) -> int:
+        environment = {**os.environ, "PYTHONPATH": str(SRC), "MODEL_WATCHDOG_CRASH_AT": crash_at}
+        return subprocess.run(
+            [sys.executable, "-c", CRASHING, tmp_path / "watchdog.db", told], env=environment, timeout=30, check=False
+        ).returncode
+
+    assert live("message_sent") == -9
+    assert told.read_text() == "a\n"
+    assert rows(tmp_path)["a", "ops"][0] == "queued"
+    assert live("") == 0
+    assert told.read_text() == "a\na\n", "told again: it could not be known"
+    assert live("") == 0
+    assert told.read_text() == "a\na\n", "and never more"
+    assert rows(tmp_path)["a", "ops"][0] == "sent"

@@ -1,0 +1,122 @@
+"""The verdict: exit codes and the summary, from a document."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from model_watchdog import status
+
+HEALTHY: dict[str, Any] = {
+    "name": "chatglm",
+    "unit": "chatglm.service",
+    "state": "healthy",
+    "since": "2026-01-01T00:00:00Z",
+    "cause": None,
+    "reason": "all probes are good",
+    "unit_state": None,
+    "probes": [],
+    "breaker": {"state": "closed", "failures": 0, "restarts": 0, "retry_at": None},
+    "recovery": {"phase": "idle", "last_restart_at": None, "last_result": None, "good_since": None, "stable_seconds": 60.0},
+    "paused_until": None,
+}
+
+
+def make_doc(**service: Any) -> dict[str, Any]:
+    entry = copy.deepcopy(HEALTHY) | service
+    daemon = {
+        "running": True,
+        "pid": 1,
+        "version": "0",
+        "started_at": None,
+        "mode": "active",
+        "config": "",
+        "config_error": None,
+        "problems": [],
+    }
+    return {
+        "schema": 1,
+        "generated_at": "2026-01-01T00:00:00Z",
+        "daemon": daemon,
+        "services": [entry],
+        "host": {"metrics": []},
+        "alerts": [],
+        "incidents": [],
+        "notifications": {"queued": 0, "undeliverable": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("healthy", 0),
+        ("busy", 0),
+        ("loading", 0),
+        ("sleeping", 0),
+        ("stopped", 0),
+        ("degraded", 1),
+        ("unknown", 1),
+        ("unhealthy", 2),
+        ("stalled", 2),
+        ("dead", 2),
+    ],
+)
+def test_a_state_has_its_exit_code(state: str, code: int) -> None:
+    assert status.judge(make_doc(state=state))[0] == code
+
+
+@pytest.mark.parametrize(
+    ("service", "code"),
+    [
+        ({"state": "loading", "cause": "start_timeout"}, 1),
+        ({"state": "stopped", "cause": "stopped_not_proved"}, 1),
+        ({"state": "stopped", "cause": "operator_stop"}, 0),
+        ({"state": "healthy", "recovery": HEALTHY["recovery"] | {"phase": "gave_up"}}, 2),
+        ({"state": "dead", "paused_until": "2026-01-01T00:00:00Z"}, 0),
+    ],
+)
+def test_a_cause_changes_it(service: dict[str, Any], code: int) -> None:
+    assert status.judge(make_doc(**service))[0] == code
+
+
+@pytest.mark.parametrize(("severity", "code"), [("info", 0), ("warning", 1), ("critical", 2)])
+def test_a_firing_alert_counts_by_its_severity(severity: str, code: int) -> None:
+    doc = make_doc()
+    doc["alerts"] = [{"name": "slow", "service": "chatglm", "severity": severity, "state": "firing", "since": None, "reason": ""}]
+    assert status.judge(doc)[0] == code
+
+
+def test_what_the_daemon_lacks_is_a_warning() -> None:
+    for change in (
+        {"mode": "dry-run"},
+        {"config_error": "line 3"},
+        {"problems": [{"reason": "the disk is full", "remedy": "", "service": None}]},
+    ):
+        doc = make_doc()
+        doc["daemon"] |= change
+        assert status.judge(doc)[0] == 1
+
+
+def test_no_daemon_is_3_whatever_the_record_says() -> None:
+    doc = make_doc(state="dead")
+    doc["daemon"]["running"] = False
+    assert status.judge(doc)[0] == 3
+
+
+def test_the_summary_names_the_worst_first_and_counts_the_rest() -> None:
+    doc = make_doc(state="degraded", reason="flapping")
+    doc["services"] += [copy.deepcopy(HEALTHY) | {"name": name} for name in ("a", "b")]
+    doc["services"].append(copy.deepcopy(HEALTHY) | {"name": "whisper", "state": "dead", "reason": "exit 1"})
+    code, summary = status.judge(doc)
+    assert (code, summary) == (2, "whisper dead (exit 1); chatglm degraded (flapping); 2 healthy")
+
+
+def test_a_restart_under_way_is_shown_in_plain_words() -> None:
+    shown = make_doc(state="unhealthy", recovery=HEALTHY["recovery"] | {"phase": "holding", "good_since": "2026-01-01T00:00:00Z"})
+    now = status.parse_rfc3339("2026-01-01T00:00:12Z")
+    assert status.rows(shown, now) == [("chatglm", "verifying", "12 s", "all probes are good"), ("", "", "", "good for 12 s of 60 s")]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (90, "1 min"), (3700, "1 h 1 min"), (86_400, "1 day"), (12 * 86_400, "12 days")])
+def test_ages(seconds: int, text: str) -> None:
+    assert status.ago("2026-01-01T00:00:00Z", status.parse_rfc3339("2026-01-01T00:00:00Z") + seconds) == text

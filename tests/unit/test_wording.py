@@ -1,0 +1,85 @@
+"""Every reason that the core can give has a sentence, and every message says what, since when, what was done and what next."""
+
+import ast
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from model_watchdog.core.decision import Cause, Notification, Reason
+from model_watchdog.core.rule import Severity
+from model_watchdog.wording import _SENTENCES, _TITLES, Story, clean, compose, duration, remedy, say
+
+SOURCE = Path(__file__).parents[2] / "src" / "model_watchdog"
+
+
+def calls(name: str, argument: int) -> set[str]:
+    """The literal texts that are given to calls of `name` anywhere in the source."""
+    found = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == name and len(node.args) > argument:
+                given = node.args[argument]
+                branches = [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given]
+                found |= {str(branch.value) for branch in branches if isinstance(branch, ast.Constant)}
+    return found
+
+
+def test_every_reason_has_a_sentence() -> None:
+    missing = calls("Reason", 0) - set(_SENTENCES)
+    assert not missing, f"no sentence for {sorted(missing)}"
+
+
+def test_every_kind_of_message_has_a_title() -> None:
+    missing = calls("Notification", 2) - set(_TITLES)
+    assert not missing, f"no title for {sorted(missing)}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0.4 s"),
+        (12, "12 s"),
+        (190, "3 min 10 s"),
+        (1800, "30 min"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (86_400, "1 day"),
+        (6e5, "6 days"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_text_from_outside_is_made_safe() -> None:
+    assert clean("\x1b[31mred\x1b[0m\x07 and \x00 long " + "x" * 500).startswith("red and  long x")
+    assert len(clean("x" * 500)) == 300
+
+
+def test_a_message_that_we_gave_up_says_everything() -> None:
+    at = datetime(2026, 1, 1, 2, 4, 11)
+    tries = [(at.replace(second=second), "failed", "ended by itself with exit 1") for second in (11, 23, 45)]
+    story = Story("gpu-box-7", "whisper", "whisper.service", at, tries, "RuntimeError: CUDA error", at.replace(minute=34))
+    reason = Reason("ended", {"status": 1})
+    message = compose(Notification("k", Severity.CRITICAL, "gave_up", Cause.ENDED_BY_ITSELF, reason), story)
+    assert message.title == "[critical] gpu-box-7: whisper is down and could not be restarted"
+    assert message.body.splitlines() == [
+        "What      ended by itself with exit 1",
+        "Since     2026-01-01 02:04:11",
+        "Done      3 restarts (02:04:11, 02:04:23, 02:04:45), all failed; last: ended by itself with exit 1;"
+        " breaker open, next trial 02:34:11",
+        "Last log  RuntimeError: CUDA error",
+        "Next      journalctl -u whisper.service -n 50   ·   after mending: watchdog reset whisper",
+    ]
+
+
+def test_what_keeps_the_watchdog_from_acting_comes_with_the_command_that_mends_it() -> None:
+    assert "watchdog install" in remedy(Cause.NOT_PERMITTED, "a.service")
+    assert remedy(Cause.MASKED, "a.service") == "sudo systemctl unmask a.service"
+    assert remedy(None, "a.service") == "journalctl -u a.service -n 50"
+
+
+def test_an_unknown_signal_is_still_said() -> None:
+    assert say(Reason("killed", {"signal": 9})) == "main process was killed by SIGKILL"
+    assert say(Reason("killed", {"signal": 250})) == "main process was killed by signal 250"
