@@ -11,7 +11,6 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
 
 OUTPUT_CAP = 64 * 1024
 """Bytes of each output stream that are kept; the rest is read and dropped, so that the child does not block on a full pipe."""
@@ -41,50 +40,70 @@ async def run_child(
     started there, and reaped whenever it is gone: a child stuck in the kernel delays nobody. Raises TimeoutError then, and
     OSError where it cannot be started. What the child leaves behind with its output open is not waited for.
     """
-    child = subprocess.Popen(  # noqa: ASYNC220  # vfork and exec: about a millisecond
-        argv,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=env,
-        start_new_session=own_session,
-        bufsize=0,
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
-    try:
-        pidfd = os.pidfd_open(child.pid)
-    except OSError:
-        child.stdout.close()
-        child.stderr.close()
-        _kill(child, own_session)
-        raise
-    stdout, stderr = _Output(child.stdout, cap), _Output(child.stderr, cap)
-    try:
+    with contextlib.ExitStack() as held:
+        child, pidfd, out, err = _start(argv, env, stdin, own_session, held)
+        stdout, stderr = _Output(out, cap), _Output(err, cap)
+        held.callback(stdout.close)
+        held.callback(stderr.close)
+        held.callback(_end, child, pidfd, own_session)
         async with asyncio.timeout(deadline):
             await _end_of(pidfd)
         child.wait()
         return Finished(child.returncode, stdout.take(), stderr.take())
-    finally:
-        stdout.close()
-        stderr.close()
-        if child.returncode is None:
-            _kill(child, own_session)
-            _reap_later(child, pidfd)
-        else:
-            os.close(pidfd)
+
+
+def _start(
+    argv: Sequence[str], env: Mapping[str, str], stdin: int, own_session: bool, held: contextlib.ExitStack
+) -> tuple["subprocess.Popen[bytes]", int, int, int]:
+    """The child, its pidfd (left open), and the ends of its pipes from which its output is read (closed with `held`).
+
+    The pipes are made here because Popen, when it runs out of descriptors, forgets those that it has made already.
+    """
+    with contextlib.ExitStack() as childs:
+        if stdin == subprocess.DEVNULL:
+            stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            childs.callback(os.close, stdin)
+        ends = []
+        for _ in range(2):
+            read, write = os.pipe2(os.O_CLOEXEC)
+            held.callback(os.close, read)
+            childs.callback(os.close, write)
+            ends.append((read, write))
+        child = subprocess.Popen(argv, stdin=stdin, stdout=ends[0][1], stderr=ends[1][1], env=env, start_new_session=own_session)
+    try:
+        pidfd = os.pidfd_open(child.pid)
+    except OSError:
+        _kill(child, own_session)
+        raise
+    return child, pidfd, ends[0][0], ends[1][0]
+
+
+def _end(child: "subprocess.Popen[bytes]", pidfd: int, whole_session: bool) -> None:
+    """Nothing where it has ended by itself; else it is killed, and reaped in the background."""
+    if child.returncode is not None:
+        os.close(pidfd)
+        return
+    _kill(child, whole_session)
+    loop = asyncio.get_running_loop()
+
+    def reap() -> None:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+        child.poll()
+
+    loop.add_reader(pidfd, reap)
 
 
 class _Output:
     """What a child writes to one of its streams, read as it comes."""
 
-    def __init__(self, pipe: IO[bytes], cap: int) -> None:
+    def __init__(self, pipe: int, cap: int) -> None:
         self._pipe = pipe
         self._cap = cap
         self._kept = bytearray()
         self._loop = asyncio.get_running_loop()
-        os.set_blocking(pipe.fileno(), False)
-        self._loop.add_reader(pipe.fileno(), self._read)
+        os.set_blocking(pipe, False)
+        self._loop.add_reader(pipe, self._read)
 
     def take(self) -> bytes:
         """All there is by now; the child has ended, so what it wrote lies in the pipe."""
@@ -93,16 +112,13 @@ class _Output:
         return bytes(self._kept)
 
     def close(self) -> None:
-        if not self._pipe.closed:
-            self._loop.remove_reader(self._pipe.fileno())
-            self._pipe.close()
+        """Reads no more; whoever made the pipe closes it."""
+        self._loop.remove_reader(self._pipe)
 
     def _read(self) -> bool:
         """Reads once; False where there is nothing (left)."""
-        if self._pipe.closed:
-            return False
         try:
-            chunk = os.read(self._pipe.fileno(), 64 * 1024)
+            chunk = os.read(self._pipe, 64 * 1024)
         except BlockingIOError:
             return False
         if not chunk:
@@ -133,14 +149,3 @@ def _kill(child: "subprocess.Popen[bytes]", whole_session: bool) -> None:
         if whole_session:
             os.killpg(child.pid, signal.SIGKILL)
         child.kill()
-
-
-def _reap_later(child: "subprocess.Popen[bytes]", pidfd: int) -> None:
-    loop = asyncio.get_running_loop()
-
-    def reap() -> None:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-        child.poll()
-
-    loop.add_reader(pidfd, reap)

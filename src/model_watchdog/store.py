@@ -212,7 +212,7 @@ class Store:
                 self._due = None
             problem = self._write(batch) if batch else self._problem
             with self._changed:
-                self._report(problem)
+                self._report(problem, batch.dropped)
                 if problem:
                     self._pending.put_back(batch)
                     self._due = time.monotonic() + RETRY_SECONDS if not self._waiters else self._due
@@ -242,11 +242,11 @@ class Store:
             try:
                 transact(self._connection, batch)
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorname != "SQLITE_FULL":
+                if getattr(error, "sqlite_errorname", "") != "SQLITE_FULL":
                     raise
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # gives back the space of the log
                 transact(self._connection, batch)
-        except (sqlite3.Error, OSError, WatchdogError, MemoryError) as error:
+        except Exception as error:  # whatever it is: without this thread nothing would be written, and nobody would know
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
                 self._disconnect()  # SQLite opens what is read-only for reading, and stays with that
             return self._explain(error)
@@ -261,12 +261,11 @@ class Store:
                 return f"{self.path}: the record cannot be written: " + text.format(directory=self.path.parent, path=self.path)
         return f"{self.path}: the record cannot be written: {error}"
 
-    def _report(self, problem: str | None) -> None:
+    def _report(self, problem: str | None, dropped: int = 0) -> None:
         if problem and problem != self._problem:
             log.error('event=record_unwritable reason="%s"', problem)
         elif self._problem and not problem:
-            log.warning('event=record_writable dropped=%d reason="the record is written again"', self._pending.dropped)
-            self._pending.dropped = 0
+            log.warning('event=record_writable dropped=%d reason="the record is written again"', dropped)
         self._problem = problem
 
     def _end(self) -> None:

@@ -45,6 +45,28 @@ def say(reason: Reason) -> str:
     return clean(sentence(reason.params) if callable(sentence) else sentence)
 
 
+_SAID_BEFORE = {
+    "restart_failed": "restart failed: ",
+    "trial_started": "trial: started, because ",
+    "trial_failed": "trial failed: ",
+    "restart_withdrawn": "restart not made: ",
+    "restart_interrupted": "restart not made: ",
+    "recovered": "recovered: ",
+    "gave_up": "gave up: ",
+    "not_restarted": "not restarted: ",
+    "alert_fired": "alert: ",
+    "incident_opened": "incident opened: ",
+    "incident_closed": "incident closed: ",
+    "breaker_closed": "circuit breaker closed: ",
+    **{state: f"{state}: " for state in ("loading", "busy", "degraded", "unhealthy", "dead", "sleeping", "stopped", "unknown", "stalled")},
+}
+
+
+def tell_event(event: str, reason: str) -> str:
+    """An event as one line for people: what happened, where the reason alone does not say it."""
+    return "healthy" if event == "healthy" else _SAID_BEFORE.get(event, "") + reason
+
+
 def _number(value: Param) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"
 
@@ -126,7 +148,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "backoff": lambda p: f"waiting {duration(float(p['seconds']))} before the next restart",
     "open": lambda p: f"the circuit breaker is open; next trial in {duration(float(p['seconds']))}",
     "too_many": lambda p: f"{p['restarts']} restarts within {duration(float(p['per']))} did not help",
-    "gave_up": lambda p: f"the circuit breaker is open for {duration(float(p['seconds']))}",
+    "gave_up": lambda p: f"circuit breaker open for {duration(float(p['seconds']))}",
     "back_by_another_hand": "well again without a restart by the watchdog",
     "dry_run": "would be restarted, but this is a dry run",
     "inhibited": lambda p: f"rule {p['rule']} forbids restarts while it fires",

@@ -13,8 +13,10 @@ from tests.rig.waiting import holds_for, wait_until
 from tests.rig.watched_box import DAEMON, WatchedBox
 
 MODELS = "/run/models"
+UNITS = "/usr/lib/systemd/system"
+"""Where packages put theirs: what lies in /etc cannot be masked for the time being."""
 CALLS = "/run/bus-calls"
-MOST = 40
+MOST = 60
 """So many models are in the rule from the beginning, so that no test has to wait for polkit to read it again."""
 QUIET = 3.0
 """Seconds in which a service that is bad would have been restarted three times over (3 times in a row, every 300 ms)."""
@@ -39,7 +41,7 @@ class Model:
     def write(self, service: str = "", unit: str = "", program: str | None = None) -> None:
         """Its unit file, with more lines for [Service] and [Unit]; systemd reads it."""
         text = f"[Unit]\nStartLimitIntervalSec=0\n{unit}\n[Service]\nExecStart={program or self.program}\n{service}\n"
-        self.box.write(f"/etc/systemd/system/{self.unit}", text)
+        self.box.write(f"{UNITS}/{self.unit}", text)
         self.box.systemctl("daemon-reload")
 
     def set(self, mode: str) -> None:
@@ -80,14 +82,14 @@ class Model:
         return [line["timestamp-realtime"] / 1e6 for line in wanted]
 
     # ------------------------------------------------------------ what the daemon is told of it
-    def config(self, recovery: str = "", **keys: str) -> str:
-        """Its part of `services:`, with short times; `recovery` adds to the usual, `keys` (probes, rules, startup …) replace it."""
+    def config(self, breaker: str = "", stable: str = "1s", **keys: str) -> str:
+        """Its part of `services:`, with short times; `breaker` is what stands in its braces, `keys` (probes, startup …) replace the usual."""
         health = f"{{kind: http, url: 'http://127.0.0.1:{self.port}/health', every: 300ms, timeout: 200ms, retry_every: 300ms}}"
         lines = {
             "unit": self.unit,
             "startup": "3s",
             "probes": f"{{unit: {{kind: unit, every: 1s, retry_every: 300ms}}, health: {health}}}",
-            "recovery": f"{{stable: 1s, backoff: {{first: 200ms, max: 10s}}{recovery and f', {recovery}'}}}",
+            "recovery": f"{{stable: {stable}, backoff: {{first: 200ms, max: 10s}}, breaker: {{{breaker}}}}}",
             **keys,
         }
         return f"{self.name}:\n" + indent("\n".join(f"{key}: {value}" for key, value in lines.items() if value), "  ")
@@ -103,7 +105,7 @@ class Stand:
         self._since = ""
 
     def install(self) -> None:
-        """The daemon under its own unit, as its own user, with the right to restart m1 … m40; not started yet."""
+        """The daemon under its own unit, as its own user, with the right to restart m1 … m60; not started yet."""
         self.box.run("mkdir", "-p", MODELS)
         units = "".join(f"  m{number}: {{unit: m{number}.service}}\n" for number in range(1, MOST + 1))
         self.box.install_watchdog(f"services:\n{units}", start=False)
@@ -165,6 +167,10 @@ class Stand:
     def wait_state(self, model: Model, state: str, timeout: float = 20) -> dict[str, Any]:
         """Until `watchdog status` shows it so; gives its part of the status."""
         return self.box.wait_state(model.name, state, timeout)
+
+    def wait_rights(self, *models: Model) -> None:
+        """Until the daemon has proved its right to restart them: it starts what runs already, about a second after its own start."""
+        wait_until(lambda: all(model.calls("StartUnit") for model in models), 10, self.log)
 
     def wait_restarts(self, model: Model, count: int, timeout: float = 15) -> None:
         """Until it was restarted so many times, by systemd's journal."""

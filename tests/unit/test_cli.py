@@ -243,6 +243,12 @@ def test_output_that_cannot_be_written_is_told() -> None:
     assert (done.returncode, done.stderr) == (1, "watchdog: No space left on device\n")
 
 
+def test_a_terminal_without_our_signs_gets_question_marks() -> None:
+    done = spawn("completion", "zsh", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "close a service?s circuit breaker" in done.stdout
+
+
 def test_starts_without_stdout() -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$0" -c "$1" --version >&-', sys.executable, CALL],
@@ -320,13 +326,13 @@ def test_events_tell_what_happened_oldest_first(events: Call) -> None:
 
 def test_what_is_said_twice_at_once_is_shown_once_to_people(call: Call, tmp_path: Path) -> None:
     store = Store.open(tmp_path / "watchdog.db", wall=lambda: NOW)
-    rows = [writes.event(NOW, "a", event, "crashed", "was killed by SIGKILL") for event in ("alert_fired", "incident_opened", "dead")]
-    assert asyncio.run(store.commit(*rows, writes.event(NOW, "b", "dead", "crashed", "was killed by SIGKILL")))
+    rows = [writes.event(NOW, service, "alert_fired", "crashed", "was killed by SIGKILL") for service in "aaab"]
+    assert asyncio.run(store.commit(*rows))
     store.close()
     places = ("--state-dir", tmp_path, "--runtime-dir", tmp_path)
     assert [line[27:] for line in call("events", *places).out.splitlines()] == [
-        "a         was killed by SIGKILL",
-        "b         was killed by SIGKILL",
+        "a         alert: was killed by SIGKILL",
+        "b         alert: was killed by SIGKILL",
     ]
     assert len(call("events", *places, "--json").out.splitlines()) == 4
 

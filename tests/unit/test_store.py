@@ -149,8 +149,9 @@ def test_kill_at_any_moment_loses_nothing_that_was_acknowledged(path):
         acknowledged = max(rows)
 
 
-def test_a_locked_record_stops_nothing_and_is_written_later(path, monkeypatch):
+def test_fault_56_a_locked_record_stops_nothing_and_is_written_later(path, monkeypatch, caplog):
     monkeypatch.setattr(store_module, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(store_module, "MOST_WAITING", 10)
 
     async def main() -> None:
         store = Store.open(path)
@@ -167,7 +168,7 @@ def test_a_locked_record_stops_nothing_and_is_written_later(path, monkeypatch):
         assert not await writing
         assert time.perf_counter() - began < 1.5
         assert lag < 0.1
-        store.put(an_event(1), writes.service_state("s", "2"))
+        store.put(*[an_event(number) for number in range(15)], writes.service_state("s", "2"))
         await asyncio.to_thread(wait_until, lambda: store.problem, 5)
         assert "locked" in str(store.problem)
         assert str(path) in str(store.problem)
@@ -180,6 +181,7 @@ def test_a_locked_record_stops_nothing_and_is_written_later(path, monkeypatch):
         store.close()
 
     asyncio.run(main())
+    assert "dropped=5" in caplog.text
 
 
 def test_close_does_not_wait_for_ever(path):

@@ -1,12 +1,14 @@
 """`watchdog demo`: a service crashes, hangs and never comes back, and the real daemon deals with it."""
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 from model_watchdog.demo.stage import SPOILS, Stage, wait_until
+from model_watchdog.wording import tell_event
 
 HELP = "the whole story on this machine in about a minute"
 EXAMPLES = """\
@@ -25,9 +27,9 @@ services:
       backoff: {{first: 1s, max: 4s}}
       breaker: {{failures: 3, restarts: 20, per: 1h, retry_after: 1h}}
 notifiers:
-  you: {{kind: apprise, url: "json://127.0.0.1:{sink}", min_severity: warning}}
+  ops: {{kind: apprise, url: "json://127.0.0.1:{sink}", min_severity: warning}}
 """
-_HIDDEN = ("incident_opened", "incident_closed", "daemon_started", "not_restarted", "healthy", "alert_resolved", "alert_fired", "resumed")
+_SHOWN = ("dead", "unhealthy", "restart_started", "restart_failed", "holding", "recovered", "gave_up", "told", "not_told")
 
 
 class LegFailed(Exception):
@@ -65,8 +67,8 @@ class Story:
 
     def tell_events(self) -> None:
         for event in self.stage.new_events():
-            if event["event"] not in _HIDDEN:
-                self.say(f"{event['event'].replace('_', ' ')}: {event['reason']}")
+            if event["event"] in _SHOWN:
+                self.say(tell_event(event["event"], event["reason"]))
 
     def break_it(self, text: str) -> None:
         self.fault_at = time.monotonic()
@@ -78,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stage is taken down on every way out
     stage = Stage(args.spoil)
     story = Story(stage)
     try:
@@ -109,8 +112,7 @@ def _set_up(stage: Stage, story: Story) -> None:
     stage.start_daemon(CONFIG.format(what=what, how=how, port=stage.port, path=path, sink=stage.start_sink()))
     by = f"unit {stage.unit}" if stage.uses_systemd else "own process; no systemd may be used here"
     story.say(f"a small model service is up on 127.0.0.1:{stage.port} ({by})")
-    seen = _Seen(stage)
-    story.expect("healthy", lambda: seen.state() == "healthy", 15, "setting up")
+    story.expect("healthy", lambda: stage.entry().get("state") == "healthy", 15, "setting up")
 
 
 def _crash(stage: Stage, story: Story) -> None:
@@ -121,8 +123,8 @@ def _crash(stage: Stage, story: Story) -> None:
         stage.set_mode("broken")
     story.break_it("kill -9")
     stage.kill()
-    story.expect("restarted: a new process", lambda: stage.starts() > starts, 20, leg)
-    story.expect("recovered: it answers, and is proved", lambda: stage.is_answering() and _is_proved(stage), 20, leg)
+    story.expect("a new process runs", lambda: stage.starts() > starts, 20, leg)
+    story.expect("it answers, and is proved", lambda: stage.is_answering() and _is_proved(stage), 20, leg)
     _expect_message(stage, story, "well again", leg)
 
 
@@ -132,8 +134,8 @@ def _hang(stage: Stage, story: Story) -> None:
     starts = stage.starts()
     story.break_it("it accepts requests and never answers; its process is fine")
     stage.hang()
-    story.expect("restarted: a new process", lambda: stage.starts() > starts, 30, leg)
-    story.expect("recovered: it answers, and is proved", lambda: stage.is_answering() and _is_proved(stage), 20, leg)
+    story.expect("a new process runs", lambda: stage.starts() > starts, 30, leg)
+    story.expect("it answers, and is proved", lambda: stage.is_answering() and _is_proved(stage), 20, leg)
     _expect_message(stage, story, "well again", leg)
 
 
@@ -144,8 +146,7 @@ def _never_comes_back(stage: Stage, story: Story) -> None:
     story.break_it("every start ends with exit 1")
     stage.set_mode("broken")
     stage.kill()
-    seen = _Seen(stage)
-    story.expect("gave up: the circuit breaker is open", lambda: seen.breaker() == "open", 60, leg)
+    story.expect("it gave up", lambda: stage.entry().get("breaker", {}).get("state") == "open", 60, leg)
     made = stage.starts() - starts
     if made != 3:
         raise LegFailed(f"{leg}: {made} restarts were made instead of 3")
@@ -164,36 +165,8 @@ def _expect_message(stage: Stage, story: Story, words: str, leg: str) -> None:
 
 
 def _is_proved(stage: Stage) -> bool:
-    seen = _Seen(stage)
-    return seen.phase() == "idle" and seen.state() == "healthy"
-
-
-class _Seen:
-    """What the daemon says of the service."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    def entry(self) -> dict[str, object]:
-        from model_watchdog.errors import WatchdogError
-        from model_watchdog.record import Record
-
-        try:
-            with Record.open(self._stage.directory / "state") as record:
-                return next(iter(record.services()), {})
-        except WatchdogError:
-            return {}
-
-    def state(self) -> object:
-        return self.entry().get("state")
-
-    def phase(self) -> object:
-        recovery = self.entry().get("recovery")
-        return recovery.get("phase") if isinstance(recovery, dict) else None
-
-    def breaker(self) -> object:
-        breaker = self.entry().get("breaker")
-        return breaker.get("state") if isinstance(breaker, dict) else None
+    entry = stage.entry()
+    return entry.get("state") == "healthy" and entry["recovery"]["phase"] == "idle"
 
 
 def _show_status(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, Later, find_runtime_dir, find_state_dir, read_duration, suggest
 from model_watchdog.record import Record
 from model_watchdog.status import is_running
-from model_watchdog.wording import clean, duration
+from model_watchdog.wording import clean, duration, tell_event
 
 HELP = "what happened, oldest first"
 EXAMPLES = """\
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         last = ""
         for row in _read_all(record, args.service, since):
             line = tell(row)
-            if args.json or line != last:  # for people: an alert, its incident and the state that follow from one thing say the same
+            if args.json or line != last:  # for people: two probes that fail at once in the same way say the same
                 print(line)
             last = line
     if not last:
@@ -81,7 +81,8 @@ def _as_text(now: float, width: int) -> Callable[[dict[str, Any]], str]:
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
 
     def tell(row: dict[str, Any]) -> str:
-        return f"{_tell_time(row['at'], now, on_terminal)}  {_one_line(row['service'] or '-'):<{width}} {_one_line(row['reason'])}"
+        what = _one_line(tell_event(row["event"], row["reason"]))
+        return f"{_tell_time(row['at'], now, on_terminal)}  {_one_line(row['service'] or '-'):<{width}} {what}"
 
     return tell
 

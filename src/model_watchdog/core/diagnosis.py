@@ -105,7 +105,7 @@ def describe_end(unit: UnitFacts) -> tuple[Cause, Reason]:
 def _missing(e: Evidence) -> Diagnosis | None:
     if (
         e.unit
-        and e.unit.load in ("not-found", "bad-setting", "error")
+        and e.unit.is_missing
         and not e.unit.is_up
         and not (e.ended and e.ended.ending is Ending.OPERATOR_STOP)
     ):

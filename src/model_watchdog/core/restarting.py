@@ -156,6 +156,8 @@ def _objection(state: ServiceState, diagnosis: Diagnosis, facts: "Facts", now: f
         return "flapping_under_systemd", Cause.FLAPPING_UNDER_SYSTEMD, Reason("flapping_under_systemd")
     if state.unit is not None and state.unit.load == "masked":
         return "masked", Cause.MASKED, Reason("masked_while_failing")
+    if state.unit is not None and state.unit.is_missing:
+        return "unit_missing", Cause.UNIT_MISSING, Reason("unit_missing", {"unit": state.unit.unit, "load": state.unit.load})
     if facts.permitted is False:
         return "not_permitted", Cause.NOT_PERMITTED, Reason("not_permitted", {"unit": state.unit.unit if state.unit else ""})
     if Cause.OLD_PROCESS_LEFT in state.problems:
@@ -177,7 +179,7 @@ def _hold(
     word, cause, reason = against
     if word == "cannot_help":
         tell_firing(service, state, alert, cause, reason, decisions)
-    if cause in (Cause.NOT_PERMITTED, Cause.MASKED):
+    if cause in (Cause.NOT_PERMITTED, Cause.MASKED, Cause.UNIT_MISSING):
         _tell_cannot(service, state, cause, reason, decisions)
     if state.held != word:
         state.held = word

@@ -40,6 +40,11 @@ class UnitFacts:
         return self.active in ("inactive", "failed")
 
     @property
+    def is_missing(self) -> bool:
+        """There is no unit file that systemd could start it from."""
+        return self.load in ("not-found", "bad-setting", "error")
+
+    @property
     def waits_for_systemd(self) -> bool:
         """systemd's own Restart= has its turn: the unit waits for RestartSec, or the job for it is queued."""
         return self.active == "activating" and self.sub.startswith("auto-restart")

@@ -122,7 +122,16 @@ class Stage:
             self._seen = events[-1]["id"]
         return events
 
+    def entry(self) -> dict[str, Any]:
+        """What the daemon says of the service; {} while it has said nothing."""
+        try:
+            with Record.open(self.directory / "state") as record:
+                return next(iter(record.services()), {})
+        except WatchdogError:
+            return {}
+
     def close(self) -> None:
+        """Ends everything; what the operator's terminal sends to all of us (Ctrl-C) may have ended some of it already."""
         if self._daemon is not None:
             self._daemon.terminate()
             try:

@@ -71,6 +71,8 @@ async def _explain(act: Act, unit: str, answered: Finished, began: float) -> Rec
         return RecoveryError("unit_missing", line)
     if "attempted too often" in text:
         return RecoveryError("start_limit", line)
+    if line.startswith("Job for ") and line.endswith(" canceled."):
+        return RecoveryError("operator_stop", line)  # somebody stopped the unit while it was being restarted
     if line.startswith("Job for ") and await _is_limited(act, unit, began):
         return RecoveryError("start_limit", f"{unit}: start request repeated too quickly (StartLimitBurst=)")
     if line.startswith(("Job for ", "A dependency job for ")):
