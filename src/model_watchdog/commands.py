@@ -43,7 +43,7 @@ class Commands:
         return await handler(request)
 
     async def _ping(self, request: dict[str, Any]) -> Answer:
-        return {"ok": True, "pid": os.getpid()}
+        return {"ok": True, "pid": os.getpid(), "problems": self._daemon.host.problems()}
 
     async def _pause(self, request: dict[str, Any]) -> Answer:
         watch = self._find(request)

@@ -2,12 +2,11 @@
 
 Only root, the daemon's user and members of its group may command. A client can neither hold the daemon up nor fill
 it: few connections, little time, short lines. A descriptor is kept in reserve, so that a daemon that is out of
-descriptors still answers.
+descriptors still answers: standard input, which it does not read, for that is below every limit.
 """
 
 import asyncio
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -23,6 +22,8 @@ log = logging.getLogger(__name__)
 MOST_CLIENTS = 32
 IDLE_SECONDS = 2.0
 LONGEST_LINE = 16_384
+REST_SECONDS = 0.1
+"""So long nobody is let in when there was no descriptor for somebody: the loop would be woken for nothing."""
 SO_PEERGROUPS = 59
 """socket(7): the supplementary groups of the peer; asking the kernel cannot hang, asking a directory service can."""
 
@@ -39,7 +40,7 @@ class ControlSocket:
         self._socket: socket.socket | None = None
         self._reserve: int | None = None
         self._clients: set[asyncio.Task[None]] = set()
-        self._refusal_logged = 0.0
+        self._refusal_logged = float("-inf")
 
     def open(self) -> None:
         """Call it with the lock held: a socket file that lies there is then a dead daemon's."""
@@ -53,19 +54,30 @@ class ControlSocket:
             os.umask(mask)
         listening.listen(64)
         self._socket = listening
-        self._reserve = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        asyncio.get_running_loop().add_reader(listening.fileno(), self._accept)
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._reserve = os.dup2(nothing, 0, inheritable=False)
+        os.close(nothing)
+        self._listen()
 
     def close(self) -> None:
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
+            self._socket = None
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
         for task in self._clients:
             task.cancel()
-        if self._reserve is not None:
-            os.close(self._reserve)
+
+    def _listen(self) -> None:
+        self._restore_reserve()
+        if self._socket is not None:
+            asyncio.get_running_loop().add_reader(self._socket.fileno(), self._accept)
+
+    def _restore_reserve(self) -> None:
+        if self._reserve is None:
+            with contextlib.suppress(OSError):
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _accept(self) -> None:
         assert self._socket is not None
@@ -74,12 +86,17 @@ class ControlSocket:
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE) or self._reserve is None:
-                log.warning("event=control_refused reason=%r", str(error))
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            asyncio.get_running_loop().call_later(REST_SECONDS, self._listen)
+            if self._reserve is None:
                 return
+            log.warning("event=control_out_of_descriptors reason=%r", str(error))
             os.close(self._reserve)
             self._reserve = None
-            client, _ = self._socket.accept()
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return  # another thread was faster; the client waits, and is let in after the rest
         client.setblocking(False)
         task = asyncio.ensure_future(self._serve(client))
         self._clients.add(task)
@@ -93,9 +110,7 @@ class ControlSocket:
             return  # the client has gone, or says nothing: its loss
         finally:
             client.close()
-            if self._reserve is None:
-                with contextlib.suppress(OSError):
-                    self._reserve = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            self._restore_reserve()
 
     async def _answer(self, client: socket.socket) -> Answer:
         if len(self._clients) > MOST_CLIENTS:

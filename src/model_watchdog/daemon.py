@@ -39,6 +39,8 @@ log = logging.getLogger("model_watchdog")
 
 EXIT_ANOTHER_RUNS = 5
 DAY = 86_400.0
+RUNNING = "running"
+"""The setting that says that a daemon runs: where it is found at a start, the run before was not stopped."""
 SLACK = 10.0
 """A job may be late by its interval, its deadline, and so many seconds, before systemd is no longer told that we live."""
 AT_ONCE = 8
@@ -104,6 +106,7 @@ class Daemon:
         return 0
 
     def _open(self) -> None:
+        self._guard.check(self.clock.steady(), self.clock.wall())
         self.store = Store.open(self.state_dir / FILE)
         self.outbox = Outbox(
             self.store,
@@ -134,26 +137,38 @@ class Daemon:
             self.watches[service.name] = Watch(service, self._recall(service, kept.get(service.name)), self.means)
 
     def _recall(self, service: ServiceConfig, kept: str | None) -> ServiceState:
+        """What an earlier run knew. A fresh state numbers its messages from the time of day on, so that no old number comes again."""
         now = self.clock.steady()
-        if kept is None:
-            return ServiceState.fresh(service.core, now)
-        anchor, plain = json.loads(kept)
-        return recall(service.core, plain, self.clock.shift(anchor), now)
+        if kept is not None:
+            try:
+                anchor, plain = json.loads(kept)
+                return recall(service.core, plain, self.clock.shift(anchor), now)
+            except (ValueError, KeyError, TypeError) as error:
+                log.warning("service=%s event=state_unreadable reason=%r", service.name, f"{error!r}; it is watched as if it were new")
+        state = ServiceState.fresh(service.core, now)
+        state.sequence = int(self.clock.wall())
+        return state
 
     def _recall_host(self, kept: str | None) -> HostState:
-        if kept is None:
-            return HostState()
-        anchor, plain = json.loads(kept)
-        return recall_host(self.config.host.rules, plain, self.clock.shift(anchor))
+        if kept is not None:
+            try:
+                anchor, plain = json.loads(kept)
+                return recall_host(self.config.host.rules, plain, self.clock.shift(anchor))
+            except (ValueError, KeyError, TypeError) as error:
+                log.warning("event=state_unreadable reason=%r", f"{error!r}; the host is watched as if it were new")
+        return HostState(sequence=int(self.clock.wall()))
 
     async def _start(self) -> None:
         self.store.put(*record.forget_services(self.watches))
         self.outbox.start()
         started = Reason("daemon_started", {"version": __version__, "services": len(self.watches)})
-        self.host.carry_out([Event("daemon_started", None, started)])
+        died = [Event("daemon_died", None, Reason("daemon_died"))] if self.store.setting(RUNNING) else []
+        self.host.carry_out([*died, Event("daemon_started", None, started)])
+        self.store.put(record.setting(RUNNING, "yes"))
         self.host.open()
         for watch in self.watches.values():
             watch.open()
+            self.store.put(*watch.write_down([]))  # in the order of the configuration, which the table keeps
             await self._resume(watch)
         intervals = {probe.every for watch in self.watches.values() for probe in watch.probes.values()}
         for every in sorted(intervals):
@@ -293,5 +308,6 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close())
         await self.outbox.close()
+        self.store.put(record.setting(RUNNING, ""))
         self.means.main_processes.close()
         self.store.close()

@@ -123,6 +123,8 @@ def _take_refusal(watch: Watch, cause: Cause, detail: str) -> None:
     if cause is Cause.HOST_STOPPING:
         watch.means.host_stopping = True
         decisions = withdraw(service, state, "withdrawn", Reason("host_stopping"), now)
+    elif cause is Cause.OPERATOR_STOP:
+        decisions = withdraw(service, state, "withdrawn", Reason("stop_job"), now)
     elif cause in NOT_THE_SERVICE:
         if cause is Cause.NOT_PERMITTED:
             watch.means.permitted[service.name] = False

@@ -4,6 +4,9 @@ import contextlib
 import os
 import socket
 
+_sender: socket.socket | None = None
+"""Made once and kept: one that is made for each call would be missing when no descriptor is left, and systemd would end us."""
+
 
 def notify(text: str) -> bool:
     """Sends `READY=1`, `STATUS=…`, `WATCHDOG=1` or several of them, a line each, to `$NOTIFY_SOCKET`.
@@ -15,9 +18,11 @@ def notify(text: str) -> bool:
         return False
     if address.startswith("@"):  # a socket in the abstract namespace
         address = "\0" + address[1:]
-    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
-        sender.sendto(text.encode(), address)
+    global _sender
+    with contextlib.suppress(OSError):
+        if _sender is None:
+            _sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        _sender.sendto(text.encode(), address)
         return True
     return False
 

@@ -18,6 +18,7 @@ SCHEMA = 1
 OK, WARNING, CRITICAL, NOT_RUNNING = 0, 1, 2, 3
 WORDS = {OK: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL", NOT_RUNNING: "UNKNOWN"}
 ANSWER_WITHIN = 1.0
+UNWRITABLE = "record_unwritable"
 _LEVELS = {
     "healthy": OK,
     "busy": OK,
@@ -36,7 +37,8 @@ _PHASES = {"preflight": "restarting", "evidence": "restarting", "stopping": "res
 
 def collect(state_dir: str, runtime_dir: str) -> "Doc":
     """The document of `status --json`, from the record and from a look at the daemon. Raises `WatchdogError` without a record."""
-    running = is_running(runtime_dir)
+    said = ask_daemon(runtime_dir)
+    running = said is not None
     now = time.time()
     try:
         with Record.open(state_dir) as record:
@@ -50,8 +52,9 @@ def collect(state_dir: str, runtime_dir: str) -> "Doc":
     problems = list(daemon.get("problems", []))
     for service in services:
         problems += service.pop("problems", [])
-    if running and _is_old(updated_at, now, daemon.get("longest_every", 30.0)):
-        problems.append(_describe_old(now - updated_at if updated_at else 0.0))
+    problems += [problem for problem in (said or {}).get("problems", []) if problem not in problems]
+    if running and not any(problem["cause"] == UNWRITABLE for problem in problems):
+        problems += _find_old(updated_at, now, daemon.get("longest_every", 30.0))
     return {
         "schema": SCHEMA,
         "generated_at": rfc3339(now),
@@ -78,26 +81,33 @@ def collect(state_dir: str, runtime_dir: str) -> "Doc":
 
 def is_running(runtime_dir: str) -> bool:
     """A daemon holds the lock, and answers."""
+    return ask_daemon(runtime_dir) is not None
+
+
+def ask_daemon(runtime_dir: str) -> "Doc | None":
+    """What a daemon that holds the lock says of itself, which a full disk would keep from the record.
+
+    None where there is none; {} where this user cannot ask: the record's age will tell.
+    """
     try:
         descriptor = os.open(f"{runtime_dir}/lock", os.O_RDONLY | os.O_CLOEXEC)
     except PermissionError:
-        return True  # nothing can be told from here; the record's age will
+        return {}
     except OSError:
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
+        return None
     except BlockingIOError:
         pass
     finally:
         os.close(descriptor)
     try:
-        ask(runtime_dir, {"command": "ping"}, ANSWER_WITHIN)
+        return ask(runtime_dir, {"command": "ping"}, ANSWER_WITHIN)
     except NotRunning:
-        return False
+        return None
     except NotAllowed:
-        return True
-    return True
+        return {}
 
 
 def select(doc: "Doc", name: str) -> None:
@@ -238,10 +248,10 @@ def _say_more(service: "Doc", now: float) -> str:
     return ""
 
 
-def _is_old(updated_at: "float | None", now: float, longest_every: float) -> bool:
-    return updated_at is None or now - updated_at > 3 * longest_every + 15
-
-
-def _describe_old(age: float) -> "Doc":
-    reason = f"the record is {int(age)} s old although the daemon answers"
-    return {"cause": "record_unwritable", "service": None, "reason": reason, "remedy": "df -h /var/lib/model-watchdog"}
+def _find_old(updated_at: "float | None", now: float, longest_every: float) -> "list[Doc]":
+    """The problem of a record that has not been written for long, or nothing."""
+    if updated_at is not None and now - updated_at <= 3 * longest_every + 15:
+        return []
+    age = int(now - updated_at) if updated_at else 0
+    reason = f"the record is {age} s old although the daemon answers"
+    return [{"cause": UNWRITABLE, "service": None, "reason": reason, "remedy": "df -h /var/lib/model-watchdog"}]

@@ -16,6 +16,7 @@ from model_watchdog.config.model import ProbeConfig, ServiceConfig
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.decision import Concluded, Decision, Event, Notification, Reason, Restart
 from model_watchdog.core.memory import remember
+from model_watchdog.core.rule import Then
 from model_watchdog.core.sample import Failure, Outcome, conclude
 from model_watchdog.core.service import Facts, interval, step
 from model_watchdog.core.state import Incident, ServiceState
@@ -163,7 +164,8 @@ class Watch:
         """Keeps what systemd says; of a unit that is down, finds out why, where its Result alone does not prove it."""
         ended: Ended | None = None
         attempt = self.state.attempt
-        if (facts.is_down or facts.load == "not-found") and (attempt is None or attempt.answered_at is not None):
+        in_our_restart = attempt is not None and (attempt.answered_at is None or facts.at < attempt.answered_at)
+        if (facts.is_down or facts.load == "not-found") and not in_our_restart:
             ended = await self._find_ending(facts)
         self._facts, self._unit_error = facts, ""
         self._ended = (self._ended[0], ended)
@@ -221,7 +223,7 @@ class Watch:
     def facts(self, left_over: tuple[int, ...] = ()) -> Facts:
         """What the core must know besides the outcomes."""
         means = self.means
-        inhibiting = [alert.rule.name for alert in self.state.alerts.values() if alert.is_firing and alert.rule.then == "inhibit"]
+        inhibiting = [alert.rule.name for alert in self.state.alerts.values() if alert.is_firing and alert.rule.then is Then.INHIBIT]
         return Facts(
             unit=self._facts,
             unit_error=self._unit_error,

@@ -55,10 +55,8 @@ _SAID_BEFORE = {
     "gave_up": "gave up: ",
     "not_restarted": "not restarted: ",
     "alert_fired": "alert: ",
-    "incident_opened": "incident opened: ",
-    "incident_closed": "incident closed: ",
     "breaker_closed": "circuit breaker closed: ",
-    **{state: f"{state}: " for state in ("loading", "busy", "degraded", "unhealthy", "dead", "sleeping", "stopped", "unknown", "stalled")},
+    **{state: f"{state}: " for state in ("busy", "degraded", "unhealthy", "dead", "sleeping", "unknown", "stalled")},
 }
 
 
@@ -122,7 +120,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "unit_result": lambda p: f"the unit failed: {p['result']}",
     "flapping": "health keeps changing between good and bad",
     "flapping_under_systemd": "systemd has restarted it 3 times or more in 5 minutes; the watchdog adds none",
-    "new_invocation": lambda p: f"a new process runs (pid {p['pid']}), started by somebody else",
+    "new_invocation": lambda p: "a new process runs" + (f" (pid {p['pid']})" if p["pid"] else "") + ", started by somebody else",
     "pause_over": "the pause is over",
     "over": lambda p: f"{p['rule']} is over" + (f": {p['series']} is {_number(p['value'])}" if "series" in p else ""),
     "above": lambda p: f"{p['series']} is {_number(p['value'])}, above {_number(p['above'])}",
@@ -134,7 +132,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     ),
     "rule_fired": lambda p: f"rule {p['rule']} asks for a restart (value {_number(p['value'])})",
     "restart_started": lambda p: f"restart {p['number']} of {p['of']}: started, because {_why(p)}",
-    "operator_asked": lambda p: f"asked for by an operator: {p['text']}",
+    "operator_asked": lambda p: f"restart asked for by an operator: {p['text']}",
     "restart_under_way": "a restart is under way already",
     "recovered": lambda p: f"well again after {duration(float(p['seconds']))}, and still good after {duration(float(p['stable']))}",
     "holding": lambda p: f"good again; must stay so for {duration(float(p['stable']))}",
@@ -167,6 +165,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     ),
     "daemon_started": lambda p: f"model-watchdog {p['version']} watches {p['services']} services",
     "daemon_stopped": "model-watchdog was stopped",
+    "daemon_died": "the run before was not stopped: it was killed, crashed, or hung until systemd ended it (journalctl -u model-watchdog)",
     "told": lambda p: f"{p['notifier']} was told: {p['title']}",
     "not_told": lambda p: f"{p['notifier']} could not be told yet: {p['detail']}",
     "undeliverable": lambda p: f"{p['notifier']} could not be told within a day: {p['title']} ({p['detail']})",

@@ -1,24 +1,24 @@
-"""A name server on the loopback that knows no name: it says so, or says nothing."""
+"""A name server on the loopback: the names that it knows are this machine, for others it has no answer, or none at all."""
 
 import socket
 import struct
 import threading
 from typing import Self
 
-NAME_ERROR = 0x8183
-"""A response: recursion desired and available, no such name."""
+FOUND, NOT_FOUND = 0x8180, 0x8183
+"""Responses, recursion available: no error, no such name."""
+IPV4 = 1
+ANSWER = struct.pack("!HHHIH4B", 0xC00C, IPV4, 1, 0, 4, 127, 0, 0, 1)
+"""A record for the name in the question: 127.0.0.1, not to be kept."""
 
 
 class DnsServer:
-    """Answers "no such name" to everything, but for the names in `silent`, which get no answer at all. Needs root (port 53).
-
-    `asked` are the names that were asked for.
-    """
+    """Needs root (port 53). `known` and `silent` may be changed at any time; a name that is in neither does not exist."""
 
     def __init__(self, address: str = "127.0.0.99") -> None:
         self.address = address
+        self.known: set[str] = set()
         self.silent: set[str] = set()
-        self.asked: set[str] = set()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def __enter__(self) -> Self:
@@ -41,10 +41,14 @@ class DnsServer:
             except TimeoutError:
                 continue
             name, end = _read_name(query)
-            self.asked.add(name)
             if name not in self.silent:
-                header = struct.pack("!HHHHHH", struct.unpack("!H", query[:2])[0], NAME_ERROR, 1, 0, 0, 0)
-                self._socket.sendto(header + query[12 : end + 4], client)
+                self._socket.sendto(self._answer(query, name, end), client)
+
+    def _answer(self, query: bytes, name: str, end: int) -> bytes:
+        number, kind = struct.unpack("!H", query[:2])[0], struct.unpack("!H", query[end : end + 2])[0]
+        known = name in self.known
+        answer = ANSWER if known and kind == IPV4 else b""
+        return struct.pack("!HHHHHH", number, FOUND if known else NOT_FOUND, 1, bool(answer), 0, 0) + query[12 : end + 4] + answer
 
 
 def _read_name(query: bytes) -> tuple[str, int]:

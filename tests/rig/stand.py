@@ -12,7 +12,7 @@ from tests.rig.sinks import Received, Sink
 from tests.rig.waiting import holds_for, wait_until
 from tests.rig.watched_box import DAEMON, WatchedBox
 
-MODELS = "/run/models"
+MODELS = "/srv/models"
 UNITS = "/usr/lib/systemd/system"
 """Where packages put theirs: what lies in /etc cannot be masked for the time being."""
 CALLS = "/run/bus-calls"
@@ -36,17 +36,23 @@ class Model:
     def program(self) -> str:
         """Its command line."""
         server = f"{RIG_IN_BOX}/model_service.py {self.port}"
-        return f"/usr/bin/python3 -I {server} --starts {MODELS}/{self.name}.starts --mode {MODELS}/{self.name}.mode"
+        return f"/usr/bin/python3 -I {server} --starts {MODELS}/{self.name}.starts --mode {self._mode}"
 
-    def write(self, service: str = "", unit: str = "", program: str | None = None) -> None:
-        """Its unit file, with more lines for [Service] and [Unit]; systemd reads it."""
+    def write(self, service: str = "", unit: str = "", program: str | None = None, *, heals: bool = False) -> None:
+        """Its unit file, with more lines for [Service] and [Unit]; systemd reads it. One that `heals` is well after each start."""
+        if heals:
+            service += f"\nExecStartPre=/bin/sh -c 'echo ok > {self._mode}'"
         text = f"[Unit]\nStartLimitIntervalSec=0\n{unit}\n[Service]\nExecStart={program or self.program}\n{service}\n"
         self.box.write(f"{UNITS}/{self.unit}", text)
         self.box.systemctl("daemon-reload")
 
     def set(self, mode: str) -> None:
         """How it behaves from now on (see `model_service.py`)."""
-        self.box.write(f"{MODELS}/{self.name}.mode", mode)
+        self.box.write(self._mode, mode)
+
+    @property
+    def _mode(self) -> str:
+        return f"{MODELS}/{self.name}.mode"
 
     # ------------------------------------------------------------ what an operator does to it
     def start(self, *, answers: bool = True) -> None:
@@ -119,22 +125,23 @@ class Stand:
         self.box.run("systemd-run", "--quiet", "--unit=bus-monitor", *output, "busctl", "monitor", "--json=short", match)
         wait_until(lambda: "Monitoring" in self.box.read("/run/bus-monitor.log"), 10, "the bus cannot be listened to")
 
-    def model(self, service: str = "", unit: str = "", program: str | None = None, mode: str = "ok") -> Model:
-        """A new model with its unit, not started yet."""
+    def model(self, service: str = "", unit: str = "", program: str | None = None, *, mode: str = "ok", heals: bool = False) -> Model:
+        """A new model with its unit (see `Model.write`), not started yet."""
         self._models += 1
         assert self._models <= MOST, "more models than the rule names"
         made = Model(self.box, self._models)
         made.set(mode)
-        made.write(service, unit, program)
+        made.write(service, unit, program, heals=heals)
         return made
 
-    def watch(self, sink: Sink, *services: str, more: str = "") -> None:
-        """Starts the daemon, with an empty record, on these parts of `services:`; `sink` gets every message."""
+    def watch(self, sink: Sink, *services: str, more: str = "", keep: bool = False) -> None:
+        """Starts the daemon on these parts of `services:`, with an empty record or the one to `keep`; `sink` gets every message."""
         self.sink = sink
         text = "services:\n" + indent("\n".join(services), "  ")
         notifiers = f"notifiers:\n  ops: {{kind: apprise, url: '{sink.url}', min_severity: info}}\n"
         self.box.write_config(f"{text}\n{notifiers}{more}")
-        self.box.run("sh", "-c", "rm -rf /var/lib/model-watchdog/*")
+        if not keep:
+            self.box.run("sh", "-c", "rm -rf /var/lib/model-watchdog/*")
         self._since = self.box.run("date", "+@%s.%N").stdout.strip()
         self.box.start_watchdog()
 
@@ -180,12 +187,13 @@ class Stand:
         """Nobody is restarted more often than so, and nothing more is told, for long enough that it would have been."""
 
         def as_it_was() -> bool:
-            return all(model.restarts == restarts for model, restarts in models) and len(self.sink.messages) == messages
+            return all(model.restarts <= restarts for model, restarts in models) and len(self.sink.messages) == messages
 
         def told() -> str:
             return f"restarts {[(model.name, model.restarts) for model, _ in models]}, messages {self.told()}\n{self.log()}"
 
         holds_for(as_it_was, seconds, told, every=0.5)
+        assert all(model.restarts == restarts for model, restarts in models), told()
 
     def log(self) -> str:
         """What the daemon logged since `watch`."""

@@ -223,6 +223,42 @@ def test_an_operators_stop_that_failed_is_left_alone() -> None:
     assert world.restarts == []
 
 
+@pytest.mark.parametrize("phase", ["verifying", "holding"])
+def test_an_operators_stop_in_the_middle_of_a_restart_is_no_failure(phase) -> None:
+    world = World(service=make_service(breaker=BreakerPolicy(failures=1)), load_seconds=20)
+    world.run(60)
+    world.die()
+    world.run(60, until=lambda world: world.phase == phase)
+    world.end(Ending.OPERATOR_STOP)
+    world.run(3600)
+    assert len(world.restarts) == 1 and world.concluded == ["withdrawn"]
+    assert world.told_about("gave_up") == 0 and world.told_about("operator_stop") == 1
+    assert world.state.breaker.state is BreakerState.CLOSED and len(world.state.breaker.restarts) == 1
+
+
+def test_starting_for_too_long_is_told_and_not_touched() -> None:
+    world = World()
+    world.run(60)
+    world.active, world.sub = "activating", "start"
+    world.invocation += 1
+    world.started_at = world.now
+    world.run(3600)
+    assert world.restarts == [] and world.told_about("alert_fired") == 1 and world.state.cause is Cause.START_TIMEOUT
+    world.active, world.sub = "active", "running"
+    world.run(60)
+    assert world.told_about("alert_resolved") == 1
+
+
+def test_a_unit_whose_file_was_removed_is_told_once_and_not_restarted() -> None:
+    world = World(health=always(Failure.STATUS))
+    world.load = "not-found"
+    world.run(3600)
+    assert world.restarts == [] and [what for _, what, _ in world.told] == ["cannot_act"]
+    world.load = "loaded"
+    world.run(20)
+    assert len(world.restarts) == 1
+
+
 def test_ended_by_itself_with_success_is_restarted() -> None:
     world = World()
     world.run(60)

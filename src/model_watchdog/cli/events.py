@@ -25,6 +25,10 @@ LONGEST_REASON = 2000
 DAY = 86400.0
 
 
+_BOOKKEEPING = ("incident_opened", "incident_closed")
+"""Events that say to people nothing that the lines around them do not."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--service", metavar="SERVICE", help="only what concerns this one (or this notifier)")
     parser.add_argument(
@@ -43,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         tell = _as_json if args.json else _as_text(now, _name_width(record))
         last = ""
         for row in _read_all(record, args.service, since):
+            if not args.json and row["event"] in _BOOKKEEPING:
+                continue
             line = tell(row)
             if args.json or line != last:  # for people: two probes that fail at once in the same way say the same
                 print(line)

@@ -92,9 +92,9 @@ class CircuitBreaker:
         self.restarts.append(now)
         self.healthy_since = None
 
-    def withdrawn(self) -> None:
-        """The restart that was begun was never made; it does not count."""
-        if self.restarts:
+    def withdrawn(self, *, made: bool = False) -> None:
+        """The restart that was begun was never made, and does not count; or it was `made`, and nobody will know what came of it."""
+        if self.restarts and not made:
             self.restarts.pop()
         if self.state is BreakerState.HALF_OPEN:
             self.state = BreakerState.OPEN

@@ -68,13 +68,13 @@ def ask_restart(service: Service, state: ServiceState, reason: str, facts: "Fact
 
 
 def withdraw(service: Service, state: ServiceState, result: str, reason: Reason, now: float) -> list[Decision]:
-    """The attempt turned out not to be needed, or not to have been made: nothing is counted."""
+    """The attempt turned out not to be needed, not to have been made, or not to be judged any more: it is no failure."""
     attempt = state.attempt
     if attempt is None:
         return []
     state.attempt = None
     if attempt.actor is not Actor.OPERATOR:
-        state.breaker.withdrawn()
+        state.breaker.withdrawn(made=attempt.answered_at is not None)
     return [Concluded(attempt.id, result, reason), Event(f"restart_{result}", attempt.cause, reason)]
 
 
@@ -100,6 +100,8 @@ def answered(state: ServiceState, now: float) -> None:
     if attempt is not None:
         attempt.answered_at = now
         attempt.phase = RecoveryPhase.VERIFYING
+        state.forget_problems()  # it could be asked for
+        state.cannot_wait = 0.0
         if not state.invocation:
             state.began, state.settled = now, False
             state.outcomes.clear()
@@ -112,6 +114,9 @@ def advance_attempt(
     """Holds what is seen against the attempt that runs."""
     attempt = state.attempt
     if attempt is None:
+        return
+    if attempt.answered_at is not None and diagnosis.state is State.STOPPED and diagnosis.is_excused:
+        decisions += withdraw(service, state, "withdrawn", diagnosis.reason, now)  # somebody else had the last word
         return
     seen = Seen(
         now=now,
@@ -219,8 +224,8 @@ def _begin(
     clear = state.unit is not None and state.unit.result == "start-limit-hit" and not (actor is Actor.WATCHDOG and state.limit_cleared)
     state.limit_cleared = state.limit_cleared or clear
     number: dict[str, Param] = {"number": state.breaker.failures + 1, "of": service.breaker.failures}
-    if actor is Actor.TRIAL:
-        event = Event("trial_started", cause, reason)
+    if actor is not Actor.WATCHDOG:
+        event = Event("trial_started" if actor is Actor.TRIAL else "restart_started", cause, reason)
     else:
         event = Event("restart_started", cause, Reason("restart_started", {**reason.params, "why": reason.key, **number}))
     decisions += [event, Restart(facts.next_id, actor, cause, reason, clear)]

@@ -57,6 +57,7 @@ def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], fac
     _take_unit(service, state, facts, now, decisions)
     fresh = _take_outcomes(service, state, outcomes)
     _settle(service, state, now)
+    _count_failures(state, fresh)
     diagnosis = diagnose(gather(service, state, facts, now))
     confirmed = _judge(service, state, fresh, diagnosis, facts, now, decisions)
     _watch_conditions(service, state, diagnosis, facts, now, decisions)
@@ -138,13 +139,11 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
         state.judged[outcome.probe] = outcome.at
         fresh.append(outcome)
         before, state.outcomes[outcome.probe] = state.outcomes.get(outcome.probe), outcome
-        if outcome.ok is not None:
-            state.failing[outcome.probe] = state.failing.get(outcome.probe, 0) + 1 if not outcome.ok and state.settled else 0
         if plan.kind != "unit" and before is not None and outcome.ok is not None and before.ok is not None and outcome.ok != before.ok:
             state.changes.setdefault(outcome.probe, deque(maxlen=CHANGES)).append(outcome.at)
         if is_moving(outcome):
             state.busy.setdefault(outcome.probe, outcome.started)
-        elif outcome.ok is not None:
+        else:  # also where we were blind: what we did not see does not use up its patience
             state.busy.pop(outcome.probe, None)
     return fresh
 
@@ -156,6 +155,13 @@ def _settle(service: Service, state: ServiceState, now: float) -> None:
     good = all(name in state.outcomes and state.outcomes[name].ok for name in service.health_probes)
     if good or now - state.began >= service.startup:
         state.settled = True
+
+
+def _count_failures(state: ServiceState, fresh: list[Outcome]) -> None:
+    """How many bad ones in a row, for the reason that people read; those of a loading service do not count."""
+    for outcome in fresh:
+        if outcome.ok is not None:
+            state.failing[outcome.probe] = state.failing.get(outcome.probe, 0) + 1 if not outcome.ok and state.settled else 0
 
 
 def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> Evidence:
