@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 OUTPUT_CAP = 64 * 1024
 """Bytes of each output stream that are kept; the rest is read and dropped, so that the child does not block on a full pipe."""
@@ -75,7 +76,14 @@ def _start(
     except OSError:
         _kill(child, own_session)
         raise
+    _unprotect(child.pid)
     return child, pidfd, ends[0][0], ends[1][0]
+
+
+def _unprotect(pid: int) -> None:
+    """The daemon's unit keeps the kernel from killing it when memory runs out; that is not for what it starts."""
+    with contextlib.suppress(OSError):  # it has ended already, or the value may not be set here: then it is as good as it was
+        Path(f"/proc/{pid}/oom_score_adj").write_text("0")
 
 
 def _end(child: "subprocess.Popen[bytes]", pidfd: int, whole_session: bool) -> None:

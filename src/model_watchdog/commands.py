@@ -85,13 +85,14 @@ class Commands:
         waiting = watch.concluded.setdefault(watch.state.attempt.id, asyncio.get_running_loop().create_future())
         watch.carry_out(decisions)
         concluded = await waiting
+        await self._daemon.store.commit()
         recovered = concluded.result == "recovered"
         text = f"{watch.service.name}: {concluded.result}: {say(concluded.reason)}"
         return {"ok": recovered, "text": text} if recovered else _refuse("failed", text)
 
     async def _notify_test(self, request: dict[str, Any]) -> Answer:
         name = request.get("notifier")
-        if name is not None and name not in self._daemon.config.notifiers:
+        if name is not None and (not isinstance(name, str) or name not in self._daemon.config.notifiers):
             return _refuse("no_such", f"there is no notifier {clean(str(name), 80)}", known=sorted(self._daemon.config.notifiers))
         results = await self._daemon.outbox.send_test(name)
         return {"ok": all(error is None for error in results.values()), "error": "failed", "results": results, "text": ""}

@@ -125,7 +125,7 @@ class ControlSocket:
             line = await _read_line(client)
         try:
             request = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             request = None
         if not isinstance(request, dict) or not isinstance(request.get("command"), str):
             return _refuse("bad_request", "bad request: one JSON object with a command on one line is expected")
@@ -157,5 +157,8 @@ def _may_command(client: socket.socket) -> bool:
     own = os.getegid()
     if uid in (0, os.geteuid()) or (gid == own and own != 0):
         return True
-    groups = client.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * 1024)
+    try:
+        groups = client.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 1024)  # the most that Python takes: 256 groups
+    except OSError:
+        return False  # somebody in more groups than that; root always may
     return own != 0 and own in struct.unpack(f"{len(groups) // 4}I", groups)

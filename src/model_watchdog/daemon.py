@@ -169,7 +169,7 @@ class Daemon:
         for watch in self.watches.values():
             watch.open()
             self.store.put(*watch.write_down([]))  # in the order of the configuration, which the table keeps
-            await self._resume(watch)
+            await recovery.resume(watch)
         intervals = {probe.every for watch in self.watches.values() for probe in watch.probes.values()}
         for every in sorted(intervals):
             self.schedule.add(f"every {every:g} s", every, self._fan_out(every))
@@ -181,12 +181,6 @@ class Daemon:
         for watch in self.watches.values():
             watch.measure_all()
         self._spawn(self._prove_rights_soon())
-
-    async def _resume(self, watch: Watch) -> None:
-        try:
-            await recovery.resume(watch)
-        except WatchdogError as error:
-            log.warning("service=%s event=resume_failed reason=%r", watch.service.name, str(error))
 
     def _fan_out(self, every: float):  # type: ignore[no-untyped-def]
         """One job for all probes of one interval. Units first: they share one question to systemd."""

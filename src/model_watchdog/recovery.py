@@ -5,6 +5,7 @@ repeat it.
 """
 
 import asyncio
+import contextlib
 import logging
 
 from model_watchdog import writes as record
@@ -27,7 +28,10 @@ NOT_THE_SERVICE = {Cause.NOT_PERMITTED, Cause.MASKED, Cause.UNIT_MISSING, Cause.
 
 
 async def carry_out(watch: Watch, restart: Restart) -> None:
-    """Makes one restart. What comes of it is judged by `core.attempt.prove` from what the next ticks see."""
+    """Makes one restart. What comes of it is judged by `core.attempt.prove` from what the next ticks see.
+
+    Cancelled, because the daemon stops, it leaves the job to systemd and the intent in the record: `resume` goes on with it.
+    """
     if not await watch.means.store.commit():
         log.error(
             "service=%s event=record_unwritable reason=%r", watch.service.name, "the restart goes on; breaker counts are kept in memory"
@@ -44,8 +48,6 @@ async def carry_out(watch: Watch, restart: Restart) -> None:
     except RecoveryError as error:
         _take_refusal(watch, Cause(error.cause), error.detail)
         return
-    except asyncio.CancelledError:
-        raise  # the daemon stops: the job is systemd's, the intent is in the record
     crash_point("answered")
     answered(watch.state, watch.means.clock.steady())
     _enter(watch, RecoveryPhase.VERIFYING)
@@ -57,10 +59,11 @@ async def resume(watch: Watch) -> None:
     attempt = watch.state.attempt
     if attempt is None or attempt.answered_at is not None:
         return
-    was_made = watch.service.unit is None
+    was_made = True  # also where nobody can tell: then it has as long as any restart to prove itself
     if watch.service.unit:
-        facts = await watch.means.units.read(watch.service.unit)
-        was_made = facts.invocation != attempt.old_invocation or facts.job != 0 or not (facts.is_up or facts.is_down)
+        with contextlib.suppress(ProbeError):
+            facts = await watch.means.units.read(watch.service.unit)
+            was_made = facts.invocation != attempt.old_invocation or facts.job != 0 or not (facts.is_up or facts.is_down)
     if was_made:  # guard: 16
         answered(watch.state, watch.means.clock.steady())
         watch.carry_out(

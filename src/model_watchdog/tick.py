@@ -14,8 +14,9 @@ from model_watchdog.cgroup import processor_seconds, still_alive
 from model_watchdog.clock import Clock
 from model_watchdog.config.model import ProbeConfig, ServiceConfig
 from model_watchdog.core.attempt import RecoveryPhase
-from model_watchdog.core.decision import Concluded, Decision, Event, Notification, Reason, Restart
+from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Notification, Reason, Restart
 from model_watchdog.core.memory import remember
+from model_watchdog.core.restarting import cannot_act
 from model_watchdog.core.rule import Then
 from model_watchdog.core.sample import Failure, Outcome, conclude
 from model_watchdog.core.service import Facts, interval, step
@@ -253,7 +254,12 @@ class Watch:
             self.spawn(self._restart(restart))
 
     async def _restart(self, restart: Restart) -> None:
-        await self.means.restart(self, restart)
+        try:
+            await self.means.restart(self, restart)
+        except Exception as error:  # a bug of ours must not leave the service behind an attempt that never ends
+            log.exception("service=%s event=bug", self.service.name)
+            reason = Reason("cannot_act", {"detail": f"a bug in the watchdog: {type(error).__name__}"})
+            self.carry_out(cannot_act(self.service, self.state, Cause.CANNOT_ACT, reason, self.means.clock.steady()))
 
     def write_down(self, decisions: Iterable[Decision]) -> list[Write]:
         """One transaction: events, restarts, incident, messages, the state to be recalled and the status to be shown."""

@@ -80,6 +80,27 @@ def test_a_trial_that_succeeds_closes_the_breaker_and_says_so() -> None:
     assert world.told_about("gave_up") == 1 and world.told_about("back") == 1
 
 
+def test_after_a_reset_the_end_of_what_was_given_up_is_told_as_urgently_as_its_beginning() -> None:
+    world = World(on_restart=lambda world: len(world.restarts) > 3)
+    world.run(60)
+    world.die()
+    world.run(300)
+    world.take(reset(world.state))
+    world.run(300)
+    assert len(world.restarts) == 4 and world.state.breaker.state is BreakerState.CLOSED
+    assert [(what, severity) for _, what, severity in world.told] == [("gave_up", "critical"), ("back", "critical")]
+
+
+def test_what_is_given_up_again_after_a_reset_is_told_again() -> None:
+    world = World(on_restart=lambda world: False)
+    world.run(60)
+    world.die()
+    world.run(300)
+    world.take(reset(world.state))
+    world.run(300)
+    assert len(world.restarts) == 6 and world.told_about("gave_up") == 2
+
+
 def test_back_by_another_hand_closes_the_breaker() -> None:
     world = World(on_restart=lambda world: False)
     world.run(60)

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, find_config, suggest
-from model_watchdog.cli.commanding import command
+from model_watchdog.cli.commanding import command, say
 
 HELP = "send a test message to each notifier"
 EXAMPLES = """\
@@ -24,7 +24,10 @@ def run(args: argparse.Namespace) -> int:
     if args.local:
         results = _send_here(args)
     else:
-        results = command(args, {"command": "notify-test", "notifier": args.notifier}, timeout=90.0)["results"]
+        answer = command(args, {"command": "notify-test", "notifier": args.notifier}, timeout=90.0)
+        if "results" not in answer:
+            return say(answer)
+        results = answer["results"]
     if not results:
         raise CommandError("there are no notifiers in the configuration; nobody would be told")
     for name, error in results.items():

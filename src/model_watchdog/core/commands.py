@@ -21,9 +21,8 @@ def resume(state: ServiceState) -> list[Decision]:
 
 
 def reset(state: ServiceState) -> list[Decision]:
-    """Closes the breaker, and lets what could not be done be tried again."""
+    """Closes the breaker, and lets what could not be done be tried again. That we gave up was told; its end still must be."""
     state.breaker.reset()
-    state.gave_up = False
     state.cannot_until = state.cannot_wait = 0.0
     state.limit_cleared = False
     state.problems.clear()

@@ -286,10 +286,9 @@ def _give_up(service: Service, state: ServiceState, reason: Reason, facts: "Fact
 def _tell_gave_up(
     service: Service, state: ServiceState, cause: Cause | None, reason: Reason, now: float, decisions: list[Decision]
 ) -> None:
+    """Called when the breaker opens, which a failed trial does not make it do again."""
     decisions.append(Event("gave_up", cause, Reason("gave_up", {"seconds": (state.breaker.retry_at or now) - now})))
     state.held = Permit.OPEN.value
-    if state.gave_up:
-        return
     state.gave_up = True
     params: dict[str, Param] = {"retry_in": (state.breaker.retry_at or now) - now}
     decisions.append(Notification(state.next_key(service.name, "gave-up"), Severity.CRITICAL, "gave_up", cause, reason, params))

@@ -91,7 +91,7 @@ class ServiceState:
     held: str = ""
     problems: dict[Cause, Reason] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
-    gave_up: bool = False
+    gave_up: bool = False  # and told it, so the end must be told
     incident: Incident | None = None
     sequence: int = 0
     wake_at: float | None = None
