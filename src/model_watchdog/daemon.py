@@ -165,6 +165,7 @@ class Daemon:
         died = [Event("daemon_died", None, Reason("daemon_died"))] if self.store.setting(RUNNING) else []
         self.host.carry_out([*died, Event("daemon_started", None, started)])
         self.store.put(record.setting(RUNNING, "yes"))
+        self._write_daemon(0.0)  # `status` must not tell of the daemon before
         self.host.open()
         for watch in self.watches.values():
             watch.open()

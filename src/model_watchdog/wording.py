@@ -95,7 +95,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "patience_ended": lambda p: (
         f"{p['probe']} has timed out for longer than {duration(float(p['patience']))} although the service uses its processor"
     ),
-    "health_timeout": lambda p: f"{p['probe']} timed out{_counted(p)}, nothing moved",
+    "health_timeout": lambda p: f"{p['probe']} timed out{_counted(p)}" + (", nothing moved" if "cores" in p else ""),
     "health_failed": lambda p: f"{p['probe']}: {p['detail']}{_counted(p)}",
     "health_tls": lambda p: f"{p['probe']}: {p['detail']}; a restart cannot mend a certificate",
     "blind": lambda p: f"{p['probe']} cannot be asked: {p['detail']}",

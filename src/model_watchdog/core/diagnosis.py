@@ -180,6 +180,8 @@ def _failing(e: Evidence) -> Diagnosis | None:
         count = max(count, 1)
         params: dict[str, Param] = {"probe": name, "detail": outcome.detail, "count": count, "of": of}
         key = "health_timeout" if outcome.failure is Failure.TIMEOUT else "health_failed"
+        if outcome.cores is not None:
+            params["cores"] = outcome.cores
         if outcome.failure is Failure.TIMEOUT and is_moving(outcome):
             key, params["patience"] = "patience_ended", e.busy_patience
         return Diagnosis(State.UNHEALTHY, cause_of_failure(outcome.failure), Reason(key, params))
