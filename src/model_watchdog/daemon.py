@@ -267,7 +267,12 @@ class Daemon:
         notify(f"STATUS=watching {len(self.watches)} services, {bad} bad")
 
     async def _prove_rights_soon(self) -> None:
-        await asyncio.sleep(1.0)
+        """As soon as every unit has been looked at, or after 5 s."""
+        units = [watch for watch in self.watches.values() if watch.service.unit]
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            if all(watch.state.unit for watch in units):
+                break
         await self.prove_rights()
 
     async def prove_rights(self, names: Iterable[str] | None = None) -> None:

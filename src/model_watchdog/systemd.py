@@ -110,10 +110,6 @@ class Systemd:
         """`systemctl restart`, which waits for the job. After `deadline` seconds: TimeoutError, and the job goes on."""
         return await self._do("restart", unit, deadline)
 
-    async def start(self, unit: str, deadline: float = DEADLINE) -> Finished:
-        """`systemctl start`."""
-        return await self._do("start", unit, deadline)
-
     async def reset_failed(self, unit: str) -> Finished:
         """`systemctl reset-failed`: forgets the failure and the count of starts."""
         return await self._do("reset-failed", unit, DEADLINE)
@@ -125,16 +121,17 @@ class Systemd:
     async def may_restart(self, unit: str) -> bool | None:
         """Whether polkit lets us restart the unit: `start` of a unit that is up asks it the same question and changes nothing.
 
-        None where it cannot be told: the unit is not up (`start` would start it), or systemd does not answer.
+        Should the unit end in that very moment, nothing is started either: systemd asks polkit, and then refuses the job mode, which
+        is one for stopping. None where it cannot be told: the unit is not up, or systemd does not answer.
         """
         try:
             facts = (await self.show([unit]))[unit]
             if not facts.is_up or facts.job:
                 return None
-            answered = await self.start(unit)
+            answered = await self._do("start", unit, DEADLINE, "--job-mode=triggering")
         except (ProbeError, RecoveryError, TimeoutError):
             return None
-        if answered.returncode == 0:
+        if answered.returncode == 0 or b"only valid for stop" in answered.stderr:
             return True
         return False if is_denied(answered.stderr) else None
 

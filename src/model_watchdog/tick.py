@@ -73,6 +73,7 @@ class Watch:
         self.plans = {plan.name: plan for plan in self.service.probes}
         self.runners: dict[str, Running] = {}
         self.running_since: dict[str, float] = {}
+        self._missed: set[str] = set()
         self.last_log = ""
         self.old_processes: frozenset[tuple[int, int]] = frozenset()
         self.concluded: dict[int, asyncio.Future[Concluded]] = {}
@@ -108,9 +109,11 @@ class Watch:
         task.add_done_callback(self._done)
 
     def measure(self, names: Iterable[str]) -> None:
-        """Runs these probes now, each but the ones that are running."""
+        """Runs these probes now; one that is still running runs again when it has ended."""
         for name in names:
-            if name in self.probes and name not in self.running_since:
+            if name in self.running_since:
+                self._missed.add(name)
+            elif name in self.probes:
                 self.running_since[name] = self.means.clock.steady()
                 self.spawn(self._measure(self.probes[name]))
 
@@ -129,6 +132,9 @@ class Watch:
             self.running_since.pop(probe.name, None)
         self._newest[probe.name] = outcome
         self.decide_soon()
+        if probe.name in self._missed:
+            self._missed.discard(probe.name)
+            self.measure([probe.name])
 
     async def _observe(self, probe: ProbeConfig) -> Outcome:
         """One run of a probe under its total deadline; whatever goes wrong becomes part of the outcome."""
