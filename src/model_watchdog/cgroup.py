@@ -5,6 +5,7 @@ process where processor time must be added up).
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,24 @@ def still_alive(of: frozenset[Process]) -> tuple[int, ...]:
         if stat is not None and int(stat[19]) == started and (stat[0] not in ("Z", "X") or int(stat[17]) > 1):
             alive.append(pid)
     return tuple(sorted(alive))
+
+
+def find_unkillable(of: frozenset[Process]) -> tuple[int, ...]:
+    """Those of them that live on although they were killed: SIGKILL is pending, and the kernel cannot deliver it.
+
+    What a unit leaves running on purpose (KillMode=process) was not killed, and is none of them.
+    """
+    return tuple(pid for pid in still_alive(of) if _was_killed(pid))
+
+
+def _was_killed(pid: int) -> bool:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    pending = int(fields.get("SigPnd", "0"), 16) | int(fields.get("ShdPnd", "0"), 16)
+    return bool(pending >> (signal.SIGKILL - 1) & 1) or fields.get("State", "").strip()[:1] == "Z"
 
 
 def _folder(root: Path, facts: UnitFacts) -> Path | None:

@@ -40,7 +40,7 @@ class ControlSocket:
         self._socket: socket.socket | None = None
         self._reserve: int | None = None
         self._clients: set[asyncio.Task[None]] = set()
-        self._refusal_logged = float("-inf")
+        self._logged: dict[str, float] = {}
 
     def open(self) -> None:
         """Call it with the lock held: a socket file that lies there is then a dead daemon's."""
@@ -90,7 +90,7 @@ class ControlSocket:
             asyncio.get_running_loop().call_later(REST_SECONDS, self._listen)
             if self._reserve is None:
                 return
-            log.warning("event=control_out_of_descriptors reason=%r", str(error))
+            self._warn(f"event=control_out_of_descriptors reason={str(error)!r}")
             os.close(self._reserve)
             self._reserve = None
             try:
@@ -101,6 +101,13 @@ class ControlSocket:
         task = asyncio.ensure_future(self._serve(client))
         self._clients.add(task)
         task.add_done_callback(self._clients.discard)
+
+    def _warn(self, line: str) -> None:
+        """The same line once a minute at most: whoever asks in vain may ask often."""
+        now = time.monotonic()
+        if now - self._logged.get(line, float("-inf")) > 60:
+            self._logged[line] = now
+            log.warning("%s", line)
 
     async def _serve(self, client: socket.socket) -> None:
         try:
@@ -116,9 +123,7 @@ class ControlSocket:
         if len(self._clients) > MOST_CLIENTS:
             return _refuse("busy", "busy: too many connections; try again")
         if not _may_command(client):
-            if time.monotonic() - self._refusal_logged > 60:
-                self._refusal_logged = time.monotonic()
-                log.warning("event=control_refused uid=%s", _peer(client)[0])
+            self._warn(f"event=control_refused uid={_peer(client)[0]}")
             group = "model-watchdog"
             return _refuse("denied", f"not allowed: only root and members of the group {group} may; sudo usermod -aG {group} USER")
         async with asyncio.timeout(IDLE_SECONDS):

@@ -53,9 +53,9 @@ class AnotherRuns(WatchdogError):
     exit_code = EXIT_ANOTHER_RUNS
 
 
-def take_lock(runtime_dir: Path) -> int:
-    """The lock that says that a daemon runs; gives its descriptor. `status` looks at it for a moment, hence the tries."""
-    descriptor = os.open(runtime_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+def take_lock(directory: Path) -> int:
+    """The lock that says that a daemon runs here; gives its descriptor. `status` looks at it for a moment, hence the tries."""
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     for _ in range(20):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +68,7 @@ def take_lock(runtime_dir: Path) -> int:
     pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
     os.close(descriptor)
     raise AnotherRuns(
-        f"another daemon runs already (pid {pid}) on {runtime_dir}; stop it first, or give this one --runtime-dir and --state-dir"
+        f"another daemon runs already (pid {pid}) on {directory}; stop it first, or give this one --runtime-dir and --state-dir"
     )
 
 
@@ -85,6 +85,7 @@ class Daemon:
         self.watches: dict[str, Watch] = {}
         self.stopping = asyncio.Event()
         self._guard = ClockGuard()
+        self._lag = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def main(self) -> int:
@@ -127,7 +128,8 @@ class Daemon:
             main_processes=MainProcessWatch(),
             hostname=os.uname().nodename,
             dry_run=self.dry_run,
-            inhibited=lambda: self.host.state.inhibited,
+            inhibited=lambda: self.host.inhibited(),
+            own_metrics=self._measure_self,
             restart=recovery.carry_out,
             next_id=self.store.next_id(),
         )
@@ -164,6 +166,8 @@ class Daemon:
         started = Reason("daemon_started", {"version": __version__, "services": len(self.watches)})
         died = [Event("daemon_died", None, Reason("daemon_died"))] if self.store.setting(RUNNING) else []
         self.host.carry_out([*died, Event("daemon_started", None, started)])
+        if self.store.note:
+            self.host.carry_out(tell_once(self.host.state, "record_replaced", Severity.WARNING, Reason("note", {"text": self.store.note})))
         self.store.put(record.setting(RUNNING, "yes"))
         self._write_daemon(0.0)  # `status` must not tell of the daemon before
         self.host.open()
@@ -213,8 +217,11 @@ class Daemon:
             self._guard_means()
             if not self._overdue():
                 notify("WATCHDOG=1")
+            self._lag = max(lag, self._lag)
             if beat % 10 == 0:
                 self._write_daemon(lag)
+                if self.means.host_stopping:
+                    self._spawn(self._look_at_host())
             beat += 1
         self.host.carry_out([Event("daemon_stopped", None, Reason("daemon_stopped"))])
         self._write_daemon(0.0)
@@ -265,6 +272,24 @@ class Daemon:
         self.store.put(record.daemon_info(json.dumps(info), self.clock.wall()))
         bad = sum(watch.state.state in ("unhealthy", "dead", "stalled") for watch in self.watches.values())
         notify(f"STATUS=watching {len(self.watches)} services, {bad} bad")
+
+    async def _look_at_host(self) -> None:
+        """A host that was stopping may have changed its mind, or was never asked since."""
+        self.means.host_stopping = await self.means.systemd.is_host_stopping()
+
+    def _measure_self(self) -> list[tuple[str, dict[str, str], float]]:
+        """The daemon's own metrics; the lag is the longest since they were last asked for."""
+        lag, self._lag = self._lag, 0.0
+        metrics: list[tuple[str, dict[str, str], float]] = [
+            ("watchdog_up", {}, 1.0),
+            ("watchdog_tick_lag_seconds", {}, round(lag, 4)),
+            ("watchdog_notifications_queued", {}, float(self.outbox.stats()["queued"])),
+        ]
+        for name, watch in self.watches.items():
+            metrics.append(("watchdog_breaker_open", {"service": name}, float(watch.state.breaker.state != "closed")))
+            for result, count in sorted(watch.state.results.items()):
+                metrics.append(("watchdog_restarts_total", {"service": name, "result": result}, float(count)))
+        return metrics
 
     async def _prove_rights_soon(self) -> None:
         """As soon as every unit has been looked at, or after 5 s."""

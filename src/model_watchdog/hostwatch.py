@@ -12,11 +12,12 @@ from model_watchdog.config.model import HostConfig, ProbeConfig
 from model_watchdog.core.decision import Cause, Decision, Event, Notification
 from model_watchdog.core.host import HostState, step_host
 from model_watchdog.core.memory import remember_host
-from model_watchdog.core.sample import Failure, Outcome, conclude
-from model_watchdog.errors import ProbeError
-from model_watchdog.probes import Observation, Running, Surroundings
-from model_watchdog.snapshot import describe_alerts, describe_host
-from model_watchdog.tick import GRACE, Means
+from model_watchdog.core.sample import conclude
+from model_watchdog.core.service import STALE_AFTER
+from model_watchdog.observing import observe
+from model_watchdog.probes import Running, Surroundings
+from model_watchdog.snapshot import describe_alerts, describe_host, describe_metric
+from model_watchdog.tick import Means
 from model_watchdog.wording import Story, clean, compose, remedy, say
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class HostWatch:
     def problems(self) -> list[dict[str, Any]]:
         """What is wrong with the watchdog's own means, each with the command that mends it."""
         return [
-            {"cause": _CAUSES[name].value, "service": None, "reason": say(reason), "remedy": remedy(_CAUSES[name], None)}
+            {"cause": _CAUSES[name].value, "service": None, "reason": say(reason), "remedy": remedy(_CAUSES[name], None, None)}
             for name, reason in self.state.conditions.items()
         ]
 
@@ -92,7 +93,8 @@ class HostWatch:
         alerts = json.dumps(describe_alerts(None, self.state.alerts.values(), clock, {}))
         if essence + alerts != self._kept:
             self._kept = essence + alerts
-            writes.append(record.service_state("", json.dumps([clock.anchor(), remember_host(self.state)])))
+            if not self.means.dry_run:
+                writes.append(record.service_state("", json.dumps([clock.anchor(), remember_host(self.state)])))
             writes.append(record.alerts("", alerts))
         self.means.store.put(*writes)
         if told:
@@ -100,22 +102,24 @@ class HostWatch:
 
     async def _measure(self, probe: ProbeConfig) -> None:
         try:
-            outcome = await self._observe(probe)
+            clock = self.means.clock
+            started = clock.steady()
+            observation, failure, detail = await observe(self._runners[probe.name], probe.timeout, f"host/{probe.name}")
+            text = clean(detail or observation.detail)
+            outcome = conclude(None, probe.name, started, clock.steady(), observation.measurements, failure, text)
         finally:
             self._running.discard(probe.name)
         self.carry_out(step_host(self.config.rules, self.state, [outcome]))
-        self.means.store.put(record.host_metrics(json.dumps(describe_host(self.state, self.means.clock)), self.means.clock.wall()))
+        self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))
 
-    async def _observe(self, probe: ProbeConfig) -> Outcome:
+    def _describe(self) -> list[dict[str, Any]]:
+        """The newest value of each series that is still measured, and the daemon's own."""
         clock = self.means.clock
-        started, observation, failure, detail = clock.steady(), Observation(), None, ""
-        try:
-            async with asyncio.timeout(probe.timeout + GRACE):
-                observation = await self._runners[probe.name].observe()
-        except ProbeError as error:
-            failure, detail, observation = Failure(error.failure), error.detail, Observation(error.measurements)
-        except TimeoutError:
-            failure, detail = Failure.TIMEOUT, f"no answer within {probe.timeout:g} s"
-        except OSError as error:
-            failure, detail = Failure.WATCHER, f"{type(error).__name__}: {error.strerror or error}"
-        return conclude(None, probe.name, started, clock.steady(), observation.measurements, failure, clean(detail or observation.detail))
+        oldest = clock.steady() - STALE_AFTER * max(probe.every for probe in self.config.probes)
+        metrics = describe_host(self.state, clock, oldest)
+        return metrics + [describe_metric(name, labels, value, clock) for name, labels, value in self.means.own_metrics()]
+
+    def inhibited(self) -> str:
+        """The rule that forbids restarts now, or nothing."""
+        every = max((probe.every for probe in self.config.probes), default=30.0)
+        return self.state.inhibited(self.means.clock.steady() - STALE_AFTER * every)

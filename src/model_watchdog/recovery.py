@@ -41,9 +41,10 @@ async def carry_out(watch: Watch, restart: Restart) -> None:
         facts = await _look_again(watch, restart)
         if facts is None and watch.service.unit:
             return
-        watch.old_processes = processes(facts) if facts is not None else frozenset()
+        if watch.state.attempt is not None and facts is not None:
+            watch.state.attempt.old_processes = tuple(sorted(processes(facts)))
         watch.spawn(_keep_last_log(watch))
-        _enter(watch, RecoveryPhase.STOPPING)
+        _enter(watch, RecoveryPhase.STOPPING if facts is not None and facts.is_up else RecoveryPhase.STARTING)
         await _call(watch, restart, facts)
     except RecoveryError as error:
         _take_refusal(watch, Cause(error.cause), error.detail)

@@ -57,11 +57,16 @@ def describe_service(service: Service, state: ServiceState, clock: Clock, *, uni
             "phase": phase(state).value,
             "last_restart_at": stamp(clock, state.last_restart_at),
             "last_result": state.last_result if state.last_result in ("recovered", "failed") else None,
-            "good_since": stamp(clock, state.attempt.good_since) if state.attempt else None,
-            "stable_seconds": service.stable,
         },
         "paused_until": stamp(clock, state.paused_until),
     }
+
+
+def describe_progress(service: Service, state: ServiceState, clock: Clock) -> Entry:
+    """How far a restart has got, and how many failed: for the table, not for the document."""
+    good_since = state.attempt.good_since if state.attempt else None
+    failed = sum(result == "failed" for _, result, _ in state.incident.tries) if state.incident else 0
+    return {"good_since": stamp(clock, good_since), "stable_seconds": service.stable, "failed": failed}
 
 
 def phase(state: ServiceState) -> RecoveryPhase:
@@ -91,17 +96,23 @@ def describe_alerts(owner: str | None, alerts: Iterable[Alert], clock: Clock, re
     ]
 
 
-def describe_host(state: HostState, clock: Clock) -> list[Entry]:
-    """The newest value of each of the host's series."""
+def describe_host(state: HostState, clock: Clock, oldest: float) -> list[Entry]:
+    """The newest value of each of the host's series that is not older than that (steady seconds): stale is never well."""
     return [
         {"metric": sample.series.metric, "labels": dict(sample.series.labels), "value": sample.value, "at": stamp(clock, sample.at)}
         for sample in state.newest.values()
+        if sample.at >= oldest
     ]
+
+
+def describe_metric(name: str, labels: Mapping[str, str], value: float, clock: Clock) -> Entry:
+    """A metric of the daemon's own, as of now."""
+    return {"metric": name, "labels": dict(labels), "value": value, "at": stamp(clock, clock.steady())}
 
 
 def describe_problems(service: Service, state: ServiceState) -> list[Entry]:
     """What keeps the watchdog from acting for this service, each with the command that mends it."""
     return [
-        {"cause": cause.value, "service": service.name, "reason": say(reason), "remedy": remedy(cause, service.unit)}
+        {"cause": cause.value, "service": service.name, "reason": say(reason), "remedy": remedy(cause, service.unit, service.name)}
         for cause, reason in state.problems.items()
     ]

@@ -35,8 +35,11 @@ _WARNING_CAUSES = ("stopped_not_proved", "start_timeout")
 _PHASES = {"preflight": "restarting", "evidence": "restarting", "stopping": "restarting", "starting": "restarting"}
 
 
-def collect(state_dir: str, runtime_dir: str) -> "Doc":
-    """The document of `status --json`, from the record and from a look at the daemon. Raises `WatchdogError` without a record."""
+def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, dict[str, Doc]]":
+    """The document of `status --json`, from the record and from a look at the daemon, and by service how far its restart has got.
+
+    Raises `WatchdogError` where a daemon runs without a record that can be read.
+    """
     said = ask_daemon(runtime_dir)
     running = said is not None
     now = time.time()
@@ -50,12 +53,13 @@ def collect(state_dir: str, runtime_dir: str) -> "Doc":
             raise
         daemon, services, host, alerts, incidents, notifications, updated_at = {}, [], [], [], [], {"queued": 0, "undeliverable": 0}, None
     problems = list(daemon.get("problems", []))
+    progress = {service["name"]: service.pop("progress", {}) for service in services}
     for service in services:
         problems += service.pop("problems", [])
     problems += [problem for problem in (said or {}).get("problems", []) if problem not in problems]
     if running and not any(problem["cause"] == UNWRITABLE for problem in problems):
         problems += _find_old(updated_at, now, daemon.get("longest_every", 30.0))
-    return {
+    doc: Doc = {
         "schema": SCHEMA,
         "generated_at": rfc3339(now),
         "daemon": {
@@ -77,6 +81,7 @@ def collect(state_dir: str, runtime_dir: str) -> "Doc":
         ],
         "notifications": notifications,
     }
+    return doc, progress
 
 
 def is_running(runtime_dir: str) -> bool:
@@ -131,7 +136,8 @@ def judge(doc: "Doc") -> "tuple[int, str]":
         if level == OK:
             counts[word] = counts.get(word, 0) + 1
         else:
-            notes.append((level, f"{service['name']} {word} ({service['reason']})"))
+            reason = f"gave up; {service['reason']}" if service["recovery"]["phase"] == "gave_up" else service["reason"]
+            notes.append((level, f"{service['name']} {word} ({reason})"))
     for alert in doc["alerts"]:
         if alert["severity"] == "info" or alert["service"] in paused:
             continue
@@ -163,6 +169,8 @@ def level_of(service: "Doc") -> int:
 def show_state(service: "Doc") -> str:
     """The state in one word for people: while a recovery runs, what it does."""
     phase = service["recovery"]["phase"]
+    if service["paused_until"]:
+        return "paused" if service["state"] == "healthy" else f"paused, {service['state']}"
     if phase in _PHASES:
         return _PHASES[phase]
     if phase in ("verifying", "holding"):
@@ -196,7 +204,7 @@ def ago(text: "str | None", now: float) -> str:
     return f"{days} day" + ("s" if days > 1 else "")
 
 
-def rows(doc: "Doc", now: float) -> "list[tuple[str, str, str, str]]":
+def rows(doc: "Doc", progress: "dict[str, Doc]", now: float) -> "list[tuple[str, str, str, str]]":
     """Service, state, since, reason; a second row where there is more to say."""
     table = []
     for service in doc["services"]:
@@ -204,7 +212,7 @@ def rows(doc: "Doc", now: float) -> "list[tuple[str, str, str, str]]":
         shown = word.upper() if level_of(service) == CRITICAL and word not in ("restarting", "verifying") else word
         reason = "" if service["state"] == "healthy" and word == "healthy" else service["reason"]
         table.append((service["name"], shown, ago(service["since"], now), reason))
-        more = _say_more(service, now)
+        more = _say_more(service, progress.get(service["name"], {}), now)
         if more:
             table.append(("", "", "", more))
     return table
@@ -233,16 +241,17 @@ def footer(doc: "Doc", now: float) -> "list[tuple[str, str]]":
     return lines
 
 
-def _say_more(service: "Doc", now: float) -> str:
+def _say_more(service: "Doc", progress: "Doc", now: float) -> str:
     recovery, breaker = service["recovery"], service["breaker"]
-    if recovery["phase"] == "holding" and recovery.get("good_since"):
-        held = max(0, int(now - parse_rfc3339(recovery["good_since"])))
-        return f"good for {held} s of {recovery['stable_seconds']:g} s"
+    if recovery["phase"] == "holding" and progress.get("good_since"):
+        held = max(0, int(now - parse_rfc3339(progress["good_since"])))
+        return f"good for {held} s of {progress['stable_seconds']:g} s"
     if recovery["phase"] in ("verifying", "stopping", "starting", "preflight"):
         return f"{recovery['phase']}"
     if breaker["state"] != "closed":
         local = time.strftime("%H:%M", time.localtime(parse_rfc3339(breaker["retry_at"]))) if breaker["retry_at"] else "soon"
-        return f"gave up; next trial {local} · after mending: watchdog reset {service['name']}"
+        failed = f" after {progress['failed']} failed restarts" if progress.get("failed") else ""
+        return f"gave up{failed}; next trial {local} · after mending: watchdog reset {service['name']}"
     if service["paused_until"]:
         return f"paused until {time.strftime('%H:%M', time.localtime(parse_rfc3339(service['paused_until'])))}"
     return ""

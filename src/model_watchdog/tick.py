@@ -1,7 +1,6 @@
 """One measurement: observe, decide, act, remember."""
 
 import asyncio
-import errno
 import json
 import logging
 import random
@@ -10,23 +9,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from model_watchdog import writes as record
-from model_watchdog.cgroup import processor_seconds, still_alive
+from model_watchdog.cgroup import find_unkillable, processor_seconds
 from model_watchdog.clock import Clock
 from model_watchdog.config.model import ProbeConfig, ServiceConfig
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Notification, Reason, Restart
+from model_watchdog.core.incident import find_inhibiting
 from model_watchdog.core.memory import remember
 from model_watchdog.core.restarting import cannot_act
-from model_watchdog.core.rule import Then
 from model_watchdog.core.sample import Failure, Outcome, conclude
-from model_watchdog.core.service import Facts, interval, step
+from model_watchdog.core.service import STALE_AFTER, Facts, interval, step
 from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.crashpoint import crash_point
-from model_watchdog.errors import ProbeError
+from model_watchdog.observing import observe
 from model_watchdog.outbox import Outbox
-from model_watchdog.probes import Observation, Running, Surroundings
-from model_watchdog.snapshot import describe_alerts, describe_problems, describe_service
+from model_watchdog.probes import Running, Surroundings
+from model_watchdog.snapshot import describe_alerts, describe_problems, describe_progress, describe_service
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
 from model_watchdog.wording import Story, clean, compose, say
@@ -34,9 +33,6 @@ from model_watchdog.writes import Write
 
 log = logging.getLogger(__name__)
 
-GRACE = 0.25
-"""A probe holds its own deadline; so many seconds later the tick ends it all the same."""
-OWN_FAULTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
 SOON = (0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5)
 """A main process has ended: how long to wait, again and again, until systemd has noticed it too."""
 
@@ -54,6 +50,7 @@ class Means:
     hostname: str
     dry_run: bool
     inhibited: Callable[[], str]
+    own_metrics: "Callable[[], list[tuple[str, dict[str, str], float]]]"
     restart: "Callable[[Watch, Restart], Awaitable[None]]"
     next_id: int = 1
     host_stopping: bool = False
@@ -75,7 +72,6 @@ class Watch:
         self.running_since: dict[str, float] = {}
         self._missed: set[str] = set()
         self.last_log = ""
-        self.old_processes: frozenset[tuple[int, int]] = frozenset()
         self.concluded: dict[int, asyncio.Future[Concluded]] = {}
         self._newest: dict[str, Outcome] = {}
         self._facts: UnitFacts | None = None
@@ -138,24 +134,11 @@ class Watch:
 
     async def _observe(self, probe: ProbeConfig) -> Outcome:
         """One run of a probe under its total deadline; whatever goes wrong becomes part of the outcome."""
-        clock, signs = self.means.clock, VitalSigns(self, probe.timeout)
+        clock, signs = self.means.clock, VitalSigns(self, getattr(probe.probe, "max_duration", None) or probe.timeout)
         started = clock.steady()
-        observation, failure, detail = Observation(), None, ""
-        try:
-            async with asyncio.timeout(probe.timeout + GRACE):
-                observation = await self.runners[probe.name].observe()
-        except ProbeError as error:
-            failure, detail = Failure(error.failure), error.detail
-            observation = Observation(error.measurements)
-        except TimeoutError:
-            failure, detail = Failure.TIMEOUT, f"no answer within {probe.timeout:g} s"
-        except OSError as error:
-            failure, detail = Failure.WATCHER, f"{type(error).__name__}: {error.strerror or error}"
-        except Exception as error:  # a bug in one probe must not end the watch of the others; it is told as ours
-            log.exception("service=%s probe=%s event=bug", self.service.name, probe.name)
-            failure, detail = Failure.WATCHER, f"a bug in the watchdog: {type(error).__name__}"
+        observation, failure, detail = await observe(self.runners[probe.name], probe.timeout, f"{self.service.name}/{probe.name}")
         at = clock.steady()
-        cores = signs.read_cores() if failure is Failure.TIMEOUT else None
+        cores = signs.read_cores() if failure in (Failure.TIMEOUT, Failure.SLOW) else None
         signs.stop()
         if observation.facts is not None:
             await self._take_facts(observation.facts)
@@ -223,14 +206,17 @@ class Watch:
     def _gather(self) -> Facts:
         state = self.state
         left_over: tuple[int, ...] = ()
-        if state.attempt is not None and state.attempt.answered_at is not None and self.old_processes:
-            left_over = still_alive(self.old_processes)
+        if state.attempt is None:
+            left_over = find_unkillable(frozenset(state.old_processes))
+        elif state.attempt.answered_at is not None:
+            left_over = find_unkillable(frozenset(state.attempt.old_processes))
         return self.facts(left_over)
 
     def facts(self, left_over: tuple[int, ...] = ()) -> Facts:
         """What the core must know besides the outcomes."""
         means = self.means
-        inhibiting = [alert.rule.name for alert in self.state.alerts.values() if alert.is_firing and alert.rule.then is Then.INHIBIT]
+        now, oldest = means.clock.steady(), STALE_AFTER * max((plan.every for plan in self.plans.values()), default=30.0)
+        inhibiting = find_inhibiting(self.state.alerts.values(), now - oldest)
         return Facts(
             unit=self._facts,
             unit_error=self._unit_error,
@@ -305,6 +291,7 @@ class Watch:
         known = not self.state.unit_error
         entry = describe_service(self.service, self.state, clock, unit_known=known)
         entry["problems"] = describe_problems(self.service, self.state)
+        entry["progress"] = describe_progress(self.service, self.state, clock)
         now = say(self.state.reason)
         reasons = {word: say(Reason(word)) for word in ("flapping", "flapping_under_systemd")}
         reasons.update(dict.fromkeys(("busy", "loading", "unknown"), now))
@@ -313,7 +300,9 @@ class Watch:
         durable = json.dumps(remember(self.state))
         if durable + alerts != self._kept:
             self._kept = durable + alerts
-            writes += [record.service_state(name, f"[{json.dumps(clock.anchor())}, {durable}]"), record.alerts(name, alerts)]
+            writes.append(record.alerts(name, alerts))
+            if not self.means.dry_run:  # what a dry run would have told is not told
+                writes.append(record.service_state(name, f"[{json.dumps(clock.anchor())}, {durable}]"))
         return writes
 
     def _story(self) -> Story:
@@ -363,14 +352,17 @@ class Watch:
 
 
 class VitalSigns:
-    """How much processor time a service uses in the second half of a wait for its answer: before that nothing is read."""
+    """How much processor time a service uses in the second half of a wait for its answer: before that nothing is read.
 
-    def __init__(self, watch: Watch, timeout: float) -> None:
+    `patience` is how long the answer may take, in seconds.
+    """
+
+    def __init__(self, watch: Watch, patience: float) -> None:
         self._watch = watch
         self._before: tuple[float, float] | None = None
         self._timer: asyncio.TimerHandle | None = None
         if watch.service.unit:
-            self._timer = asyncio.get_running_loop().call_later(timeout / 2, self._begin)
+            self._timer = asyncio.get_running_loop().call_later(patience / 2, self._begin)
 
     def _begin(self) -> None:
         self._before = self._read()

@@ -91,7 +91,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "silent": lambda p: f"probe {p['probe']} has not answered of late",
     "loading": lambda p: f"loading for {duration(float(p['seconds']))} of at most {duration(float(p['startup']))}",
     "loading_too_long": lambda p: f"still starting after {duration(float(p['seconds']))}, expected at most {duration(float(p['startup']))}",
-    "busy": lambda p: f"{p['probe']} times out, but {float(p['cores']):.1f} cores are working",
+    "busy": lambda p: f"{p['probe']}: {p['detail']}, but {float(p['cores']):.1f} cores are working",
     "patience_ended": lambda p: (
         f"{p['probe']} has timed out for longer than {duration(float(p['patience']))} although the service uses its processor"
     ),
@@ -120,7 +120,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "unit_result": lambda p: f"the unit failed: {p['result']}",
     "flapping": "health keeps changing between good and bad",
     "flapping_under_systemd": "systemd has restarted it 3 times or more in 5 minutes; the watchdog adds none",
-    "new_invocation": lambda p: "a new process runs" + (f" (pid {p['pid']})" if p["pid"] else "") + ", started by somebody else",
+    "new_invocation": lambda p: "a new process runs" + (f" (pid {p['pid']})" if p["pid"] else "") + f", started by {p['by']}",
     "pause_over": "the pause is over",
     "over": lambda p: f"{p['rule']} is over" + (f": {p['series']} is {_number(p['value'])}" if "series" in p else ""),
     "above": lambda p: f"{p['series']} is {_number(p['value'])}, above {_number(p['above'])}",
@@ -174,7 +174,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
 }
 
 _REMEDIES: dict[Cause, Callable[[str], str]] = {
-    Cause.NOT_PERMITTED: lambda unit: "sudo watchdog install   ·   then: watchdog reset SERVICE",
+    Cause.NOT_PERMITTED: lambda unit: "sudo watchdog install   ·   it is tried again by: watchdog reset {service}",
     Cause.MASKED: lambda unit: f"sudo systemctl unmask {unit}",
     Cause.UNIT_MISSING: lambda unit: f"systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check",
     Cause.CANNOT_ACT: lambda unit: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
@@ -186,11 +186,13 @@ _REMEDIES: dict[Cause, Callable[[str], str]] = {
 }
 
 
-def remedy(cause: Cause | None, unit: str | None) -> str:
+def remedy(cause: Cause | None, unit: str | None, service: str | None) -> str:
     """The command that mends it, or the one that shows more."""
+    if cause is Cause.CANNOT_ACT and service is not None and unit is None:
+        return "watchdog check   ·   is the program of recovery.command there, and may the daemon's user run it?"
     mend = _REMEDIES.get(cause) if cause else None
     if mend:
-        return mend(unit or "UNIT")
+        return mend(unit or "UNIT").format(service=service or "SERVICE")
     return f"journalctl -u {unit} -n 50" if unit else "watchdog status"
 
 
@@ -218,6 +220,7 @@ _TITLES = {
     "masked": "{subject} is masked",
     "paused": "{subject} is paused",
     "clock_stepped": "the clock was stepped",
+    "record_replaced": "the record was damaged and has been replaced",
     "test": "a test message from model-watchdog",
 }
 
@@ -228,7 +231,7 @@ def compose(notification: Notification, story: Story) -> Message:
     about = notification.about
     title = _TITLES[about].format(subject=subject, rule=notification.params.get("rule", ""))
     if about == "cannot_act" and story.service is None:
-        title = "the watchdog cannot act"
+        title = "the watchdog cannot do its work"
     lines = [("What", say(notification.reason))]
     if story.since is not None:
         lines.append(("Since", f"{story.since:%Y-%m-%d %H:%M:%S}"))
@@ -240,7 +243,7 @@ def compose(notification: Notification, story: Story) -> Message:
         lines.append(("Last log", clean(story.last_log)))
     if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered"):
         after = f"   ·   after mending: watchdog reset {story.service}" if about == "gave_up" else ""
-        lines.append(("Next", remedy(notification.cause, story.unit) + after))
+        lines.append(("Next", remedy(notification.cause, story.unit, story.service) + after))
     width = max(len(name) for name, _ in lines) + 2
     body = "\n".join(f"{name:<{width}}{text}" for name, text in lines)
     return Message(notification.key, notification.severity, f"[{notification.severity}] {story.host}: {title}", body)

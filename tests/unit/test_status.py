@@ -17,7 +17,7 @@ HEALTHY: dict[str, Any] = {
     "unit_state": None,
     "probes": [],
     "breaker": {"state": "closed", "failures": 0, "restarts": 0, "retry_at": None},
-    "recovery": {"phase": "idle", "last_restart_at": None, "last_result": None, "good_since": None, "stable_seconds": 60.0},
+    "recovery": {"phase": "idle", "last_restart_at": None, "last_result": None},
     "paused_until": None,
 }
 
@@ -112,9 +112,17 @@ def test_the_summary_names_the_worst_first_and_counts_the_rest() -> None:
 
 
 def test_a_restart_under_way_is_shown_in_plain_words() -> None:
-    shown = make_doc(state="unhealthy", recovery=HEALTHY["recovery"] | {"phase": "holding", "good_since": "2026-01-01T00:00:00Z"})
+    shown = make_doc(state="unhealthy", recovery=HEALTHY["recovery"] | {"phase": "holding"})
+    progress = {"chatglm": {"good_since": "2026-01-01T00:00:00Z", "stable_seconds": 60.0, "failed": 0}}
     now = status.parse_rfc3339("2026-01-01T00:00:12Z")
-    assert status.rows(shown, now) == [("chatglm", "verifying", "12 s", "all probes are good"), ("", "", "", "good for 12 s of 60 s")]
+    assert status.rows(shown, progress, now) == [
+        ("chatglm", "verifying", "12 s", "all probes are good"),
+        ("", "", "", "good for 12 s of 60 s"),
+    ]
+
+
+def test_a_pause_is_shown_with_what_it_hides() -> None:
+    assert status.judge(make_doc(state="dead", paused_until="2026-01-01T00:00:00Z")) == (0, "1 paused, dead")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (90, "1 min"), (3700, "1 h 1 min"), (86_400, "1 day"), (12 * 86_400, "12 days")])

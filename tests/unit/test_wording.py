@@ -75,9 +75,9 @@ def test_a_message_that_we_gave_up_says_everything() -> None:
 
 
 def test_what_keeps_the_watchdog_from_acting_comes_with_the_command_that_mends_it() -> None:
-    assert "watchdog install" in remedy(Cause.NOT_PERMITTED, "a.service")
-    assert remedy(Cause.MASKED, "a.service") == "sudo systemctl unmask a.service"
-    assert remedy(None, "a.service") == "journalctl -u a.service -n 50"
+    assert "watchdog install" in remedy(Cause.NOT_PERMITTED, "a.service", "a")
+    assert remedy(Cause.MASKED, "a.service", "a") == "sudo systemctl unmask a.service"
+    assert remedy(None, "a.service", "a") == "journalctl -u a.service -n 50"
 
 
 def test_an_unknown_signal_is_still_said() -> None:

@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
     state_dir, runtime_dir = find_state_dir(args), find_runtime_dir(args)
     for directory, option in ((state_dir, "--state-dir"), (runtime_dir, "--runtime-dir")):
         _prepare(directory, option)
-    take_lock(runtime_dir)
+    for directory in (runtime_dir, state_dir):  # one daemon a control socket, and one writer a record
+        take_lock(directory)
     return asyncio.run(Daemon(config, state_dir, runtime_dir, dry_run=args.dry_run).main())
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from model_watchdog.core.rule import Judgement, Rule, Verdict, Watch
+from model_watchdog.core.rule import Judgement, Rule, Then, Verdict, Watch
 from model_watchdog.core.sample import Sample, SeriesId
 
 
@@ -32,6 +32,7 @@ class Alert:
     value: float = 0.0
     numbers: dict[str, float | str] = field(default_factory=dict)
     sent: bool = False  # "firing" was told, so "resolved" must be
+    untrusted: bool = False  # what was counted so far was the certificate, which no restart mends
 
     @classmethod
     def on(cls, rule: Rule, series: SeriesId) -> "Alert":
@@ -60,8 +61,14 @@ class Alert:
         if self.phase is Phase.PENDING:
             self.phase, self.count = Phase.INACTIVE, 0
 
+    def start_over(self) -> None:
+        """Counts from nothing. What was told stays told, and is resolved with the first good sample."""
+        self.phase, self.count = Phase.INACTIVE, 0
+
     def begin_anew(self) -> None:
-        """A new invocation: the past of the series is another process's past."""
+        """A new invocation: the past of the series is another process's past. A rule that restarts must confirm itself anew."""
+        if self.rule.then is Then.RESTART:
+            self.start_over()
         self.excuse()
         self.watch = self.rule.condition.watch()
 
@@ -74,7 +81,7 @@ class Alert:
         self.phase, self.count = Phase.INACTIVE, 0
         if was is not Phase.INACTIVE:
             self.since = at
-        return Change.RESOLVED if was is Phase.FIRING else None
+        return Change.RESOLVED if was is Phase.FIRING or self.sent else None
 
     def _breach(self, at: float, verdict: Verdict) -> Change | None:
         self.breached_at = at

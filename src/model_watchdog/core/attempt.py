@@ -39,7 +39,9 @@ class Attempt:
     phase: RecoveryPhase = RecoveryPhase.PREFLIGHT
     answered_at: float | None = None
     good_since: float | None = None
-    new_invocation: str = ""
+    new_invocation: str = ""  # the first that was seen after the call, and when it began
+    new_began: float = 0.0
+    old_processes: tuple[tuple[int, int], ...] = ()  # pid and start time of what ran before
 
 
 class Verdict(StrEnum):
@@ -67,7 +69,6 @@ class Seen:
     stable: float
     has_unit: bool
     unit: UnitFacts | None
-    began: float
     outcomes: Mapping[str, Outcome]
     probes: frozenset[str]  # that must be good
     diagnosis: Diagnosis
@@ -106,7 +107,7 @@ def _prove_unit(attempt: Attempt, seen: Seen, unit: UnitFacts) -> Proof | None:
         return Proof(Verdict.FAILED, cause, reason)
     if unit.invocation == attempt.old_invocation:
         return Proof(Verdict.FAILED, Cause.START_FAILED, Reason("not_restarted"))
-    if attempt.phase is RecoveryPhase.HOLDING and unit.invocation != attempt.new_invocation:
+    if attempt.new_invocation and unit.invocation != attempt.new_invocation:
         return Proof(Verdict.FAILED, Cause.CRASHED, Reason("ended_again"))
     return None
 
@@ -127,7 +128,7 @@ def _prove_held(attempt: Attempt, seen: Seen) -> Proof | None:
 def _prove_in_time(attempt: Attempt, seen: Seen) -> Proof | None:
     """Not good yet: it has until `startup` after it was started."""
     assert attempt.answered_at is not None
-    if seen.now < deadline(attempt, seen.began, seen.startup):
+    if seen.now < deadline(attempt, seen.startup):
         return None
     for name, outcome in seen.outcomes.items():
         if outcome.ok is False and outcome.failure is not None:
@@ -136,6 +137,6 @@ def _prove_in_time(attempt: Attempt, seen: Seen) -> Proof | None:
     return Proof(Verdict.FAILED, Cause.START_TIMEOUT, Reason("start_timeout", {"startup": seen.startup}))
 
 
-def deadline(attempt: Attempt, began: float, startup: float) -> float:
-    """When an attempt that is not good has failed, in steady seconds."""
-    return max(began, attempt.answered_at or attempt.asked_at) + startup
+def deadline(attempt: Attempt, startup: float) -> float:
+    """When an attempt that is not good has failed, in steady seconds: `startup` after its own start, not after any later one."""
+    return max(attempt.new_began, attempt.answered_at or attempt.asked_at) + startup

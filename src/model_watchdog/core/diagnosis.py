@@ -69,8 +69,8 @@ class Diagnosis:
 
 
 def is_moving(outcome: Outcome) -> bool:
-    """The service worked while it left the probe waiting: progress proves life."""
-    return outcome.failure is Failure.TIMEOUT and outcome.cores is not None and outcome.cores >= MOVING_CORES
+    """The service worked while it left the probe waiting, or answered too late: progress proves life."""
+    return outcome.failure in (Failure.TIMEOUT, Failure.SLOW) and outcome.cores is not None and outcome.cores >= MOVING_CORES
 
 
 def cause_of_failure(failure: Failure) -> Cause:
@@ -103,12 +103,7 @@ def describe_end(unit: UnitFacts) -> tuple[Cause, Reason]:
 
 
 def _missing(e: Evidence) -> Diagnosis | None:
-    if (
-        e.unit
-        and e.unit.is_missing
-        and not e.unit.is_up
-        and not (e.ended and e.ended.ending is Ending.OPERATOR_STOP)
-    ):
+    if e.unit and e.unit.is_missing and not e.unit.is_up and not (e.ended and e.ended.ending is Ending.OPERATOR_STOP):
         return Diagnosis(
             State.UNKNOWN, Cause.UNIT_MISSING, Reason("unit_missing", {"unit": e.unit.unit, "load": e.unit.load}), is_excused=True
         )
@@ -199,7 +194,7 @@ def _untrusted(e: Evidence) -> Diagnosis | None:
 def _busy(e: Evidence) -> Diagnosis | None:
     for name, outcome in e.outcomes.items():
         if outcome.ok is False and is_moving(outcome):
-            params: dict[str, Param] = {"probe": name, "cores": outcome.cores or 0.0}
+            params: dict[str, Param] = {"probe": name, "cores": outcome.cores or 0.0, "detail": outcome.detail}
             return Diagnosis(State.BUSY, Cause.HEALTH_TIMEOUT, Reason("busy", params), is_excused=True)
     return None
 

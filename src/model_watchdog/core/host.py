@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from model_watchdog.core.alert import Alert, Change
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason
-from model_watchdog.core.incident import alert_reason
-from model_watchdog.core.rule import Rule, Severity, Then
+from model_watchdog.core.incident import alert_reason, find_inhibiting
+from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.sample import Outcome, Sample, SeriesId
 
 HOST = "host"
@@ -23,11 +23,9 @@ class HostState:
     conditions: dict[str, Reason] = field(default_factory=dict)
     sequence: int = 0
 
-    @property
-    def inhibited(self) -> str:
-        """The name of a firing rule that forbids restarts, or nothing."""
-        firing = [alert.rule.name for alert in self.alerts.values() if alert.is_firing and alert.rule.then is Then.INHIBIT]
-        return min(firing, default="")
+    def inhibited(self, since: float) -> str:
+        """The name of a firing rule that forbids restarts and has seen a breach since then, or nothing."""
+        return next(iter(find_inhibiting(self.alerts.values(), since)), "")
 
     def next_key(self, about: str) -> str:
         self.sequence += 1

@@ -1,12 +1,13 @@
 """What is told of a service: alerts that fire and resolve, incidents that open and close."""
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from model_watchdog.core.alert import Alert, Change, Phase
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason, State
 from model_watchdog.core.diagnosis import Diagnosis
 from model_watchdog.core.rule import Judgement, Rule, Severity, Then, Verdict
-from model_watchdog.core.sample import Selector, SeriesId
+from model_watchdog.core.sample import Outcome, Selector, SeriesId
 from model_watchdog.core.state import Incident, Service, ServiceState
 
 if TYPE_CHECKING:
@@ -24,6 +25,25 @@ def alert_reason(alert: Alert) -> Reason:
     return Reason(key, params)
 
 
+def resolve_vanished(service: Service, state: ServiceState, now: float, decisions: list[Decision]) -> None:
+    """The process has ended, and with it what was measured of it: no sample will say that it is over."""
+    for alert in state.alerts.values():
+        gone = alert.series.metric.startswith("unit_") and alert.rule.then is not Then.RESTART
+        if gone and alert.resolve(now) is Change.RESOLVED:
+            decisions.append(Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name})))
+            _tell_resolved(service, state, alert, decisions)
+
+
+def tell_orphans(service: Service, state: ServiceState, decisions: list[Decision]) -> None:
+    """What was told to fire by a rule that is configured no longer is over."""
+    for rule, severity in state.orphans:
+        params: dict[str, Param] = {"rule": rule}
+        key = state.next_key(service.name, f"{rule}-resolved")
+        decisions.append(Event("alert_resolved", None, Reason("over", params)))
+        decisions.append(Notification(key, Severity(severity), "alert_resolved", None, Reason("over", params), params))
+    state.orphans.clear()
+
+
 def tell_alert(
     service: Service,
     state: ServiceState,
@@ -33,6 +53,7 @@ def tell_alert(
     facts: "Facts",
     now: float,
     decisions: list[Decision],
+    outcome: Outcome,
 ) -> None:
     """An alert began or ceased to fire. Rules that restart are told by what comes of the restart, unless none can help."""
     if change is None:
@@ -42,11 +63,14 @@ def tell_alert(
         decisions.append(Event("alert_resolved", None, over))
         _tell_resolved(service, state, alert, decisions)
         return
+    cause = diagnosis.cause
     reason = alert_reason(alert) if alert.rule.then is not Then.RESTART or diagnosis.state is State.HEALTHY else diagnosis.reason
-    decisions.append(Event("alert_fired", diagnosis.cause, reason))
+    if alert.untrusted:
+        cause, reason = Cause.HEALTH_TLS, Reason("health_tls", {"probe": outcome.probe, "detail": outcome.detail})
+    decisions.append(Event("alert_fired", cause, reason))
     open_incident(service, state, reason, facts, now, decisions)
-    if alert.rule.then is not Then.RESTART or not diagnosis.restart_helps:
-        tell_firing(service, state, alert, diagnosis.cause, reason, decisions)
+    if alert.rule.then is not Then.RESTART or alert.untrusted or not diagnosis.restart_helps:
+        tell_firing(service, state, alert, cause, reason, decisions)
 
 
 def tell_firing(
@@ -96,10 +120,16 @@ def condition_alert(name: str, severity: Severity) -> Alert:
     return Alert(Rule(name, Selector(CONDITION), _HOLDS, severity), SeriesId(CONDITION), _HOLDS)
 
 
+def find_inhibiting(alerts: Iterable[Alert], since: float) -> list[str]:
+    """The rules that forbid restarts: firing, and with a sample in breach since then. A series that has stopped forbids nothing."""
+    firing = (alert for alert in alerts if alert.is_firing and alert.rule.then is Then.INHIBIT)
+    return sorted(alert.rule.name for alert in firing if alert.breached_at is not None and alert.breached_at >= since)
+
+
 def resolve_all(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float, decisions: list[Decision]) -> None:
-    """Nobody wants it up now: what fired because it was down fires no longer."""
+    """Nobody wants it up now: what fired because of it fires no longer."""
     for alert in state.alerts.values():
-        if alert.rule.then is Then.RESTART and alert.resolve(now) is Change.RESOLVED:
+        if alert.series.metric != CONDITION and alert.resolve(now) is Change.RESOLVED:
             decisions.append(Event("alert_resolved", diagnosis.cause, diagnosis.reason))
             _tell_resolved(service, state, alert, decisions)
 
@@ -118,8 +148,21 @@ def close_when_over(service: Service, state: ServiceState, now: float, decisions
         return
     if any(alert.is_firing for alert in state.alerts.values()):
         return
+    if state.incident.untold and state.state is State.HEALTHY:  # no restart of ours was proved, and yet it is well
+        since = state.incident.tries[-1][0]
+        params: dict[str, Param] = {"seconds": now - since, "tries": len(state.incident.tries)}
+        tell_recovered(service, state, None, state.incident.reason, params, decisions)
     decisions.append(Event("incident_closed", None, state.reason))
     state.incident = None
+
+
+def tell_recovered(
+    service: Service, state: ServiceState, cause: Cause | None, reason: Reason, params: Mapping[str, Param], decisions: list[Decision]
+) -> None:
+    """The one message about restarts that helped."""
+    if state.incident is not None:
+        state.incident.untold = 0
+    decisions.append(Notification(state.next_key(service.name, "recovered"), Severity.WARNING, "recovered", cause, reason, params))
 
 
 def _tell_resolved(service: Service, state: ServiceState, alert: Alert, decisions: list[Decision]) -> None:

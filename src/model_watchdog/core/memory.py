@@ -42,12 +42,15 @@ def remember(state: ServiceState) -> Plain:
         "last_result": state.last_result,
         "paused_until": state.paused_until,
         "limit_cleared": state.limit_cleared,
+        "old_processes": [list(process) for process in state.old_processes],
         "problems": {cause.value: _reason(reason) for cause, reason in state.problems.items()},
         "told": sorted(state.told),
         "gave_up": state.gave_up,
         "sequence": state.sequence,
         "systemd_restarts": list(state.systemd_restarts),
         "busy": state.busy,
+        "unwell_since": state.unwell_since,
+        "results": state.results,
         "alerts": _alerts(state.alerts),
         "incident": None
         if incident is None
@@ -55,6 +58,7 @@ def remember(state: ServiceState) -> Plain:
             "id": incident.id,
             "opened_at": incident.opened_at,
             "reason": _reason(incident.reason),
+            "untold": incident.untold,
             "tries": [[at, result, _reason(reason)] for at, result, reason in incident.tries],
         },
     }
@@ -79,16 +83,20 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
     state.attempt = None if plain["attempt"] is None else _to_attempt(plain["attempt"], shift)
     state.last_restart_at, state.last_result = moved(plain["last_restart_at"]), plain["last_result"]
     state.paused_until = moved(plain["paused_until"])
+    state.old_processes = tuple((pid, started) for pid, started in plain["old_processes"])
     state.limit_cleared, state.gave_up, state.sequence = plain["limit_cleared"], plain["gave_up"], plain["sequence"]
     state.problems = {Cause(cause): _to_reason(reason) for cause, reason in plain["problems"].items()}
     state.told = set(plain["told"])
     state.systemd_restarts = deque((at + shift, count) for at, count in plain["systemd_restarts"])
     state.busy = {probe: at + shift for probe, at in plain["busy"].items()}
-    _recall_alerts(state.alerts, service.rules, plain["alerts"], shift)
+    state.unwell_since, state.results = moved(plain["unwell_since"]), dict(plain["results"])
+    if shift and not service.unit:  # after a reboot its age is not known: it has `startup` from now
+        state.began, state.settled = now, False
+    state.orphans = _recall_alerts(state.alerts, service.rules, plain["alerts"], shift)
     if plain["incident"] is not None:
         kept = plain["incident"]
         tries = [(at + shift, result, _to_reason(reason)) for at, result, reason in kept["tries"]]
-        state.incident = Incident(kept["id"], kept["opened_at"] + shift, _to_reason(kept["reason"]), tries)
+        state.incident = Incident(kept["id"], kept["opened_at"] + shift, _to_reason(kept["reason"]), tries, kept["untold"])
     return state
 
 
@@ -119,13 +127,17 @@ def _alerts(alerts: Mapping[str, Alert]) -> list[Plain]:
             "value": alert.value,
             "numbers": alert.numbers,
             "sent": alert.sent,
+            "firing": alert.is_firing,
+            "untrusted": alert.untrusted,
         }
         for alert in alerts.values()
-        if alert.is_firing
+        if alert.is_firing or alert.sent
     ]
 
 
-def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list[Plain], shift: float) -> None:
+def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list[Plain], shift: float) -> list[tuple[str, str]]:
+    """Puts those back whose rules are still there; gives rule and severity of the others that were told."""
+    orphans = []
     named = {rule.name: rule for rule in rules}
     for plain in kept:
         series = SeriesId(plain["metric"], tuple((name, value) for name, value in plain["labels"]))
@@ -135,10 +147,15 @@ def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list
         elif rule is not None and rule.selector.matches(series):
             alert = Alert.on(rule, series)
         else:
+            orphans += [(plain["rule"], plain["severity"])] if plain["sent"] else []
             continue
         alert.phase, alert.since, alert.sent = Phase.FIRING, plain["since"] + shift, plain["sent"]
         alert.value, alert.numbers = plain["value"], dict(plain["numbers"])
+        alert.untrusted = plain["untrusted"]
+        if not plain["firing"]:
+            alert.phase = Phase.INACTIVE
         alerts[f"{plain['rule']} " if series.metric == CONDITION else alert.key] = alert
+    return orphans
 
 
 def _attempt(attempt: Attempt) -> Plain:
@@ -153,6 +170,8 @@ def _attempt(attempt: Attempt) -> Plain:
         "answered_at": attempt.answered_at,
         "good_since": attempt.good_since,
         "new_invocation": attempt.new_invocation,
+        "new_began": attempt.new_began,
+        "old_processes": [list(process) for process in attempt.old_processes],
     }
 
 
@@ -168,6 +187,8 @@ def _to_attempt(plain: Plain, shift: float) -> Attempt:
         None if plain["answered_at"] is None else plain["answered_at"] + shift,
         None if plain["good_since"] is None else plain["good_since"] + shift,
         plain["new_invocation"],
+        plain["new_began"] + shift if plain["new_began"] else 0.0,
+        tuple((pid, started) for pid, started in plain["old_processes"]),
     )
 
 

@@ -7,7 +7,7 @@ from model_watchdog.core.attempt import Attempt, Proof, RecoveryPhase, Seen, Ver
 from model_watchdog.core.breaker import BreakerState, Permit
 from model_watchdog.core.decision import Actor, Cause, Concluded, Decision, Event, Notification, Param, Reason, Restart, State
 from model_watchdog.core.diagnosis import Diagnosis
-from model_watchdog.core.incident import open_incident, tell_firing
+from model_watchdog.core.incident import open_incident, tell_firing, tell_recovered
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import Service, ServiceState
 
@@ -28,7 +28,7 @@ def consider_restart(
     decisions: list[Decision],
 ) -> None:
     """Restarts where a rule asks for it now and nothing speaks against it; otherwise says once why not."""
-    _close_by_another_hand(service, state, now, decisions)
+    _close_by_another_hand(service, state, facts, now, decisions)
     if state.attempt is not None:  # guard: 8
         return
     if not confirmed:
@@ -118,13 +118,14 @@ def advance_attempt(
     if attempt.answered_at is not None and diagnosis.state is State.STOPPED and diagnosis.is_excused:
         decisions += withdraw(service, state, "withdrawn", diagnosis.reason, now)  # somebody else had the last word
         return
+    if state.invocation != attempt.old_invocation and not attempt.new_invocation:
+        attempt.new_invocation, attempt.new_began = state.invocation, state.began
     seen = Seen(
         now=now,
         startup=service.startup,
         stable=service.stable,
         has_unit=service.unit is not None,
         unit=state.unit,
-        began=state.began,
         outcomes=state.outcomes,
         probes=service.health_probes,
         diagnosis=diagnosis,
@@ -135,7 +136,7 @@ def advance_attempt(
     if proof is None:
         return
     if proof.verdict is Verdict.HOLDING:
-        attempt.phase, attempt.good_since, attempt.new_invocation = RecoveryPhase.HOLDING, now, state.invocation
+        attempt.phase, attempt.good_since = RecoveryPhase.HOLDING, now
         decisions.append(Event("holding", None, Reason("holding", {"stable": service.stable})))
     elif proof.verdict is Verdict.RECOVERED:
         _recover(service, state, now, decisions)
@@ -157,7 +158,8 @@ def _objection(state: ServiceState, diagnosis: Diagnosis, facts: "Facts", now: f
         return "inhibited", diagnosis.cause, Reason("inhibited", {"rule": facts.inhibited})
     if state.paused_until is not None:
         return "paused", diagnosis.cause, Reason("paused", {"seconds": state.paused_until - now})
-    if diagnosis.cause is not None and sum(count for _, count in state.systemd_restarts) >= 3:
+    loop = state.alerts.get("flapping_under_systemd ")
+    if loop is not None and loop.is_firing:
         return "flapping_under_systemd", Cause.FLAPPING_UNDER_SYSTEMD, Reason("flapping_under_systemd")
     if state.unit is not None and state.unit.load == "masked":
         return "masked", Cause.MASKED, Reason("masked_while_failing")
@@ -182,7 +184,7 @@ def _hold(
 ) -> None:
     """Each reason is recorded once; what a person must mend is told."""
     word, cause, reason = against
-    if word == "cannot_help":
+    if word in ("cannot_help", "inhibited"):
         tell_firing(service, state, alert, cause, reason, decisions)
     if cause in (Cause.NOT_PERMITTED, Cause.MASKED, Cause.UNIT_MISSING):
         _tell_cannot(service, state, cause, reason, decisions)
@@ -247,8 +249,7 @@ def _recover(service: Service, state: ServiceState, now: float, decisions: list[
     if state.gave_up:
         _tell_back(service, state, attempt.cause, reason, decisions)
     elif attempt.actor is not Actor.OPERATOR:
-        key = state.next_key(service.name, "recovered")
-        decisions.append(Notification(key, Severity.WARNING, "recovered", attempt.cause, attempt.reason, params))
+        tell_recovered(service, state, attempt.cause, attempt.reason, params, decisions)
 
 
 def _fail(service: Service, state: ServiceState, proof: Proof, facts: "Facts", now: float, decisions: list[Decision]) -> None:
@@ -259,6 +260,7 @@ def _fail(service: Service, state: ServiceState, proof: Proof, facts: "Facts", n
     decisions.append(Event(event, proof.cause, proof.reason))
     if proof.is_hopeless and proof.cause is not None:
         state.problems[proof.cause] = proof.reason
+        state.old_processes = attempt.old_processes
     if attempt.actor is Actor.OPERATOR and not proof.is_hopeless:
         return
     opened = state.breaker.failed(now, facts.jitter)
@@ -273,8 +275,10 @@ def _conclude(state: ServiceState, result: str, reason: Reason, now: float, deci
     assert attempt is not None
     state.attempt = None
     state.last_restart_at, state.last_result = attempt.asked_at, result
+    state.results[result] = state.results.get(result, 0) + 1
     if state.incident is not None:
         state.incident.tries.append((attempt.asked_at, result, reason))
+        state.incident.untold += attempt.actor is not Actor.OPERATOR
     decisions.append(Concluded(attempt.id, result, reason))
 
 
@@ -290,17 +294,25 @@ def _tell_gave_up(
     decisions.append(Event("gave_up", cause, Reason("gave_up", {"seconds": (state.breaker.retry_at or now) - now})))
     state.held = Permit.OPEN.value
     state.gave_up = True
+    if state.incident is not None:
+        state.incident.untold = 0
     params: dict[str, Param] = {"retry_in": (state.breaker.retry_at or now) - now}
     decisions.append(Notification(state.next_key(service.name, "gave-up"), Severity.CRITICAL, "gave_up", cause, reason, params))
 
 
 def _tell_back(service: Service, state: ServiceState, cause: Cause | None, reason: Reason, decisions: list[Decision]) -> None:
     state.gave_up = False
+    if state.incident is not None:
+        state.incident.untold = 0
     decisions.append(Notification(state.next_key(service.name, "back"), Severity.CRITICAL, "back", cause, reason))
 
 
-def _close_by_another_hand(service: Service, state: ServiceState, now: float, decisions: list[Decision]) -> None:
-    """Well for `stable` without a restart of ours: the breaker has nothing left to guard."""
+def _close_by_another_hand(service: Service, state: ServiceState, facts: "Facts", now: float, decisions: list[Decision]) -> None:
+    """Well for `stable` without a restart of ours: the breaker has nothing left to guard, unless an old process lives on."""
+    if Cause.OLD_PROCESS_LEFT in state.problems:
+        if facts.left_over:
+            return
+        del state.problems[Cause.OLD_PROCESS_LEFT]
     if state.attempt is not None or state.well_since is None or now - state.well_since < service.stable:
         return
     state.cannot_wait = 0.0

@@ -8,10 +8,10 @@ from model_watchdog.core.alert import Alert, Change
 from model_watchdog.core.attempt import RecoveryPhase, deadline
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Reason, State
 from model_watchdog.core.diagnosis import Diagnosis, Evidence, diagnose, is_moving
-from model_watchdog.core.incident import close_when_over, resolve_all, tell_alert, tell_condition
+from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_alert, tell_condition, tell_orphans
 from model_watchdog.core.restarting import advance_attempt, consider_restart
-from model_watchdog.core.rule import Severity, Then
-from model_watchdog.core.sample import Outcome
+from model_watchdog.core.rule import Rule, Severity, Then
+from model_watchdog.core.sample import Failure, Outcome
 from model_watchdog.core.state import ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import Ended, UnitFacts
 
@@ -54,6 +54,7 @@ def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], fac
     """
     decisions: list[Decision] = []
     _end_pause(state, now, decisions)
+    tell_orphans(service, state, decisions)
     _take_unit(service, state, facts, now, decisions)
     fresh = _take_outcomes(service, state, outcomes)
     _settle(service, state, now)
@@ -71,11 +72,9 @@ def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], fac
 
 def interval(service: Service, state: ServiceState, plan: ProbePlan) -> float:
     """How long until the probe runs again: sooner while it is bad and its rule has not fired, while loading, and in a restart."""
-    outcome, attempt = state.outcomes.get(plan.name), state.attempt
-    if attempt is not None and attempt.answered_at is not None and outcome is not None and outcome.started < attempt.answered_at:
-        return 0.0  # it was asked before the restart was answered, which proves nothing
-    if attempt is not None or not state.settled:
+    if state.attempt is not None or not state.settled:
         return plan.retry_every
+    outcome = state.outcomes.get(plan.name)
     if plan.kind == "unit" or outcome is None or outcome.ok is not False:
         return plan.every
     fired = any(alert.is_firing and alert.breached_at == outcome.at for alert in state.alerts.values())
@@ -97,8 +96,10 @@ def _take_unit(service: Service, state: ServiceState, facts: Facts, now: float, 
     state.unit_error, state.unit_errors = "", 0
     previous, state.unit = state.unit, unit
     state.ended = facts.ended if unit.is_down or unit.load == "not-found" else None
+    if unit.is_down or unit.invocation != state.invocation:
+        resolve_vanished(service, state, now, decisions)
     if unit.invocation and unit.invocation != state.invocation:  # guard: 4
-        _begin_invocation(service, state, unit, now, decisions)
+        _begin_invocation(service, state, unit, previous, now, decisions)
     elif previous is not None and previous.is_down and not unit.is_down:
         state.ended = None
     grown = unit.restarts - previous.restarts if previous is not None else 0
@@ -108,10 +109,15 @@ def _take_unit(service: Service, state: ServiceState, facts: Facts, now: float, 
         state.systemd_restarts.popleft()
 
 
-def _begin_invocation(service: Service, state: ServiceState, unit: UnitFacts, now: float, decisions: list[Decision]) -> None:
+def _begin_invocation(
+    service: Service, state: ServiceState, unit: UnitFacts, previous: UnitFacts | None, now: float, decisions: list[Decision]
+) -> None:
     """Counters, windows and baselines start afresh, and a loading phase begins."""
     if state.invocation and state.attempt is None:
-        decisions.append(Event("restarted_elsewhere", None, Reason("new_invocation", {"pid": unit.main_pid})))
+        by = "systemd's own Restart=" if previous is not None and unit.restarts > previous.restarts else "somebody else"
+        decisions.append(Event("restarted_elsewhere", None, Reason("new_invocation", {"pid": unit.main_pid, "by": by})))
+    if state.attempt is not None and state.attempt.answered_at is None:
+        state.attempt.phase = RecoveryPhase.STARTING
     state.invocation = unit.invocation
     state.began = now
     if unit.inactive_exit_at is not None:  # guard: 11
@@ -196,13 +202,34 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
 
 
 def _flapping(service: Service, state: ServiceState, now: float) -> Cause | None:
-    if sum(count for _, count in state.systemd_restarts) >= SYSTEMD_RESTARTS:
+    """Begins with so many changes within a time, and ends when there was none for as long: else it would flap itself."""
+    if sum(count for _, count in state.systemd_restarts) >= (1 if _fires(state, "flapping_under_systemd") else SYSTEMD_RESTARTS):
         return Cause.FLAPPING_UNDER_SYSTEMD
     for plan in service.probes:
         changes = state.changes.get(plan.name)
-        if changes and len(changes) == CHANGES and now - changes[0] <= CHANGES_WITHIN * plan.every:
-            return Cause.FLAPPING
+        if changes and len(changes) == CHANGES:
+            counted = changes[-1] if _fires(state, "flapping") else changes[0]
+            if now - counted <= CHANGES_WITHIN * plan.every:
+                return Cause.FLAPPING
     return None
+
+
+def _fires(state: ServiceState, condition: str) -> bool:
+    alert = state.alerts.get(f"{condition} ")
+    return alert is not None and alert.is_firing
+
+
+def _is_untold(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float) -> bool:
+    """It has been down for long, and nothing that is under way or was said has told anybody: systemd's own slow Restart=, say."""
+    if state.unwell_since is None or diagnosis.state not in (State.DEAD, State.UNHEALTHY, State.LOADING):
+        return False
+    if _fires(state, "not_well"):
+        return True
+    quiet = (
+        state.attempt is None and not state.gave_up and not state.problems and state.breaker.failures == 0 and state.paused_until is None
+    )
+    told = any(alert.sent for alert in state.alerts.values())
+    return quiet and not told and diagnosis.state is not State.LOADING and now - state.unwell_since >= max(service.startup, TELL_AFTER)
 
 
 def _judge(
@@ -219,11 +246,15 @@ def _judge(
                 alert = state.alerts.get(key)
                 if alert is None:
                     alert = state.alerts[key] = Alert.on(rule, sample.series)
-                if (rule.then is Then.RESTART and diagnosis.is_excused) or (outcome.ok is False and diagnosis.state is State.LOADING):
+                if _is_excused(service, state, rule, outcome, diagnosis, now):
                     alert.excuse()
                     continue
+                untrusted = rule.then is Then.RESTART and outcome.failure is Failure.TLS
+                if alert.untrusted != untrusted and outcome.ok is False:
+                    alert.start_over()  # what the certificate was to blame for does not count against the service
+                    alert.untrusted = untrusted
                 change = alert.take(sample)
-                tell_alert(service, state, alert, change, diagnosis, facts, now, decisions)
+                tell_alert(service, state, alert, change, diagnosis, facts, now, decisions, outcome)
                 if change is Change.RESOLVED:
                     state.held = ""
     for alert in state.alerts.values():
@@ -231,8 +262,18 @@ def _judge(
             continue
         if not any(outcome.at == alert.breached_at for outcome in fresh):  # guard: 2
             continue
-        confirmed.append(alert)
+        if not alert.untrusted:
+            confirmed.append(alert)
     return confirmed
+
+
+def _is_excused(service: Service, state: ServiceState, rule: Rule, outcome: Outcome, diagnosis: Diagnosis, now: float) -> bool:
+    """What says nothing against the service: the whole of it is excused, or this probe had to wait because it works."""
+    if rule.then is Then.RESTART:
+        busy = is_moving(outcome) and now - state.busy.get(outcome.probe, now) < service.busy_patience
+        return diagnosis.is_excused or busy
+    down_on_purpose = diagnosis.state is State.STOPPED and diagnosis.is_excused
+    return outcome.ok is False and (diagnosis.state is State.LOADING or down_on_purpose)
 
 
 def _watch_conditions(
@@ -240,14 +281,18 @@ def _watch_conditions(
 ) -> None:
     """The alerts that need no rule: busy, blind or starting for too long, flapping."""
     lasting = now - state.since >= TELL_AFTER and state.state is diagnosis.state
+    worse = diagnosis.state in (State.UNHEALTHY, State.DEAD, State.LOADING)  # then it is not over, for people
     flapping = _flapping(service, state, now)
+    busy = diagnosis.state is State.BUSY and now - min(state.busy.values(), default=now) >= TELL_AFTER
     conditions = {
-        "busy": diagnosis.state is State.BUSY and now - min(state.busy.values(), default=now) >= TELL_AFTER,
-        "unknown": diagnosis.state is State.UNKNOWN and lasting,
+        "busy": busy or (worse and _fires(state, "busy")),
+        "unknown": (diagnosis.state is State.UNKNOWN and lasting) or (worse and _fires(state, "unknown")),
         "loading": diagnosis.cause is Cause.START_TIMEOUT and diagnosis.state is State.LOADING and state.attempt is None,
         "flapping": flapping is Cause.FLAPPING,
         "flapping_under_systemd": flapping is Cause.FLAPPING_UNDER_SYSTEMD,
     }
+    untold = _is_untold(service, state, diagnosis, now)
+    tell_condition(service, state, "not_well", untold, Severity.CRITICAL, diagnosis.cause, diagnosis.reason, facts, now, decisions)
     for name, holds in conditions.items():
         reason = Reason(name) if name.startswith("flapping") else diagnosis.reason
         cause = flapping if name.startswith("flapping") else diagnosis.cause
@@ -265,13 +310,7 @@ def _note_state(service: Service, state: ServiceState, diagnosis: Diagnosis, now
     if changed:
         state.held = ""
         decisions.append(Event(diagnosis.state.value, diagnosis.cause, diagnosis.reason))
-    if diagnosis.state in (State.HEALTHY, State.DEGRADED):
-        state.well_since = now if state.well_since is None else state.well_since
-        state.breaker.healthy(now)
-        state.forget_problems()
-    else:
-        state.well_since = None
-        state.breaker.unhealthy()
+    _note_wellbeing(service, state, diagnosis, now)
     if changed and diagnosis.state is State.STOPPED and diagnosis.is_excused:
         resolve_all(service, state, diagnosis, now, decisions)
         if diagnosis.cause in (Cause.OPERATOR_STOP, Cause.MASKED):
@@ -280,12 +319,31 @@ def _note_state(service: Service, state: ServiceState, diagnosis: Diagnosis, now
             decisions.append(Notification(key, Severity.INFO, about, diagnosis.cause, diagnosis.reason))
 
 
+def _note_wellbeing(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float) -> None:
+    """Since when it is well, which no rule that restarts may contradict; and since when it is not, until it was well for `stable`."""
+    contradicted = any(alert.is_firing and alert.rule.then is Then.RESTART for alert in state.alerts.values())
+    if diagnosis.state in (State.HEALTHY, State.DEGRADED) and not contradicted:
+        state.well_since = now if state.well_since is None else state.well_since
+        state.breaker.healthy(now)
+        state.forget_problems()
+        if now - state.well_since >= service.stable:
+            state.unwell_since = None
+        return
+    state.well_since = None
+    state.breaker.unhealthy()
+    if diagnosis.state in (State.DEAD, State.UNHEALTHY, State.LOADING):
+        began = state.began if diagnosis.state is State.LOADING else now
+        state.unwell_since = min(began, now) if state.unwell_since is None else state.unwell_since
+    elif diagnosis.state is not State.UNKNOWN:
+        state.unwell_since = None
+
+
 def _wake_at(service: Service, state: ServiceState, now: float) -> float | None:
     """The next moment at which something is due that no probe would bring about."""
     due = [state.paused_until]
     attempt = state.attempt
     if attempt is not None and attempt.answered_at is not None:
-        due.append(deadline(attempt, state.began, service.startup))
+        due.append(deadline(attempt, service.startup))
         if attempt.phase is RecoveryPhase.HOLDING and attempt.good_since is not None:
             due.append(attempt.good_since + service.stable)
     if attempt is None and state.state in (State.DEAD, State.UNHEALTHY):

@@ -46,12 +46,16 @@ class Service:
 
 @dataclass(slots=True)
 class Incident:
-    """From the first sign that a service is bad to the last. `tries` are its restarts: wall-free (steady) time, result, reason."""
+    """From the first sign that a service is bad to the last.
+
+    `tries` are its restarts: steady time, result, reason; `untold` is how many of them no message has named yet.
+    """
 
     id: int
     opened_at: float
     reason: Reason
     tries: list[tuple[float, str, Reason]] = field(default_factory=list)
+    untold: int = 0
 
 
 @dataclass(slots=True)
@@ -73,12 +77,15 @@ class ServiceState:
     changes: dict[str, deque[float]] = field(default_factory=dict)
     busy: dict[str, float] = field(default_factory=dict)  # probe: since when it times out while the service works
     well_since: float | None = None
+    unwell_since: float | None = None  # over all invocations, until it was well for `stable`
     # the unit
     unit: UnitFacts | None = None
     unit_error: str = ""
     unit_errors: int = 0  # in a row
     ended: Ended | None = None
     systemd_restarts: deque[tuple[float, int]] = field(default_factory=deque)
+    results: dict[str, int] = field(default_factory=dict)  # how many restarts of ours ended how, ever
+    orphans: list[tuple[str, str]] = field(default_factory=list)  # rule and severity of what was told and is configured no longer
     # deciding
     alerts: dict[str, Alert] = field(default_factory=dict)
     attempt: Attempt | None = None
@@ -88,6 +95,7 @@ class ServiceState:
     cannot_until: float = 0.0
     cannot_wait: float = 0.0
     limit_cleared: bool = False
+    old_processes: tuple[tuple[int, int], ...] = ()  # pid and start time of what could not be ended
     held: str = ""
     problems: dict[Cause, Reason] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
@@ -107,7 +115,7 @@ class ServiceState:
         return f"{service}/{self.sequence}/{about}"
 
     def forget_problems(self) -> None:
-        """What kept the watchdog from acting is over; only a right that is missing stays missing until it is proved."""
-        right = Cause.NOT_PERMITTED
-        self.problems = {right: self.problems[right]} if right in self.problems else {}
-        self.told &= {right.value}
+        """What kept the watchdog from acting is over; but a right is missing until it is proved, and an old process until it is gone."""
+        lasting = (Cause.NOT_PERMITTED, Cause.OLD_PROCESS_LEFT)
+        self.problems = {cause: reason for cause, reason in self.problems.items() if cause in lasting}
+        self.told &= {cause.value for cause in lasting}

@@ -61,7 +61,7 @@ async def _explain(act: Act, unit: str, answered: Finished, began: float) -> Rec
     line = next((one.strip() for one in text.splitlines() if not _HINT.match(one)), f"systemctl ended with {answered.returncode}")
     if is_denied(answered.stderr):  # guard: 14
         return RecoveryError("not_permitted", line)
-    if "is destructive" in text or "shutting down" in text or await act.systemd.is_host_stopping():
+    if await act.systemd.is_host_stopping():  # its word, not the text's: any irreversible job makes a restart "destructive"
         return RecoveryError("host_stopping", line)
     if is_unreachable(answered.stderr):
         return RecoveryError("cannot_act", line)
