@@ -125,9 +125,11 @@ def select(doc: "Doc", name: str) -> None:
 def judge(doc: "Doc") -> "tuple[int, str]":
     """The exit code, and the summary behind its word."""
     if not doc["daemon"]["running"]:
-        return NOT_RUNNING, "the daemon is not running; systemctl start model-watchdog"
+        start = "sudo systemctl start model-watchdog   ·   if that fails: journalctl -u model-watchdog -n 20, watchdog check"
+        return NOT_RUNNING, f"the daemon is not running, or does not answer; what is shown is old; {start}"
     worst, notes = OK, []
     paused = {service["name"] for service in doc["services"] if service["paused_until"]}
+    unproved = {service["name"] for service in doc["services"] if service["cause"] == "stopped_not_proved"}
     counts: dict[str, int] = {}
     for service in doc["services"]:
         level = OK if service["name"] in paused else level_of(service)
@@ -141,13 +143,15 @@ def judge(doc: "Doc") -> "tuple[int, str]":
     for alert in doc["alerts"]:
         if alert["severity"] == "info" or alert["service"] in paused:
             continue
-        level = CRITICAL if alert["severity"] == "critical" else WARNING
+        level = CRITICAL if alert["severity"] == "critical" and alert["service"] not in unproved else WARNING
         worst = max(worst, level)
         if not any(alert["service"] and note.startswith(f"{alert['service']} ") for _, note in notes):
             notes.append((level, f"{alert['name']} fires" + (f" for {alert['service']}" if alert["service"] else "")))
     daemon = doc["daemon"]
     for problem in daemon["problems"]:
         notes.append((WARNING, problem["reason"]))
+    if doc["notifications"]["undeliverable"]:
+        notes.append((WARNING, f"{doc['notifications']['undeliverable']} messages could not be delivered; watchdog notify-test"))
     if daemon["config_error"]:
         notes.append((WARNING, f"configuration rejected: {daemon['config_error']}"))
     if daemon["mode"] == "dry-run":

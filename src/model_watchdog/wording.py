@@ -11,13 +11,16 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.notifiers import Message
 
 Params = Mapping[str, Param]
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # sequences that a terminal obeys
+    r"|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"  # controls, and what turns text around
+)
 LONGEST = 300
 
 
 def clean(text: str, longest: int = LONGEST) -> str:
-    """Text from outside, made safe for a terminal and a message: no control characters, not too long."""
-    text = _CONTROL.sub("", text).strip()
+    """Text from outside, made safe for a terminal, a message and the journal: one line, no control characters, not too long."""
+    text = " ".join(_CONTROL.sub("", text).split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -88,6 +91,7 @@ def _why(params: Params) -> str:
 _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "healthy": "all probes are good",
     "not_seen": "not looked at yet",
+    "end_not_seen": "not running; why is being looked up",
     "silent": lambda p: f"probe {p['probe']} has not answered of late",
     "loading": lambda p: f"loading for {duration(float(p['seconds']))} of at most {duration(float(p['startup']))}",
     "loading_too_long": lambda p: f"still starting after {duration(float(p['seconds']))}, expected at most {duration(float(p['startup']))}",
@@ -131,7 +135,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
         else f"{p['rule']} is over"
     ),
     "rule_fired": lambda p: f"rule {p['rule']} asks for a restart (value {_number(p['value'])})",
-    "restart_started": lambda p: f"restart {p['number']} of {p['of']}: started, because {_why(p)}",
+    "restart_started": lambda p: f"restart {p['attempt']} of {p['attempts']}: started, because {_why(p)}",
     "operator_asked": lambda p: f"restart asked for by an operator: {p['text']}",
     "restart_under_way": "a restart is under way already",
     "recovered": lambda p: f"well again after {duration(float(p['seconds']))}, and still good after {duration(float(p['stable']))}",
@@ -159,7 +163,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "stop_job": "a stop of the unit is queued",
     "interrupted": "the watchdog was stopped before the restart was made",
     "breaker_reset": "an operator closed the circuit breaker",
-    "record_unwritable": lambda p: f"the record cannot be written: {p['detail']}",
+    "record_unwritable": lambda p: str(p["detail"]),
     "clock_stepped": lambda p: (
         f"the wall clock was stepped by {duration(abs(float(p['seconds'])))} {'forward' if float(p['seconds']) > 0 else 'back'}"
     ),

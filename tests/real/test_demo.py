@@ -28,8 +28,10 @@ class Told:
 @pytest.fixture(scope="module")
 def demos(module_box: WatchedBox) -> dict[str, Told]:
     """The demo in the box, whole and spoilt."""
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    running = {spoil: module_box.popen(WATCHDOG, "demo", *(["--spoil", spoil] if spoil else []), **output) for spoil in ("", *SPOILT)}
+    running = {
+        spoil: module_box.popen(WATCHDOG, "demo", *(["--spoil", spoil] if spoil else []), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for spoil in ("", *SPOILT)
+    }
     told = {spoil: process.communicate(timeout=180)[0] for spoil, process in running.items()}
     return {spoil: Told(process.returncode, told[spoil]) for spoil, process in running.items()}
 

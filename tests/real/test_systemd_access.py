@@ -446,6 +446,20 @@ def test_33_the_right_to_restart_is_proved_without_a_restart(box: Asked) -> None
     assert box.show("good.service", "ActiveState")["ActiveState"] == "inactive"
 
 
+def test_33_what_proves_the_right_starts_nothing_that_ends_meanwhile(box: Asked) -> None:
+    """The question itself, without the look at the unit that comes before it."""
+    box.begin("good.service")
+    box.systemctl("stop", "good.service")
+    code = """
+answered = await systemd._do("start", "good.service", 5.0, "--job-mode=triggering")
+return [answered.returncode, answered.stderr.decode()]
+"""
+    code_, said = box.ask(code, user="watcher")
+    assert code_ == 1 and "only valid for stop" in said
+    assert box.show("good.service", "ActiveState")["ActiveState"] == "inactive"
+    assert box.systemctl("is-failed", "good.service", check=False).stdout.strip() == "inactive"
+
+
 def test_32_without_polkit_or_the_bus_it_cannot_act(box: Asked) -> None:
     life = box.begin("good.service")
     box.systemctl("mask", "--runtime", "polkit.service")

@@ -1,7 +1,9 @@
 """A test's hold on `chaos_http.py`: starts it as a process of its own, says how it misbehaves, counts what it was asked."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -76,10 +78,11 @@ class Chaos:
 
 
 def closed_port() -> int:
-    """A port on 127.0.0.1 that refuses connections (free a moment ago, and not given out again soon)."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
+    """A port on 127.0.0.1 that refuses connections: free a moment ago, and none that the kernel gives to clients meanwhile."""
+    while True:
+        with socket.socket() as held, contextlib.suppress(OSError):
+            held.bind(("127.0.0.1", random.randrange(10_000, 32_000)))  # theirs begin at 32768
+            return int(held.getsockname()[1])
 
 
 def wait_open(port: int, timeout: float = 10) -> None:

@@ -20,6 +20,12 @@ MOST = 60
 """So many models are in the rule from the beginning, so that no test has to wait for polkit to read it again."""
 QUIET = 3.0
 """Seconds in which a service that is bad would have been restarted three times over (3 times in a row, every 300 ms)."""
+SLEEP = "/bin/sleep infinity"
+"""The program of a model without an endpoint: light, where only the unit matters."""
+UNIT_ONLY = "{unit: {kind: unit, every: 1s, retry_every: 300ms}}"
+"""The probes of such a model."""
+FRESH = {"state": "closed", "failures": 0, "restarts": 0, "retry_at": None}
+"""A breaker with nothing held against the service, as `status --json` shows it."""
 
 
 class Model:
@@ -31,39 +37,42 @@ class Model:
         self.unit = f"{self.name}.service"
         self.port = closed_port()
         self.asked = 0
+        self._mode = f"{MODELS}/{self.name}.mode"
+        self._starts = f"{MODELS}/{self.name}.starts"
+        self._listens = True
 
     @property
     def program(self) -> str:
         """Its command line."""
-        server = f"{RIG_IN_BOX}/model_service.py {self.port}"
-        return f"/usr/bin/python3 -I {server} --starts {MODELS}/{self.name}.starts --mode {self._mode}"
+        return f"/usr/bin/python3 -I {RIG_IN_BOX}/model_service.py {self.port} --starts {self._starts} --mode {self._mode}"
 
     def write(self, service: str = "", unit: str = "", program: str | None = None, *, heals: bool = False) -> None:
-        """Its unit file, with more lines for [Service] and [Unit]; systemd reads it. One that `heals` is well after each start."""
+        """Its unit file, with more lines for [Service] and [Unit]. One that `heals` is well after each start."""
         if heals:
             service += f"\nExecStartPre=/bin/sh -c 'echo ok > {self._mode}'"
+        self._listens = program is None or self.program in program
         text = f"[Unit]\nStartLimitIntervalSec=0\n{unit}\n[Service]\nExecStart={program or self.program}\n{service}\n"
         self.box.write(f"{UNITS}/{self.unit}", text)
-        self.box.systemctl("daemon-reload")
 
     def set(self, mode: str) -> None:
         """How it behaves from now on (see `model_service.py`)."""
         self.box.write(self._mode, mode)
 
-    @property
-    def _mode(self) -> str:
-        return f"{MODELS}/{self.name}.mode"
-
     # ------------------------------------------------------------ what an operator does to it
-    def start(self, *, answers: bool = True) -> None:
-        """`systemctl start`; back when it listens. `answers` is False for one that will not."""
-        self.asked += 1
-        self.box.systemctl("start", self.unit, check=answers)
-        if answers:
-            self.wait_answer()
+    def systemctl(self, *words: str, check: bool = True) -> None:
+        """`systemctl … UNIT`; a start or a restart of it is known to be the test's."""
+        self.asked += words[0] in ("start", "restart")
+        self.box.systemctl(*words, self.unit, check=check)
+
+    def start(self) -> None:
+        """Starts it; back when it listens, if it has an endpoint."""
+        self.systemctl("start")
+        self.wait_answer()
 
     def wait_answer(self) -> None:
-        """Until it listens."""
+        """Until it listens, if it has an endpoint."""
+        if not self._listens:
+            return
         knock = ("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{self.port}")
         wait_until(lambda: self.box.run(*knock, check=False).returncode == 0, 10, f"{self.unit} does not listen")
 
@@ -71,15 +80,20 @@ class Model:
         """Ends its main process behind everybody's back."""
         self.box.kill(self.unit, sent)
 
-    # ------------------------------------------------------------ what became of it, by systemd's journal and by its own count
+    # ------------------------------------------------------------ what became of it, by systemd's journal, the bus and its own count
     @property
     def restarts(self) -> int:
         """Jobs that start or restart it which somebody else than the test asked for; systemd's own `Restart=` is not among them."""
         return self.box.asked_starts(self.unit) - self.asked
 
+    @property
+    def active(self) -> str:
+        """systemd's ActiveState."""
+        return self.box.show(self.unit, "ActiveState")["ActiveState"]
+
     def started_at(self) -> list[float]:
         """Its own count of its starts, whoever made them: seconds of CLOCK_MONOTONIC."""
-        return [float(line.split()[0]) for line in self.box.read(f"{MODELS}/{self.name}.starts").splitlines()]
+        return [float(line.split()[0]) for line in self.box.read(self._starts).splitlines()]
 
     def calls(self, method: str = "RestartUnit") -> list[float]:
         """When the daemon asked systemd for it over D-Bus, granted or not: Unix seconds."""
@@ -87,18 +101,26 @@ class Model:
         wanted = [line for line in lines if line["member"] == method and line["payload"]["data"][0] == self.unit]
         return [line["timestamp-realtime"] / 1e6 for line in wanted]
 
-    # ------------------------------------------------------------ what the daemon is told of it
+    # ------------------------------------------------------------ what the daemon is told of it, and tells
     def config(self, breaker: str = "", stable: str = "1s", **keys: str) -> str:
-        """Its part of `services:`, with short times; `breaker` is what stands in its braces, `keys` (probes, startup …) replace the usual."""
-        health = f"{{kind: http, url: 'http://127.0.0.1:{self.port}/health', every: 300ms, timeout: 200ms, retry_every: 300ms}}"
+        """Its part of `services:`, with short times. `breaker` is what stands in its braces; `keys` (probes …) replace the usual."""
+        health = f"{{kind: http, url: 'http://127.0.0.1:{self.port}/health', every: 300ms, timeout: 300ms}}"
         lines = {
             "unit": self.unit,
             "startup": "3s",
-            "probes": f"{{unit: {{kind: unit, every: 1s, retry_every: 300ms}}, health: {health}}}",
+            "probes": f"{UNIT_ONLY[:-1]}, health: {health}}}" if self._listens else UNIT_ONLY,
             "recovery": f"{{stable: {stable}, backoff: {{first: 200ms, max: 10s}}, breaker: {{{breaker}}}}}",
             **keys,
         }
-        return f"{self.name}:\n" + indent("\n".join(f"{key}: {value}" for key, value in lines.items() if value), "  ")
+        return f"{self.name}:\n" + indent("\n".join(f"{key}: {value}" for key, value in lines.items()), "  ")
+
+    def shown(self) -> dict[str, Any]:
+        """Its part of `watchdog status --json`."""
+        return self.box.service(self.name)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Its part of `watchdog events --json`."""
+        return self.box.events(self.name)
 
 
 class Stand:
@@ -120,7 +142,7 @@ class Stand:
     def listen_to_the_bus(self) -> None:
         """Writes down every call to systemd that goes over D-Bus (root's systemctl does not use it)."""
         match = "--match=interface='org.freedesktop.systemd1.Manager',type='method_call'"
-        output = ("-p", f"StandardOutput=append:{CALLS}", "-p", "StandardError=append:/run/bus-monitor.log")
+        output = ("-p", f"StandardOutput=append:{CALLS}", "-p", "StandardError=truncate:/run/bus-monitor.log")
         self.box.run("systemctl", "reset-failed", "bus-monitor", check=False)
         self.box.run("systemd-run", "--quiet", "--unit=bus-monitor", *output, "busctl", "monitor", "--json=short", match)
         wait_until(lambda: "Monitoring" in self.box.read("/run/bus-monitor.log"), 10, "the bus cannot be listened to")
@@ -134,9 +156,18 @@ class Stand:
         made.write(service, unit, program, heals=heals)
         return made
 
+    def start(self, *models: Model) -> None:
+        """Starts them together; back when those that have an endpoint listen."""
+        for model in models:
+            model.asked += 1
+        self.box.systemctl("start", *[model.unit for model in models])
+        for model in models:
+            model.wait_answer()
+
     def watch(self, sink: Sink, *services: str, more: str = "", keep: bool = False) -> None:
         """Starts the daemon on these parts of `services:`, with an empty record or the one to `keep`; `sink` gets every message."""
         self.sink = sink
+        self.box.systemctl("stop", DAEMON)
         text = "services:\n" + indent("\n".join(services), "  ")
         notifiers = f"notifiers:\n  ops: {{kind: apprise, url: '{sink.url}', min_severity: info}}\n"
         self.box.write_config(f"{text}\n{notifiers}{more}")
@@ -147,22 +178,22 @@ class Stand:
 
     def end(self) -> None:
         """Stops the daemon and every model, after a look at the daemon's log: none of our own faults is in it."""
-        entries = self.box.journal(DAEMON, since=self._since) if self._since else []
+        log = self.log() if self._since else ""
         self.box.systemctl("stop", DAEMON)
         models = "m[0-9]*.service"
         self.box.systemctl("kill", "--kill-who=all", "--signal=KILL", models, check=False)
         self.box.systemctl("stop", "--no-block", models, check=False)
         self._since = ""
-        text = "\n".join(str(entry.get("MESSAGE")) for entry in entries)
-        assert not re.search(r"Traceback|event=bug", text), text
+        assert not re.search(r"Traceback|event=bug", log), log
 
     # ------------------------------------------------------------ asking and waiting
-    def told(self) -> list[tuple[str, str]]:
-        """What the sink was told: severity and the rest of the title (after the host's name), oldest first."""
-        return [_split(message) for message in self.sink.messages]
+    def told(self, model: Model | None = None) -> list[str]:
+        """What the sink was told (of a model), oldest first: the titles without the host's name."""
+        titles = [re.sub(r"^(\[\w+\]) \S+: ", r"\1 ", message.title) for message in self.sink.messages]
+        return [title for title in titles if model is None or re.search(rf"\b{model.name}\b", title)]
 
-    def message(self, text: str, timeout: float = 10) -> Received:
-        """The message whose title has `text` in it."""
+    def message(self, text: str, timeout: float = 15) -> Received:
+        """The first message whose title has `text` in it."""
 
         def found() -> Received | None:
             return next((message for message in self.sink.messages if text in message.title), None)
@@ -171,9 +202,14 @@ class Stand:
         assert message is not None
         return message
 
-    def wait_state(self, model: Model, state: str, timeout: float = 20) -> dict[str, Any]:
-        """Until `watchdog status` shows it so; gives its part of the status."""
-        return self.box.wait_state(model.name, state, timeout)
+    def wait_state(self, state: str, *models: Model, timeout: float = 20) -> None:
+        """Until `watchdog status` shows them all so."""
+
+        def others() -> list[str]:
+            shown = {service["name"]: service["state"] for service in self.box.status()["services"]}
+            return [f"{model.name} {shown.get(model.name)}" for model in models if shown.get(model.name) != state]
+
+        wait_until(lambda: not others(), timeout, lambda: f"not {state}: {others()}\n{self.log()}", every=0.1)
 
     def wait_rights(self, *models: Model) -> None:
         """Until the daemon has proved its right to restart them: it starts what runs already, about a second after its own start."""
@@ -198,9 +234,3 @@ class Stand:
     def log(self) -> str:
         """What the daemon logged since `watch`."""
         return "\n".join(str(entry.get("MESSAGE")) for entry in self.box.journal(DAEMON, since=self._since or None))
-
-
-def _split(message: Received) -> tuple[str, str]:
-    found = re.fullmatch(r"\[(\w+)\] \S+: (.*)", message.title)
-    assert found, f"an odd title: {message.title!r}"
-    return found[1], found[2]

@@ -187,6 +187,8 @@ class World:
             restarts=self.systemd_restarts,
             job=self.job,
             inactive_exit_at=self.started_at,
+            main_exit_at=self.now - 1.0 if self.active == "failed" else None,
+            active_exit_at=self.now - 0.9 if self.active == "failed" else None,
         )
 
     def _see_unit(self, unit: UnitFacts | None) -> Outcome:

@@ -8,7 +8,7 @@ from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
 from model_watchdog.core.state import ProbePlan, Service
-from model_watchdog.core.unit import Ending
+from model_watchdog.core.unit import Ending, UnitFacts
 from model_watchdog.core.units import Number, Seconds
 from model_watchdog.rules.threshold import Threshold
 from tests.scenarios.simulation import DOWN, World, make_service
@@ -84,9 +84,8 @@ def test_a_service_without_a_unit_may_load_after_a_reboot() -> None:
     assert world.restarts == [] and world.state.state is State.HEALTHY
 
 
-def memory_rule(**changes: object) -> Rule:
-    values = {"name": "memory", "selector": Selector("unit_memory_bytes"), "condition": Threshold(above=Number(60)), "then": Then.RESTART}
-    return Rule(**{**values, "times": None, "for_": 600.0, **changes})
+def memory_rule(then: Then = Then.RESTART, *, times: int | None = None, for_: float | None = None) -> Rule:
+    return Rule("memory", Selector("unit_memory_bytes"), Threshold(above=Number(60)), then=then, times=times, for_=for_)
 
 
 class Growing(World):
@@ -94,7 +93,7 @@ class Growing(World):
 
     grows: Callable[[float], float] = staticmethod(lambda now: 70.0)
 
-    def _see_unit(self, unit):  # type: ignore[no-untyped-def]
+    def _see_unit(self, unit: UnitFacts | None) -> Outcome:
         outcome = super()._see_unit(unit)
         if unit is None or not unit.is_up:
             return outcome
@@ -103,7 +102,7 @@ class Growing(World):
 
 
 def test_a_rule_that_restarts_confirms_itself_anew_after_the_restart() -> None:
-    world = Growing(service=make_service(rules=(memory_rule(),)))
+    world = Growing(service=make_service(rules=(memory_rule(for_=600.0),)))
     world.run(3_000)
     assert len(world.restarts) <= 4 and all(
         later - earlier >= 600 for earlier, later in zip(world.restarts, world.restarts[1:], strict=False)
@@ -111,7 +110,7 @@ def test_a_rule_that_restarts_confirms_itself_anew_after_the_restart() -> None:
 
 
 def test_a_rule_that_fires_on_a_healthy_service_makes_no_storm() -> None:
-    world = Growing(service=make_service(rules=(memory_rule(for_=None, times=3),)))
+    world = Growing(service=make_service(rules=(memory_rule(times=3),)))
     world.run(86_400)
     assert len(world.told) < 100 and len(world.restarts) < 60
 
@@ -165,7 +164,7 @@ def test_a_slow_loop_under_systemd_does_not_flap_itself() -> None:
 
 
 def test_what_was_measured_of_a_process_that_ended_fires_no_longer() -> None:
-    world = Growing(service=make_service(rules=(memory_rule(then=Then.ALERT, for_=None, times=1), DOWN)))
+    world = Growing(service=make_service(rules=(memory_rule(Then.ALERT, times=1), DOWN)))
     world.run(60)
     assert world.told_about("alert_fired") == 1
     world.end(Ending.OPERATOR_STOP)

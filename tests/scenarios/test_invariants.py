@@ -83,11 +83,11 @@ class Chance:
                     world.end(Ending.BY_ITSELF, status=self.random.choice([0, 1]))
 
     def calm(self) -> None:
-        """Everything is mended, and stays so for two days: long enough for every breaker's trial."""
+        """Everything is mended, and stays so for three hours: long enough for every count to be forgotten."""
         self.comes_back, self.failure, self.stopped_by_operator, self.paused_until = True, None, False, 0.0
         if self.world.active != "active":
             self.world.start()
-        self.world.run(2 * 86_400)
+        self.world.run(3 * 3_600)
 
 
 @pytest.mark.parametrize("seed", range(20))

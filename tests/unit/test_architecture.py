@@ -23,8 +23,8 @@ FLOORS = {
     4: "__main__ cli daemon demo",
     3: "tick recovery outbox control commands hostwatch status",
     2: "store record database writes wording snapshot config",
-    1: "observing probes recoveries evidence notifiers worker systemd journal properties cgroup pidfd sdnotify children clock schedule client"
-    " crashpoint answers connecting resolver",
+    1: "probes recoveries evidence notifiers worker systemd journal properties cgroup pidfd sdnotify children clock schedule client"
+    " observing crashpoint answers connecting resolver",
     0: "__init__ core rules errors",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

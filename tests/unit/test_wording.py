@@ -53,7 +53,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_text_from_outside_is_made_safe() -> None:
-    assert clean("\x1b[31mred\x1b[0m\x07 and \x00 long " + "x" * 500).startswith("red and  long x")
+    assert clean("\x1b[31mred\x1b[0m\x07 and \x00 long " + "x" * 500).startswith("red and long x")
     assert len(clean("x" * 500)) == 300
 
 

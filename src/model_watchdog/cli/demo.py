@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from model_watchdog.demo.stage import SPOILS, Stage, wait_until
-from model_watchdog.wording import tell_event
+from model_watchdog.wording import clean, tell_event
 
 HELP = "the whole story on this machine in about a minute"
 EXAMPLES = """\
@@ -80,7 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stage is taken down on every way out
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))  # the stage is taken down on every way out
     stage = Stage(args.spoil)
     story = Story(stage)
     try:
@@ -93,9 +94,11 @@ def run(args: argparse.Namespace) -> int:
         story.say(f"FAILED  {failure}", "✘")
         return 1
     finally:
-        story.head("how things stand")
-        _show_status(stage)
-        stage.close()
+        try:
+            story.head("how things stand")
+            _show_status(stage)
+        finally:
+            stage.close()
     print("\nEvery leg went as it must. Next: watchdog check, sudo watchdog install", flush=True)
     return 0
 
@@ -161,7 +164,11 @@ def _expect_message(stage: Stage, story: Story, words: str, leg: str) -> None:
     story.expect("message delivered", arrived, 15, f"{leg}: message")
     message = next(message for message in stage.messages if words in message["title"])
     stage.messages.clear()
-    print("".join(f"         │ {line}\n" for line in [message["title"], *message["message"].splitlines()]), end="", flush=True)
+    print(
+        "".join(f"         │ {line}\n" for line in [clean(line) for line in [message["title"], *message["message"].splitlines()]]),
+        end="",
+        flush=True,
+    )
 
 
 def _is_proved(stage: Stage) -> bool:
@@ -170,4 +177,4 @@ def _is_proved(stage: Stage) -> bool:
 
 
 def _show_status(stage: Stage) -> None:
-    subprocess.run([sys.executable, "-m", "model_watchdog", "status", *stage.options()], check=False)
+    subprocess.run([sys.executable, "-P", "-m", "model_watchdog", "status", *stage.options()], check=False)

@@ -102,6 +102,15 @@ def describe_end(unit: UnitFacts) -> tuple[Cause, Reason]:
     return cause, Reason("unit_result", {"result": unit.result})
 
 
+def _unit_not_seen(e: Evidence) -> Diagnosis | None:
+    """Before systemd was asked, nothing that a probe says counts: the unit may have been stopped on purpose."""
+    if not e.has_unit or e.unit is not None:
+        return None
+    if e.unit_error:
+        return _blind(e)
+    return Diagnosis(State.UNKNOWN, None, Reason("not_seen"), is_excused=True)
+
+
 def _missing(e: Evidence) -> Diagnosis | None:
     if e.unit and e.unit.is_missing and not e.unit.is_up and not (e.ended and e.ended.ending is Ending.OPERATOR_STOP):
         return Diagnosis(
@@ -148,6 +157,8 @@ def _down(e: Evidence) -> Diagnosis | None:
         return Diagnosis(State.DEAD, Cause.DEPENDENCY_FAILED, Reason("dependency_failed", {"dependency": detail}), restart_helps=False)
     if ending is Ending.NEVER_STARTED:
         return Diagnosis(State.DEAD, Cause.NEVER_STARTED, Reason("never_started"))
+    if ending is None and (unit.result == "success" or unit.told_to_stop):
+        return Diagnosis(State.UNKNOWN, None, Reason("end_not_seen"), is_excused=True)  # the journal was not asked yet
     cause, reason = describe_end(unit)
     return Diagnosis(State.DEAD, cause, reason)
 
@@ -210,8 +221,6 @@ def _blind(e: Evidence) -> Diagnosis | None:
 
 
 def _not_seen(e: Evidence) -> Diagnosis | None:
-    if e.has_unit and e.unit is None and not e.unit_error:
-        return Diagnosis(State.UNKNOWN, None, Reason("not_seen"), is_excused=True)
     if e.silent:
         return Diagnosis(State.UNKNOWN, None, Reason("silent", {"probe": min(e.silent)}), is_excused=True)
     return None
@@ -224,6 +233,7 @@ def _flapping(e: Evidence) -> Diagnosis | None:
 
 
 TABLE: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
+    _unit_not_seen,
     _missing,
     _masked,
     _stopping_host,

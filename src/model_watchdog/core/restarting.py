@@ -186,6 +186,8 @@ def _hold(
     word, cause, reason = against
     if word in ("cannot_help", "inhibited"):
         tell_firing(service, state, alert, cause, reason, decisions)
+    if cause is Cause.STOPPED_NOT_PROVED:
+        state.problems[cause] = reason
     if cause in (Cause.NOT_PERMITTED, Cause.MASKED, Cause.UNIT_MISSING):
         _tell_cannot(service, state, cause, reason, decisions)
     if state.held != word:
@@ -225,7 +227,7 @@ def _begin(
     state.held = ""
     clear = state.unit is not None and state.unit.result == "start-limit-hit" and not (actor is Actor.WATCHDOG and state.limit_cleared)
     state.limit_cleared = state.limit_cleared or clear
-    number: dict[str, Param] = {"number": state.breaker.failures + 1, "of": service.breaker.failures}
+    number: dict[str, Param] = {"attempt": state.breaker.failures + 1, "attempts": service.breaker.failures}
     if actor is not Actor.WATCHDOG:
         event = Event("trial_started" if actor is Actor.TRIAL else "restart_started", cause, reason)
     else:

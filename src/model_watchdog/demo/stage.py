@@ -92,7 +92,7 @@ class Stage:
         path = self.directory / "config.yaml"
         path.write_text(config)
         path.chmod(0o600)
-        command = [sys.executable, "-m", "model_watchdog", "run", *self.options()]
+        command = [sys.executable, "-P", "-m", "model_watchdog", "run", *self.options()]  # -P: nothing from the current directory
         environment = dict(os.environ)
         if self.spoil == "systemctl":
             environment["PATH"] = f"{self._idle_systemctl()}:{environment.get('PATH', '')}"

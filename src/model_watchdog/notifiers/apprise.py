@@ -31,6 +31,7 @@ CHILD = "import sys; sys.path[:] = sys.argv[1:]; from model_watchdog.notifiers.a
 ENVIRONMENT = re.compile(r"PATH|HOME|LANG|LC_.*|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|\w+_(proxy|PROXY)")
 SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)|\[SSL: \w+\] ([A-Za-z: -]+)|([Rr]ead timed out)")
 NO_CHILD = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+CONTROL = re.compile(r"\x1b\][^\x07\x1b]*\x07?|\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 CHECK_SECONDS = 20.0
 LONGEST_ERROR = 300
 TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
@@ -206,5 +207,5 @@ def _printable(text: str) -> str:
 
 
 def _shorten(text: str) -> str:
-    text = " ".join(text.split())
+    text = " ".join(CONTROL.sub("", text).split())
     return text if len(text) <= LONGEST_ERROR else text[: LONGEST_ERROR - 1] + "…"
