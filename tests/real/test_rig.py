@@ -168,7 +168,12 @@ def health(port: int, timeout: float = 2) -> int | str:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-    except (TimeoutError, urllib.error.URLError) as error:
+    except (
+        TimeoutError,
+        urllib.error.URLError,
+        ConnectionError,
+        http.client.HTTPException,
+    ) as error:  # the last two while it changes its mode
         reason = getattr(error, "reason", error)
         return "timeout" if isinstance(reason, TimeoutError) else "refused" if isinstance(reason, ConnectionRefusedError) else str(reason)
 
