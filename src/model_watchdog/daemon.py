@@ -98,6 +98,7 @@ class Daemon:
         control.open()
         try:
             await self._start()
+            await self.store.commit()  # whoever asks for the status of a daemon that is ready gets it
             notify(f"READY=1\nSTATUS=watching {len(self.watches)} services")
             await self._live()
         finally:

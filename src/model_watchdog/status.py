@@ -265,6 +265,6 @@ def _find_old(updated_at: "float | None", now: float, longest_every: float) -> "
     """The problem of a record that has not been written for long, or nothing."""
     if updated_at is not None and now - updated_at <= 3 * longest_every + 15:
         return []
-    age = int(now - updated_at) if updated_at else 0
-    reason = f"the record is {age} s old although the daemon answers"
+    reason = f"the record is {int(now - updated_at)} s old" if updated_at else "nothing is in the record"
+    reason += " although the daemon answers"
     return [{"cause": UNWRITABLE, "service": None, "reason": reason, "remedy": "df -h /var/lib/model-watchdog"}]

@@ -219,7 +219,9 @@ def test_status_of_the_daemon_itself(stand: Stand, http_sink: HttpSink) -> None:
     model.start()
     alert = "host: {rules: {short: {metric: host_memory_percent, above: 0}}}"
     stand.watch(http_sink, model.config(), more=alert)
-    assert "short fires" in wait_status(stand, 1)
+    stand.message("short fires")
+    stand.wait_state("healthy", model)
+    assert "short fires" in status(stand, code=1)
 
     stand.watch(http_sink, model.config())
     assert wait_status(stand, 0) == "OK: 1 healthy"
