@@ -87,8 +87,13 @@ def find_ending(newest_first: Sequence[Entry], current: str, known: str) -> Ende
         return Ended(Ending.OPERATOR_STOP)
     if _stops_now(life):
         return None
-    if any(entry.message in (SUCCEEDED, FAILED, START_FAILED) for entry in life):
+    if any(entry.message in (SUCCEEDED, START_FAILED) for entry in life):
         return Ended(Ending.BY_ITSELF)
+    if any(entry.message == FAILED for entry in life):
+        # A stop is logged at level info, a failure as a warning: where the journal keeps no info lines, only the second is there.
+        if any(entry.message == STARTED for entry in life):
+            return Ended(Ending.BY_ITSELF)
+        return Ended(Ending.NOT_PROVED, "the journal keeps no info lines of systemd about it (LogLevelMax=, MaxLevelStore=)")
     return None
 
 

@@ -111,7 +111,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "is_stopping": "the unit is being stopped",
     "systemd_restarts": lambda p: f"{_why(p)}; systemd is about to restart it by itself (Restart=)",
     "operator_stop": "stopped on purpose: the journal has a stop job that was not ours",
-    "stopped_not_proved": "not running, and the journal cannot be read to tell why",
+    "stopped_not_proved": lambda p: "not running, and the journal does not prove why" + (f": {p['detail']}" if p["detail"] else ""),
     "dependency_failed": lambda p: f"a unit that it requires failed: {p['dependency'] or 'see its Requires='}",
     "never_started": "the unit was never started since the host came up",
     "ended": lambda p: f"ended by itself with exit {p['status']}",
@@ -184,7 +184,9 @@ _REMEDIES: dict[Cause, Callable[[str], str]] = {
     Cause.CANNOT_ACT: lambda unit: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
     Cause.OLD_PROCESS_LEFT: lambda unit: "reboot the host; a process that cannot be killed holds the service's memory",
     Cause.RECORD_UNWRITABLE: lambda unit: "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog",
-    Cause.STOPPED_NOT_PROVED: lambda unit: "sudo usermod -aG systemd-journal model-watchdog   ·   sudo systemctl restart model-watchdog",
+    Cause.STOPPED_NOT_PROVED: lambda unit: (
+        f"journalctl -u {unit} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog"
+    ),
     Cause.HEALTH_TLS: lambda unit: "renew the certificate, or state ca_file in config.yaml",
     Cause.DEPENDENCY_FAILED: lambda unit: f"systemctl list-dependencies {unit}",
 }

@@ -277,7 +277,14 @@ def test_starts_fast_because_it_imports_little(words: list[str]) -> None:
 
 
 # ---------------------------------------------------------------- events
-NOW = time.time()
+NOW = 0.0
+
+
+@pytest.fixture(autouse=True)
+def now() -> None:
+    """The moment of each test: options such as `--since 6m` count from when they are used, not from when this file was read."""
+    global NOW
+    NOW = time.time()
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def _down(e: Evidence) -> Diagnosis | None:
     if ending is Ending.OPERATOR_STOP:  # guard: 7
         return Diagnosis(State.STOPPED, Cause.OPERATOR_STOP, Reason("operator_stop"), is_excused=True)
     if ending is Ending.NOT_PROVED:
-        return Diagnosis(State.STOPPED, Cause.STOPPED_NOT_PROVED, Reason("stopped_not_proved"), restart_helps=False)
+        return Diagnosis(State.STOPPED, Cause.STOPPED_NOT_PROVED, Reason("stopped_not_proved", {"detail": detail}), restart_helps=False)
     if ending is Ending.DEPENDENCY_FAILED:
         return Diagnosis(State.DEAD, Cause.DEPENDENCY_FAILED, Reason("dependency_failed", {"dependency": detail}), restart_helps=False)
     if ending is Ending.NEVER_STARTED:
