@@ -81,7 +81,7 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _configure(connection, path)
-    except BaseException:
+    except BaseException:  # nothing is kept back: whatever it is goes on to the caller, without a connection left open
         connection.close()
         raise
     return connection

@@ -291,7 +291,7 @@ def transact(connection: sqlite3.Connection, writes: Pending) -> None:
             except REFUSED as error:
                 log.error('event=record_row_refused reason="%s: %s" sql="%s"', type(error).__name__, error, write.sql)
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # nothing is kept back: whatever it is goes on to the caller, without a transaction left open
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
