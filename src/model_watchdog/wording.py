@@ -20,8 +20,13 @@ LONGEST = 300
 
 def clean(text: str, longest: int = LONGEST) -> str:
     """Text from outside, made safe for a terminal, a message and the journal: one line, no control characters, not too long."""
-    text = " ".join(_CONTROL.sub("", text).split())
+    text = " ".join(strip_controls(text).split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def strip_controls(text: str) -> str:
+    """The text without what a terminal obeys; its spacing stays."""
+    return _CONTROL.sub("", text)
 
 
 def duration(seconds: float) -> str:

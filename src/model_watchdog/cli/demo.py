@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from model_watchdog.demo.stage import SPOILS, Stage, wait_until
-from model_watchdog.wording import clean, tell_event
+from model_watchdog.wording import strip_controls, tell_event
 
 HELP = "the whole story on this machine in about a minute"
 EXAMPLES = """\
@@ -165,7 +165,7 @@ def _expect_message(stage: Stage, story: Story, words: str, leg: str) -> None:
     message = next(message for message in stage.messages if words in message["title"])
     stage.messages.clear()
     print(
-        "".join(f"         │ {line}\n" for line in [clean(line) for line in [message["title"], *message["message"].splitlines()]]),
+        "".join(f"         │ {line}\n" for line in [strip_controls(line) for line in [message["title"], *message["message"].splitlines()]]),
         end="",
         flush=True,
     )
