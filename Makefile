@@ -11,7 +11,7 @@ demo: ## the whole story on this machine in about a minute
 	.venv/bin/watchdog demo
 
 test: lint ## ruff, mypy and all tests (as root also those with a real systemd)
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	@scripts/run-tests $(PYTEST_ARGS)
 
 lint: ## ruff and mypy
 	@scripts/setup test

@@ -1,11 +1,14 @@
 """When things run: APScheduler on a trigger that a stepped wall clock cannot fool."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
+
+logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each late run, in a line that nobody can read; `overdue` tells
 
 
 class Every(BaseTrigger):  # type: ignore[misc]  # apscheduler 3 has no types

@@ -18,6 +18,8 @@ from tests.rig.stand import FRESH, MODELS, QUIET, SLEEP, UNITS, Model, Stand
 from tests.rig.waiting import wait_until
 from tests.rig.watched_box import DAEMON, USER
 
+pytestmark = pytest.mark.alone
+
 RULE = "/etc/polkit-1/rules.d/50-model-watchdog.rules"
 BUS = ("dbus.socket", "dbus.service")
 NOTIFY = "Type=notify\nTimeoutStopSec=1\nTimeoutStartSec="

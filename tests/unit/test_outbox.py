@@ -200,7 +200,7 @@ def test_when_a_provider_is_back_all_that_waits_is_told_at_once(run):
         outbox = Outbox(store, config(ops=provider))
         for key in "abcd":
             outbox.enqueue(a_message(key))
-        await until(lambda: len(provider.asked) == 5)  # each has failed once, and one twice: that one is due in 2 s
+        await until(lambda: len(provider.asked) >= 5)  # each has failed once, and one twice: that one is due in 2 s
         await until(lambda: len(provider.told) == 4, 1.5)
         await outbox.close()
 

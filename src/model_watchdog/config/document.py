@@ -28,6 +28,7 @@ _PLAINER = {
     "did not find expected ',' or '}'": 'the mapping that begins here with { is not closed, or a "," is missing in it',
     "did not find expected node content": "a value is missing here",
     "undefined alias": "YAML aliases are not read here",
+    "exceeded maximum nesting depth": f"nested deeper than {DEPTH} levels",
 }
 
 
