@@ -15,7 +15,7 @@ test: lint ## ruff, mypy and all tests (as root also those with a real systemd)
 
 lint: ## ruff and mypy
 	@scripts/setup test
-	.venv/bin/ruff check .
+	.venv/bin/ruff check . && .venv/bin/ruff format --check --quiet .
 	.venv/bin/mypy
 
 faults: ## the fault tests, and a table: number, injection, restarts, messages

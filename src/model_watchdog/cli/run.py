@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from model_watchdog.daemon import Daemon, take_lock
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("apscheduler", "httpx", "httpcore", "asyncio"):
+    for noisy in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     config = load(

@@ -75,9 +75,7 @@ class Sources:
             if default is not None and not value:
                 value = default
             if value is None:
-                missing.append(
-                    f"the variable {name} is not set here"
-                )
+                missing.append(f"the variable {name} is not set here")
             elif not _is_unicode(value):
                 raise Wrong(f"cannot be used: the variable {name} is not UTF-8")
             text += value or ""
