@@ -564,3 +564,19 @@ def test_fault_86_host_shuts_down(make_box: MakeBox, tmp_path: Path, http_sink: 
     for injection, model in {"its stop takes long": slow, "kill -9": crashes, "exit 0": leaves, "500s": sick}.items():
         assert model.shown()["breaker"] == FRESH
         fault_row(86, f"systemctl poweroff, {injection} meanwhile", len(model.started_at()) - 2, 0)
+
+
+def test_fault_86_before_anything_was_stopped(make_box: MakeBox, http_sink: HttpSink, fault_row: FaultRow) -> None:
+    """A service that goes on while the host goes down, and gets bad: systemd would restart it, and nothing else has told of the end."""
+    stand = Stand(make_box())
+    stand.install()
+    slow, stays_up = stand.model("ExecStop=/bin/sleep 6", f"After={DAEMON}"), stand.model(unit="DefaultDependencies=no")
+    stand.start(slow, stays_up)
+    stand.watch(http_sink, stays_up.config())
+    stand.wait_state("healthy", stays_up)
+    stand.box.systemctl("poweroff", "--no-block")
+    wait_until(lambda: stand.box.run("systemctl", "is-system-running", check=False).stdout.strip() == "stopping", 5)
+    stays_up.set("500")
+    stand.stays((stays_up, 0), messages=0, seconds=3)
+    assert len(stays_up.started_at()) == 1 and stays_up.calls() == []
+    fault_row(86, "systemctl poweroff, 500s of a service that is not stopped yet", stays_up.restarts, len(http_sink.messages))

@@ -45,6 +45,19 @@ def test_three_refusals_restart_once() -> None:
     assert world.told_about("recovered") == 1
 
 
+def test_while_a_restart_is_under_way_nothing_asks_for_another() -> None:
+    class SlowCall(World):
+        def restart(self) -> None:
+            """`systemctl restart` has not answered yet: the old process is being stopped."""
+            self.restarts.append(self.now)
+
+    world = SlowCall()
+    world.run(60)
+    world.health = always(Failure.REFUSED)
+    world.run(600)
+    assert len(world.restarts) == 1
+
+
 def test_two_bad_answers_are_not_three() -> None:
     world = World()
     world.run(55)
