@@ -1,11 +1,17 @@
 """The other end of the control socket, for the commands. Imports little: `status` uses it."""
 
+import contextlib
 import json
+import os
 import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
+
+LONGEST_PATH = 107
+"""Bytes of a socket's path (unix(7))."""
 
 
 class NotRunning(Exception):
@@ -16,13 +22,27 @@ class NotAllowed(Exception):
     """The socket is there, but this user may not use it."""
 
 
+@contextlib.contextmanager
+def reachable(path: str) -> "Iterator[str]":
+    """The path, or where that is too long for a socket, a short one to the same place, as long as it is needed."""
+    if len(os.fsencode(path)) <= LONGEST_PATH:
+        yield path
+        return
+    directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{os.path.basename(path)}"
+    finally:
+        os.close(directory)
+
+
 def ask(runtime_dir: str, request: "dict[str, Any]", timeout: float | None) -> "dict[str, Any]":
     """Sends one request and gives the answer. Raises `NotRunning` or `NotAllowed` with what is to be said."""
     path = f"{runtime_dir}/control.sock"
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout if timeout is not None else 5.0)
-        connection.connect(path)
+        with reachable(path) as short:
+            connection.connect(short)
         try:  # noqa: SIM105  # contextlib would cost `status` a millisecond
             connection.sendall(json.dumps(request).encode() + b"\n")
         except BrokenPipeError:

@@ -25,8 +25,9 @@ class Commands:
     def __init__(self, daemon: "Daemon") -> None:
         self._daemon = daemon
 
-    async def handle(self, request: dict[str, Any]) -> Answer:
-        """Carries out one request; whatever is wrong with it is said in the answer."""
+    async def handle(self, request: dict[str, Any], uid: int) -> Answer:
+        """Carries out one request of user `uid`; whatever is wrong with it is said in the answer."""
+        request["uid"] = uid
         handlers = {
             "ping": self._ping,
             "pause": self._pause,
@@ -39,7 +40,7 @@ class Commands:
         if handler is None:
             return _refuse("bad_request", f"bad request: no command {clean(request['command'], 40)}")
         if request["command"] != "ping":
-            log.info("event=command command=%s service=%s", request["command"], clean(str(request.get("service") or "-"), 80))
+            log.info("event=command command=%s service=%s uid=%d", request["command"], clean(str(request.get("service") or "-"), 80), uid)
         return await handler(request)
 
     async def _ping(self, request: dict[str, Any]) -> Answer:
@@ -52,25 +53,26 @@ class Commands:
         seconds, text = request.get("seconds"), request.get("reason")
         if not isinstance(seconds, (int, float)) or not 0 < seconds <= LONGEST_PAUSE or not isinstance(text, str):
             return _refuse("bad_request", "bad request: pause needs seconds (up to 30 days) and a reason")
-        await self._apply(watch, commands.pause(watch.service, watch.state, float(seconds), clean(text), self._now()))
-        return {"ok": True, "text": f"{watch.service.name} is paused: it is watched, but not restarted"}
+        decisions = commands.pause(watch.service, watch.state, float(seconds), clean(text), request["uid"], self._now())
+        kept = await self._apply(watch, decisions)
+        return {"ok": True, "text": f"{watch.service.name} is paused: it is watched, but not restarted{kept}"}
 
     async def _resume(self, request: dict[str, Any]) -> Answer:
         watch = self._find(request)
         if isinstance(watch, dict):
             return watch
         was_paused = watch.state.paused_until is not None
-        await self._apply(watch, commands.resume(watch.state))
-        return {"ok": True, "text": f"{watch.service.name} is {'no longer' if was_paused else 'not'} paused"}
+        kept = await self._apply(watch, commands.resume(watch.state, request["uid"]))
+        return {"ok": True, "text": f"{watch.service.name} is {'no longer' if was_paused else 'not'} paused{kept}"}
 
     async def _reset(self, request: dict[str, Any]) -> Answer:
         watch = self._find(request)
         if isinstance(watch, dict):
             return watch
         self._daemon.means.permitted.pop(watch.service.name, None)
-        await self._apply(watch, commands.reset(watch.state))
+        kept = await self._apply(watch, commands.reset(watch.state, request["uid"]))
         await self._daemon.prove_rights([watch.service.name])
-        return {"ok": True, "text": f"the circuit breaker of {watch.service.name} is closed"}
+        return {"ok": True, "text": f"the circuit breaker of {watch.service.name} is closed{kept}"}
 
     async def _restart(self, request: dict[str, Any]) -> Answer:
         watch = self._find(request)
@@ -78,7 +80,8 @@ class Commands:
             return watch
         if self._daemon.dry_run:
             return _refuse("refused", "the daemon is in a dry run: it acts on nothing")
-        decisions, refusal = ask_restart(watch.service, watch.state, clean(str(request.get("reason") or "")), watch.facts(), self._now())
+        text = f"{clean(str(request.get('reason') or ''))} (uid {request['uid']})"
+        decisions, refusal = ask_restart(watch.service, watch.state, text, watch.facts(), self._now())
         if refusal is not None:
             return _refuse("refused", f"{watch.service.name} is not restarted: {say(refusal)}")
         assert watch.state.attempt is not None
@@ -104,11 +107,13 @@ class Commands:
             return _refuse("no_such", f"there is no service {clean(str(name), 80)}", known=sorted(self._daemon.watches))
         return watch
 
-    async def _apply(self, watch: Watch, decisions: list[Any]) -> None:
-        """An answer that says "done" is given once it is in the record."""
+    async def _apply(self, watch: Watch, decisions: list[Any]) -> str:
+        """An answer that says "done" is given once it is in the record; gives what is to be added where it is not."""
         watch.carry_out(decisions)
-        await self._daemon.store.commit()
+        is_kept = await self._daemon.store.commit()
         watch.measure_all()
+        lost = f"; the record cannot be written, so a restart of the daemon would forget it: df -h {self._daemon.state_dir}"
+        return "" if is_kept else lost
 
     def _now(self) -> float:
         return self._daemon.clock.steady()

@@ -10,12 +10,15 @@ import contextlib
 import json
 import logging
 import os
+import select
 import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+from model_watchdog.client import reachable
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +31,11 @@ SO_PEERGROUPS = 59
 """socket(7): the supplementary groups of the peer; asking the kernel cannot hang, asking a directory service can."""
 
 Answer = dict[str, Any]
-Handler = Callable[[dict[str, Any]], Awaitable[Answer]]
+Handler = Callable[[dict[str, Any], int], Awaitable[Answer]]
 
 
 class ControlSocket:
-    """Listens at `path` and gives each request to `handle`."""
+    """Listens at `path` and gives each request, with the uid of who asks, to `handle`."""
 
     def __init__(self, path: Path, handle: Handler) -> None:
         self._path = path
@@ -49,7 +52,8 @@ class ControlSocket:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         mask = os.umask(0o117)
         try:
-            listening.bind(str(self._path))
+            with reachable(str(self._path)) as short:
+                listening.bind(short)
         finally:
             os.umask(mask)
         listening.listen(64)
@@ -134,7 +138,10 @@ class ControlSocket:
             request = None
         if not isinstance(request, dict) or not isinstance(request.get("command"), str):
             return _refuse("bad_request", "bad request: one JSON object with a command on one line is expected")
-        return await self._handle(request)
+        if _has_gone(client):  # it has told its user that nobody answered: nothing may happen after that
+            log.warning("event=command_dropped command=%r reason='the client has gone'", request["command"])
+            return _refuse("gone", "the client has gone")
+        return await self._handle(request, _peer(client)[0])
 
 
 def _refuse(error: str, text: str) -> Answer:
@@ -155,6 +162,13 @@ async def _read_line(client: socket.socket) -> bytes:
 def _peer(client: socket.socket) -> tuple[int, int]:
     _, uid, gid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     return uid, gid
+
+
+def _has_gone(client: socket.socket) -> bool:
+    """Both directions are shut. One that only says nothing more still waits for the answer."""
+    poll = select.poll()
+    poll.register(client, 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
 
 
 def _may_command(client: socket.socket) -> bool:

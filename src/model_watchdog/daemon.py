@@ -54,14 +54,18 @@ class AnotherRuns(WatchdogError):
 
 
 def take_lock(directory: Path) -> int:
-    """The lock that says that a daemon runs here; gives its descriptor. `status` looks at it for a moment, hence the tries."""
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    """The lock that says that a daemon runs here; gives its descriptor. `status` looks at it for a moment, hence the tries.
+
+    Nobody else may open it: whoever can read a file can lock it, and would keep the daemon from starting.
+    """
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     for _ in range(20):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(0.05)
             continue
+        os.fchmod(descriptor, 0o600)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return descriptor

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import stat
+import time
 
 from model_watchdog.errors import WatchdogError
 
@@ -22,6 +24,10 @@ SCHEMA = 1
 """The version of the tables (`PRAGMA user_version`): newer is refused, older is migrated by `store`."""
 
 FILE = "watchdog.db"
+LONGEST_QUERY, INSTRUCTIONS = 10.0, 100_000
+"""Seconds that a query may take, looked at each so many steps of SQLite's: root reads what another user has written."""
+LARGEST_VALUE = 64 * 2**20
+"""Bytes of one value that are read."""
 
 
 class Record:
@@ -149,8 +155,15 @@ class Record:
         if self._connection is None:
             # A write-ahead log makes SQLite want to write beside it; where there is none, nothing needs to be written.
             options = "mode=ro&immutable=1" if immutable else "mode=ro"
+            if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
+                what = "it is not a regular file; move it away, and restart model-watchdog.service"
+                raise WatchdogError(f"{self.path}: the record cannot be read: {what}")
             self._connection = sqlite3.connect(f"{_uri(self.path)}?{options}", uri=True, timeout=2.0)
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+            self._connection.execute("PRAGMA trusted_schema = OFF")
             self._immutable = immutable
+        end = time.monotonic() + LONGEST_QUERY
+        self._connection.set_progress_handler(lambda: time.monotonic() > end, INSTRUCTIONS)
         cursor = self._connection.execute(query, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

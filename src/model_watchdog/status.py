@@ -92,21 +92,22 @@ def is_running(runtime_dir: str) -> bool:
 def ask_daemon(runtime_dir: str) -> "Doc | None":
     """What a daemon that holds the lock says of itself, which a full disk would keep from the record.
 
-    None where there is none; {} where this user cannot ask: the record's age will tell.
+    None where there is none; {} where this user cannot ask: the record's age will tell. Who may not look at the lock asks at once.
     """
     try:
-        descriptor = os.open(f"{runtime_dir}/lock", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(f"{runtime_dir}/lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except PermissionError:
-        return {}
+        descriptor = -1
     except OSError:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return None
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(descriptor)
+    if descriptor >= 0:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
     try:
         return ask(runtime_dir, {"command": "ping"}, ANSWER_WITHIN)
     except NotRunning:

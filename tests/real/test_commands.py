@@ -50,7 +50,8 @@ def test_pause_and_resume(stand: Stand, http_sink: HttpSink) -> None:
     stand.wait_state("healthy", *models)
     assert "is paused" in ask(stand, "pause", resumed.name, "--for", "20m", "--reason", "new weights", user=COLLEAGUE)
     ask(stand, "pause", ends.name, "--for", "6s", "--reason", "a moment")
-    assert "new weights" in stand.message(f"{resumed.name} is paused").body
+    uid = stand.box.run("id", "-u", COLLEAGUE).stdout.strip()
+    assert f"paused for 20 min by uid {uid}: new weights" in stand.message(f"{resumed.name} is paused").body
     stand.message(f"{ends.name} is paused")
     for model in models:
         model.kill()
@@ -256,3 +257,49 @@ def test_dry_run(stand: Stand, http_sink: HttpSink) -> None:
     finally:
         stand.box.run("rm", drop_in)
         stand.box.systemctl("daemon-reload")
+
+
+def test_a_member_of_the_group_cannot_keep_the_daemon_from_starting(stand: Stand, http_sink: HttpSink) -> None:
+    """Whoever can read a file can lock it; asking for the status does without."""
+    model = stand.model(program=SLEEP)
+    model.start()
+    stand.watch(http_sink, model.config())
+    assert wait_status(stand, 0) == "OK: 1 healthy"
+    assert status(stand, code=0) == ask(stand, "status", user=COLLEAGUE).splitlines()[0]
+    for lock in ("/run/model-watchdog/lock", "/var/lib/model-watchdog/lock"):
+        held = stand.box.run("flock", "--nonblock", "--shared", lock, "true", user=COLLEAGUE, check=False)
+        assert held.returncode != 0 and "Permission denied" in held.stderr, held.stderr
+    stand.box.systemctl("stop", DAEMON)
+    assert ask(stand, "status", user=COLLEAGUE, code=3).startswith(DEAD)
+
+
+def test_a_command_whose_client_has_gone_is_not_carried_out(stand: Stand, http_sink: HttpSink) -> None:
+    model = stand.model(program=SLEEP)
+    model.start()
+    stand.watch(http_sink, model.config())
+    assert wait_status(stand, 0) == "OK: 1 healthy"
+    pid = str(stand.box.main_pid(DAEMON))
+    stand.box.run("kill", "-STOP", pid)
+    gives_up = ("timeout", "--signal=KILL", "1", WATCHDOG, "pause", model.name, "--for", "1h", "--reason", "too late")
+    assert stand.box.run(*gives_up, check=False).returncode != 0
+    stand.box.run("kill", "-CONT", pid)
+    assert wait_status(stand, 0) == "OK: 1 healthy"
+    wait_until(lambda: "event=command_dropped" in stand.log(), 5, stand.log)
+    assert model.shown()["paused_until"] is None
+
+
+def test_what_cannot_be_recorded_is_said_with_the_answer(stand: Stand, http_sink: HttpSink) -> None:
+    state = "/var/lib/model-watchdog"
+    stand.box.run("mount", "-t", "tmpfs", "-o", f"size=512k,mode=750,uid={USER},gid={USER}", "tmpfs", state)
+    try:
+        model = stand.model(program=SLEEP)
+        model.start()
+        stand.watch(http_sink, model.config())
+        stand.wait_state("healthy", model)
+        stand.box.run("systemd-run", "--unit=ballast", "sh", "-c", f"while :; do cat /dev/zero >> {state}/ballast; sleep 0.05; done")
+        stand.message("the watchdog cannot do its work")
+        said = ask(stand, "pause", model.name, "--for", "1h", "--reason", "x")
+        assert "is paused" in said and "the record cannot be written" in said and f"df -h {state}" in said
+    finally:
+        stand.box.systemctl("stop", DAEMON, "ballast", check=False)
+        stand.box.run("umount", state)

@@ -130,6 +130,21 @@ def test_a_configuration_elsewhere(box: WatchedBox) -> None:
     assert "'/srv/my models.yaml' has a character" in refuse(box, WATCHDOG, "install", "--config", "/srv/my models.yaml")
 
 
+@pytest.mark.parametrize(
+    ("prepare", "wrong"),
+    [
+        ("chown nobody /srv/watch/config.yaml", "/srv/watch/config.yaml belongs to nobody, not to root"),
+        ("chmod 666 /srv/watch/config.yaml", "may write to it, and root reads it"),
+        ("chown nobody /srv/watch", "/srv/watch belongs to nobody, not to root"),
+        ("chmod 777 /srv/watch", "/srv/watch can be written by everybody"),
+    ],
+)
+def test_a_configuration_that_others_may_write_says_nothing_to_root(box: WatchedBox, prepare: str, wrong: str) -> None:
+    box.write("/srv/watch/config.yaml", config_of("model.service"))
+    box.run("sh", "-c", prepare)
+    assert wrong in refuse(box, WATCHDOG, "install", "--config", "/srv/watch/config.yaml")
+
+
 def test_what_is_next_depends_on_whether_the_daemon_runs(box: WatchedBox) -> None:
     box.add_user(USER)
     box.write_config(config_of("model.service"))

@@ -73,7 +73,7 @@ class Chance:
             case 5:
                 seconds = self.random.uniform(10, 600)
                 self.paused_until = world.now + seconds
-                world.take(pause(world.service, world.state, seconds, "by chance", world.now))
+                world.take(pause(world.service, world.state, seconds, "by chance", 0, world.now))
             case 6:
                 world.restart_daemon(self.random.uniform(0.1, 30))
             case 7:

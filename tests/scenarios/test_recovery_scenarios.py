@@ -98,7 +98,7 @@ def test_after_a_reset_the_end_of_what_was_given_up_is_told_as_urgently_as_its_b
     world.run(60)
     world.die()
     world.run(300)
-    world.take(reset(world.state))
+    world.take(reset(world.state, 0))
     world.run(300)
     assert len(world.restarts) == 4 and world.state.breaker.state is BreakerState.CLOSED
     assert [(what, severity) for _, what, severity in world.told] == [("gave_up", "critical"), ("back", "critical")]
@@ -109,7 +109,7 @@ def test_what_is_given_up_again_after_a_reset_is_told_again() -> None:
     world.run(60)
     world.die()
     world.run(300)
-    world.take(reset(world.state))
+    world.take(reset(world.state, 0))
     world.run(300)
     assert len(world.restarts) == 6 and world.told_about("gave_up") == 2
 
@@ -337,7 +337,7 @@ def test_masked_while_down_is_stopped() -> None:
 def test_paused_is_watched_but_not_restarted_and_acted_upon_when_the_pause_ends() -> None:
     world = World()
     world.run(60)
-    world.take(pause(world.service, world.state, 600.0, "new weights", world.now))
+    world.take(pause(world.service, world.state, 600.0, "new weights", 0, world.now))
     world.die()
     world.run(590)
     assert world.restarts == [] and world.state.state is State.DEAD
@@ -348,7 +348,7 @@ def test_paused_is_watched_but_not_restarted_and_acted_upon_when_the_pause_ends(
 def test_a_pause_outlives_the_daemon() -> None:
     world = World()
     world.run(60)
-    world.take(pause(world.service, world.state, 600.0, "new weights", world.now))
+    world.take(pause(world.service, world.state, 600.0, "new weights", 0, world.now))
     world.restart_daemon()
     world.die()
     world.run(500)
@@ -382,7 +382,7 @@ def test_a_right_that_is_missing_is_told_once_with_what_mends_it() -> None:
     world.run(3600)
     assert world.restarts == [] and [what for _, what, _ in world.told] == ["cannot_act"]
     world.permitted = None
-    world.take(reset(world.state))
+    world.take(reset(world.state, 0))
     world.run(20)
     assert len(world.restarts) == 1
 

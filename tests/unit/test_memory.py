@@ -14,7 +14,7 @@ def a_bad_night() -> World:
     world.run(60)
     world.die()
     world.run(30)
-    world.take(pause(world.service, world.state, 600.0, "new weights", world.now))
+    world.take(pause(world.service, world.state, 600.0, "new weights", 0, world.now))
     return world
 
 

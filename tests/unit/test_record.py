@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,24 @@ def test_what_cannot_be_read_is_named_with_cause_and_remedy(state_dir):
         Record.open(state_dir)
     file.write_bytes(b"this is a text file\n" * 100)
     with pytest.raises(WatchdogError, match=r"the record is damaged .*; restart model-watchdog\.service"):
+        Record.open(state_dir)
+
+
+def test_what_another_user_put_in_its_place_cannot_hold_the_reader_up(state_dir, monkeypatch):
+    write(state_dir, an_event(1)).close()
+    file = state_dir / "watchdog.db"
+    connection = sqlite3.connect(file)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS id, 1 AS at, '{}' AS json FROM n"
+    connection.executescript(f"DROP TABLE host; CREATE VIEW host AS {endless} WHERE i < 0;")
+    connection.close()
+    monkeypatch.setattr(record_module, "LONGEST_QUERY", 0.3)
+    began = time.monotonic()
+    with Record.open(state_dir) as record, pytest.raises(WatchdogError, match="the record cannot be read: interrupted"):
+        record.host()
+    assert time.monotonic() - began < 3
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(WatchdogError, match="it is not a regular file; move it away"):
         Record.open(state_dir)
 
 

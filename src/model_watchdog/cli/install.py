@@ -109,7 +109,8 @@ def _make_plan(config: Path) -> Plan:
     entry_point = _find_entry_point()
     is_first = config == CONFIG and not _is_there(config)
     units = [] if is_first else _read_units(config)
-    return Plan(entry_point, config, is_first, units, _object_to_names(entry_point, config) or _object_to_code(entry_point))
+    objection = _object_to_names(entry_point, config) or _object_to_code(entry_point) or ("" if is_first else _object_to_author(config))
+    return Plan(entry_point, config, is_first, units, objection)
 
 
 def _is_there(path: Path) -> bool:
@@ -173,14 +174,31 @@ def _object_to_code(entry_point: Path) -> str:
     return ""
 
 
-def _object_to_path(path: Path) -> str:
+def _object_to_author(config: Path) -> str:
+    """Why this configuration must not say what the daemon may restart, or "": whoever may write it would say so."""
+    path = config.resolve()
+    for part in (path, *path.parents):
+        if wrong := _object_to_writers(part):
+            return f"{wrong}; sudo install -o root -g {USER} -m 640 {config} {CONFIG}"
+    return ""
+
+
+def _object_to_writers(path: Path) -> str:
+    """Who else than root may change what lies at this path, or ""."""
     facts = path.stat()
     if facts.st_uid != 0:
-        return f"{path} belongs to {_name_user(facts.st_uid)}, not to root; {REMEDY}"
+        return f"{path} belongs to {_name_user(facts.st_uid)}, not to root"
     if facts.st_mode & stat.S_IWOTH:
-        return f"{path} can be written by everybody; {REMEDY}"
+        return f"{path} can be written by everybody"
     if facts.st_mode & stat.S_IWGRP and facts.st_gid != 0:
-        return f"{path} can be written by the group {_name_group(facts.st_gid)}; {REMEDY}"
+        return f"{path} can be written by the group {_name_group(facts.st_gid)}"
+    return ""
+
+
+def _object_to_path(path: Path) -> str:
+    if wrong := _object_to_writers(path):
+        return f"{wrong}; {REMEDY}"
+    facts = path.stat()
     needed = stat.S_IXOTH if path.is_dir() else stat.S_IXOTH | stat.S_IROTH
     if facts.st_mode & needed != needed:
         return f"{path} cannot be used by the user {USER}; chmod -R go+rX {path}"

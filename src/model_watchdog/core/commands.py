@@ -5,22 +5,22 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import Service, ServiceState
 
 
-def pause(service: Service, state: ServiceState, seconds: float, text: str, now: float) -> list[Decision]:
-    """Watch, but do not act, for so many seconds."""
+def pause(service: Service, state: ServiceState, seconds: float, text: str, uid: int, now: float) -> list[Decision]:
+    """Watch, but do not act, for so many seconds. `uid` is who asked, here as below."""
     state.paused_until = now + seconds
-    reason = Reason("pause_set", {"seconds": seconds, "text": text})
+    reason = Reason("pause_set", {"seconds": seconds, "text": text, "uid": uid})
     return [Event("paused", None, reason), Notification(state.next_key(service.name, "paused"), Severity.INFO, "paused", None, reason)]
 
 
-def resume(state: ServiceState) -> list[Decision]:
+def resume(state: ServiceState, uid: int) -> list[Decision]:
     """The pause is over."""
     if state.paused_until is None:
         return []
     state.paused_until = None
-    return [Event("resumed", None, Reason("pause_over"))]
+    return [Event("resumed", None, Reason("pause_ended", {"uid": uid}))]
 
 
-def reset(state: ServiceState) -> list[Decision]:
+def reset(state: ServiceState, uid: int) -> list[Decision]:
     """Closes the breaker, and lets what could not be done be tried again. That we gave up was told; its end still must be."""
     state.breaker.reset()
     state.cannot_until = state.cannot_wait = 0.0
@@ -28,7 +28,7 @@ def reset(state: ServiceState) -> list[Decision]:
     state.problems.clear()
     state.told.clear()
     state.held = ""
-    return [Event("breaker_reset", None, Reason("breaker_reset"))]
+    return [Event("breaker_reset", None, Reason("breaker_reset", {"uid": uid}))]
 
 
 def lose_right(service: Service, state: ServiceState) -> list[Decision]:
