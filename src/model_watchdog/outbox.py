@@ -66,7 +66,6 @@ class Lane:
     waiting: dict[str, Item] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
-    error: str = ""
 
     def next(self) -> Item:
         """The one that is due first; of those that are due alike, the oldest."""
@@ -105,11 +104,6 @@ class Outbox:
             self._resume(row)
         self.wake()
 
-    def enqueue(self, message: Message) -> None:
-        """Queues the message and sends it, for a caller that has nothing else to write."""
-        self._store.put(*self.writes_for(message))
-        self.wake()
-
     def writes_for(self, message: Message) -> list[Write]:
         """Takes the message in, for each notifier that admits its severity, and gives the rows to be written with its cause.
 
@@ -144,11 +138,6 @@ class Outbox:
     def stats(self) -> dict[str, int]:
         """`queued` waits now; `undeliverable` is of the last 30 days, `sent` of this run."""
         return {"queued": sum(len(lane.waiting) for lane in self._lanes.values()), **self._done}
-
-    @property
-    def errors(self) -> dict[str, str]:
-        """What each notifier last answered where that was an error."""
-        return {name: lane.error for name, lane in self._lanes.items() if lane.error}
 
     async def close(self) -> None:
         """Stops sending; what is not sent stays in the record, for the next run."""
@@ -189,7 +178,6 @@ class Outbox:
     async def _deliver(self, lane: Lane, item: Item) -> None:
         name = lane.config.name
         error = await _try(lane.config, item.message, self._turns)
-        lane.error = error or ""
         item.attempts += 1
         if error is None:
             crash_point("message_sent")

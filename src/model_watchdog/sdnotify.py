@@ -25,13 +25,3 @@ def notify(text: str) -> bool:
         _sender.sendto(text.encode(), address)
         return True
     return False
-
-
-def watchdog_seconds() -> float | None:
-    """Within how many seconds systemd wants to hear `WATCHDOG=1` from this process; None where it does not wait for it."""
-    try:
-        microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
-        pid = int(os.environ.get("WATCHDOG_PID", str(os.getpid())))
-    except ValueError:
-        return None
-    return microseconds / 1e6 if microseconds > 0 and pid == os.getpid() else None

@@ -161,14 +161,6 @@ class Store:
         """The JSON text of `service_state` by service, as it was when the store was opened; so with all that follow."""
         return {row["name"]: row["json"] for row in self._read("SELECT name, json FROM service_state")}
 
-    def open_restarts(self) -> list[dict[str, Any]]:
-        """`{id, service, at, actor, cause, reason, json, phase}` of the restarts that have no result."""
-        return self._read("SELECT id, service, at, actor, cause, reason, json, phase FROM restart WHERE result IS NULL ORDER BY id")
-
-    def open_incidents(self) -> list[dict[str, Any]]:
-        """`{id, service, opened_at, reason}`."""
-        return self._read("SELECT id, service, opened_at, reason FROM incident WHERE closed_at IS NULL ORDER BY id")
-
     def outbox_due(self) -> list[dict[str, Any]]:
         """`{key, notifier, severity, title, body, queued_at, attempts, next_at, error}` of the messages not yet sent."""
         columns = "key, notifier, severity, title, body, queued_at, attempts, next_at, error"

@@ -114,10 +114,6 @@ class Systemd:
         """`systemctl reset-failed`: forgets the failure and the count of starts."""
         return await self._do("reset-failed", unit, DEADLINE)
 
-    async def kill(self, unit: str) -> Finished:
-        """`systemctl kill`: SIGKILL to every process of the unit."""
-        return await self._do("kill", unit, DEADLINE, "--signal=SIGKILL")
-
     async def may_restart(self, unit: str) -> bool | None:
         """Whether polkit lets us restart the unit: `start` of a unit that is up asks it the same question and changes nothing.
 

@@ -148,7 +148,6 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "holding": lambda p: f"good again; must stay so for {duration(float(p['stable']))}",
     "not_good_in_time": lambda p: f"{p['probe']} was not good within {duration(float(p['startup']))}: {p['detail']}",
     "start_timeout": lambda p: f"not up within {duration(float(p['startup']))}",
-    "call_timeout": lambda p: str(p["detail"]),
     "call_failed": lambda p: str(p["detail"]),
     "not_restarted": "systemctl reported success, but the same process still runs",
     "ended_again": "it ended again while it was being watched",

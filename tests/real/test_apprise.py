@@ -22,7 +22,7 @@ from model_watchdog.errors import NotifyError
 from model_watchdog.notifiers import Message
 from model_watchdog.notifiers import apprise as apprise_module
 from model_watchdog.notifiers.apprise import Apprise, check_url, scrub
-from model_watchdog.outbox import Outbox
+from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.store import Store
 from tests.rig.sinks import HttpSink, SmtpSink
 from tests.rig.waiting import wait_until
@@ -110,10 +110,12 @@ def test_fault_69_the_outbox_tells_it_when_the_provider_is_up(tmp_path, fault_ro
     async def main() -> None:
         store = Store.open(tmp_path / "watchdog.db")
         notifier = Apprise(Secret(f"json://127.0.0.1:{port}/"))
-        outbox = Outbox(store, {"ops": NotifierConfig("ops", "apprise", notifier, Severity.INFO)})
-        outbox.enqueue(a_message())
-        await until(lambda: outbox.errors)
-        assert "Connection refused" in outbox.errors["ops"]
+        events: list[Delivery] = []
+        outbox = Outbox(store, {"ops": NotifierConfig("ops", "apprise", notifier, Severity.INFO)}, on_event=events.append)
+        store.put(*outbox.writes_for(a_message()))
+        outbox.wake()
+        await until(lambda: events)
+        assert "Connection refused" in events[0].error
         sinks.append(sink_on(port))
         await until(lambda: outbox.stats()["sent"])
         await outbox.close()
@@ -235,10 +237,11 @@ def test_fault_74_the_secret_is_nowhere_to_be_seen(http_sink, tmp_path, caplog, 
     async def main() -> None:
         store = Store.open(tmp_path / "watchdog.db")
         notifier = Apprise(Secret(with_secrets(http_sink)))
-        events: list[object] = []
+        events: list[Delivery] = []
         outbox = Outbox(store, {"ops": NotifierConfig("ops", "apprise", notifier, Severity.INFO)}, on_event=events.append)
-        outbox.enqueue(a_message())
-        while not outbox.errors:
+        store.put(*outbox.writes_for(a_message()))
+        outbox.wake()
+        while not events:
             for pid in children() - before:
                 for name in ("cmdline", "environ"):
                     try:
@@ -249,7 +252,7 @@ def test_fault_74_the_secret_is_nowhere_to_be_seen(http_sink, tmp_path, caplog, 
         assert await store.commit()
         await outbox.close()
         store.close()
-        logging.getLogger("test").info("%r %s %r %s", notifier, notifier.url, events, outbox.errors)
+        logging.getLogger("test").info("%r %s %r", notifier, notifier.url, events)
 
     os.environ["DINGTALK_URL"] = "dingtalk://pa55word"
     try:

@@ -99,6 +99,7 @@ FULL = """
 import asyncio, json, os, shutil, subprocess, sys, time
 from pathlib import Path
 from model_watchdog import store as module, writes
+from model_watchdog.record import Record
 from model_watchdog.store import Store
 
 module.RETRY_SECONDS = 0.3
@@ -137,7 +138,8 @@ async def main():
     await wait(lambda: store.problem is None)
     assert await store.commit()
     said["state"] = store.load_states()["s"]
-    said["restarts"] = len(store.open_restarts())
+    with Record.open(directory) as record:
+        said["restarts"] = len(record.restarts())
     said["queued"] = len(store.outbox_due())
     mount("-o", "remount,size=2m")
     killed = directory / "killed"

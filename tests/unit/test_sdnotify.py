@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model_watchdog.sdnotify import notify, watchdog_seconds
+from model_watchdog.sdnotify import notify
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -37,19 +37,3 @@ def test_without_systemd_nothing_happens(address: str | None, monkeypatch: pytes
     if address is not None:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
     assert not notify("READY=1")
-
-
-@pytest.mark.parametrize(
-    ("microseconds", "pid", "seconds"),
-    [("30000000", None, 30.0), ("500000", "own", 0.5), ("30000000", "1", None), (None, None, None), ("0", None, None), ("x", None, None)],
-)
-def test_how_soon_systemd_wants_to_hear_of_us(
-    microseconds: str | None, pid: str | None, seconds: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
-    monkeypatch.delenv("WATCHDOG_PID", raising=False)
-    if microseconds is not None:
-        monkeypatch.setenv("WATCHDOG_USEC", microseconds)
-    if pid is not None:
-        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if pid == "own" else pid)
-    assert watchdog_seconds() == seconds

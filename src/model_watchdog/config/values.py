@@ -3,7 +3,7 @@
 import math
 import re
 from decimal import Decimal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from model_watchdog.core.units import Bytes, Number, Seconds
 
@@ -129,14 +129,6 @@ def check_url(text: str) -> None:
         raise Wrong("does not begin with http:// or https://")
     if not parts.hostname or port == 0:
         raise Wrong("names no host and port that can be asked; write it like http://127.0.0.1:8000/health")
-
-
-def parse_address(text: str) -> SplitResult | None:
-    """The parts of an address, or None where it is none."""
-    try:
-        return urlsplit(text)
-    except ValueError:
-        return None
 
 
 def write_seconds(seconds: float) -> str:
