@@ -97,6 +97,12 @@ def find_ending(newest_first: Sequence[Entry], current: str, known: str) -> Ende
     return None
 
 
+def drop_later_lives(newest_first: Sequence[Entry], looked_at: float) -> list[Entry]:
+    """Without the lives that began after a look at the unit (steady seconds): who restarts it does not wait until we have read on."""
+    later = {entry.invocation for entry in newest_first if entry.message == STARTED and entry.invocation and entry.at > looked_at}
+    return [entry for entry in newest_first if entry.invocation not in later]
+
+
 def find_stop(newest_first: Sequence[Entry]) -> float:
     """When the stop job of the last life began, in steady seconds; 0 where there is none."""
     life, _ = _split_last_life(newest_first)

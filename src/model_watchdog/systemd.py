@@ -182,7 +182,7 @@ class Systemd:
         name = await self._find_name(facts.unit)
         for pause in (0.0, *LAG):
             await asyncio.sleep(pause)
-            entries = await self._entries_about(name)
+            entries = journal.drop_later_lives(await self._entries_about(name), facts.at)
             ended = journal.find_ending(entries, facts.invocation, last_invocation)
             if not entries and not await self._has_entries([]):
                 return Ended(Ending.NOT_PROVED, "the journal shows nothing of systemd; is the user in the group systemd-journal?")

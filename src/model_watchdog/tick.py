@@ -155,14 +155,15 @@ class Watch:
         ended: Ended | None = None
         attempt = self.state.attempt
         in_our_restart = attempt is not None and (attempt.answered_at is None or facts.at < attempt.answered_at)
-        if (facts.is_down or facts.load == "not-found") and not in_our_restart:
+        if (facts.is_down or facts.load == "not-found") and not facts.is_between and not in_our_restart:
             ended = await self._find_ending(facts)
         self._facts, self._unit_error = facts, ""
         self._ended = (self._ended[0], ended)
         self.means.main_processes.watch(self.service.name, facts.main_pid if facts.is_up else 0, self._main_process_ended)
 
-    async def _find_ending(self, facts: UnitFacts) -> Ended:
-        if facts.result != "success" and not facts.told_to_stop and not facts.job:
+    async def _find_ending(self, facts: UnitFacts) -> Ended | None:
+        """None where it is not proved yet: the journal may lag, so one look that proves nothing is nothing to be told."""
+        if facts.result != "success" and not facts.told_to_stop:
             return Ended(Ending.BY_ITSELF)
         identity = (facts.invocation or self.state.invocation, facts.active, facts.result, facts.inactive_enter_at)
         known, ended = self._ended
@@ -170,6 +171,8 @@ class Watch:
             return ended
         self.means.host_stopping = await self.means.systemd.is_host_stopping()
         ended = await self.means.systemd.why_ended(facts, self.state.invocation)
+        if ended.ending is Ending.NOT_PROVED and known != identity:
+            ended = None
         self._ended = (identity, ended)
         return ended
 
@@ -186,7 +189,7 @@ class Watch:
                     self.running_since[name] = self.means.clock.steady()
                     await self._measure(self.probes[name])
             seen = self._facts or self.state.unit
-            if seen is None or before is None or not seen.is_up or seen.main_pid != before.main_pid:
+            if seen is None or before is None or (seen.main_pid != before.main_pid if seen.is_up else not seen.is_between):
                 return
             await asyncio.sleep(pause)
 

@@ -335,14 +335,16 @@ def test_fault_27_stopped_while_we_restart_it(stand: Stand) -> Row:
 @in_one_night
 def test_fault_28_in_transition(stand: Stand) -> Row:
     """What systemd or an operator is about is left alone."""
+    gate = stand.model("Type=oneshot", program="/bin/sleep 3")
     injections = {
         "waits for RestartSec=": stand.model("Restart=always\nRestartSec=3", program=SLEEP),
         "restarted by an operator, slow ExecStartPre=": stand.model("ExecStartPre=/bin/sleep 2", program=SLEEP),
         "restarted by an operator, slow ExecStop=, 503": stand.model("ExecStop=/bin/sleep 2", heals=True),
         "systemctl reload": stand.model("ExecReload=/bin/sleep 2", program=SLEEP),
+        "restarted by an operator, waits for another unit between stop and start": stand.model("", f"After={gate.unit}", SLEEP),
         "systemctl daemon-reload, 10 times": stand.model(program=SLEEP),
     }
-    waiting, starting, stopping, reloading, _ = models = list(injections.values())
+    waiting, starting, stopping, reloading, queued, _ = models = list(injections.values())
     stand.start(*models)
     yield [model.config(startup="20s") for model in models]
     stand.wait_state("healthy", *models)
@@ -351,10 +353,12 @@ def test_fault_28_in_transition(stand: Stand) -> Row:
     starting.systemctl("restart", "--no-block")
     stopping.systemctl("restart", "--no-block")
     reloading.systemctl("reload", "--no-block")
+    gate.systemctl("start", "--no-block")
+    queued.systemctl("restart", "--no-block")
     for _ in range(10):
         stand.box.systemctl("daemon-reload")
     yield None
-    wait_until(lambda: [stand.box.starts(model.unit) for model in models] == [2, 2, 2, 1, 1], 15, stand.log)
+    wait_until(lambda: [stand.box.starts(model.unit) for model in models] == [2, 2, 2, 1, 2, 1], 15, stand.log)
     stand.wait_state("healthy", *models)
     fault_row = yield None
     for injection, model in injections.items():

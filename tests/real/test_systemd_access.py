@@ -335,6 +335,49 @@ return found
     assert box.ask(code) == ["operator_stop", "by_itself"] * 20
 
 
+def test_a_stop_is_a_stop_although_the_unit_was_started_again_before_the_journal_was_read(box: Asked) -> None:
+    code = """
+import subprocess
+found = []
+for unit in arguments:
+    before = await read(unit)
+    subprocess.run(["systemctl", "stop", unit], check=True)
+    down = await read(unit)
+    subprocess.run(["systemctl", "start", unit], check=True)
+    found.append((await systemd.why_ended(down, before.invocation)).ending.value)
+return found
+"""
+    box.begin("q.service")
+    box.begin("one.service", "[Service]\nExecStart=/bin/sh -c 'trap \"exit 1\" TERM; while :; do sleep 0.02; done'\n")
+    assert box.ask(code, "q.service", "one.service") == ["operator_stop"] * 2
+
+
+@pytest.mark.parametrize("stops", ["fast", "slow"])
+def test_what_is_down_in_an_operators_restart_has_a_job_queued(box: Asked, stops: str) -> None:
+    """Up to 1000 looks while it is restarted again and again, until 10 of them fell between the stop and the start."""
+    code = """
+import subprocess, threading
+done, between, down = threading.Event(), 0, 0
+def operate():
+    while not done.is_set():
+        subprocess.run(["systemctl", "restart", "q.service"], check=True)
+operator = threading.Thread(target=operate)
+operator.start()
+for _ in range(250):
+    for facts in await asyncio.gather(*[read("q.service") for _ in range(4)]):
+        between, down = between + facts.is_between, down + facts.is_down
+    if between >= 10:
+        break
+done.set()
+operator.join()
+return [between, down]
+"""
+    program = "sleep infinity" if stops == "fast" else "/bin/sh -c 'trap \"sleep 0.02; exit 0\" TERM; while :; do sleep 0.01; done'"
+    box.begin("q.service", f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart={program}\n")
+    between, down = box.ask(code)
+    assert between == down > 0
+
+
 def test_33a_a_dependency_that_failed_is_named(box: Asked) -> None:
     box.unit("dep.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/false\n")
     box.unit("needs.service", REQUIRES)

@@ -196,7 +196,7 @@ class World:
         if unit is None:
             return conclude("model", "unit", self.now, self.now + 0.001, (), Failure.WATCHER, self.systemd_error)
         measured: list[tuple[str, dict[str, str], float]] = (
-            [] if unit.active in ("activating", "deactivating") else [("unit_active", {}, float(unit.is_up))]
+            [] if unit.active in ("activating", "deactivating") or unit.is_between else [("unit_active", {}, float(unit.is_up))]
         )
         return conclude("model", "unit", self.now, self.now + 0.001, measured, None if unit.is_up else Failure.STATUS)
 

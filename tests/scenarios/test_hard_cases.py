@@ -226,3 +226,16 @@ def test_a_process_that_cannot_be_killed_is_remembered_over_a_crash_of_the_daemo
     world.left_over = ()
     world.run(100)
     assert world.state.breaker.state is BreakerState.CLOSED and world.state.problems == {}
+
+
+def test_an_operators_restart_seen_between_its_stop_and_its_start_is_left_to_them() -> None:
+    world = World()
+    world.run(60)
+    world.end(Ending.BY_ITSELF)  # what the journal would be taken to say of it
+    world.job = 4711
+    world.run(100)
+    assert world.restarts == [] and world.told == [] and world.state.incident is None
+    world.job = 0
+    world.start()
+    world.run(60)
+    assert world.restarts == [] and world.told == [] and world.state.state is State.HEALTHY

@@ -40,6 +40,11 @@ class UnitFacts:
         return self.active in ("inactive", "failed")
 
     @property
+    def is_between(self) -> bool:
+        """Down, but a job for it is queued: what an operator's `systemctl restart` looks like between its stop and its start."""
+        return self.is_down and self.job != 0
+
+    @property
     def is_missing(self) -> bool:
         """There is no unit file that systemd could start it from."""
         return self.load in ("not-found", "bad-setting", "error")

@@ -52,7 +52,7 @@ def _measure(facts: UnitFacts) -> list[Measurement]:
     """What is not known is left out."""
     uptime = facts.at - facts.inactive_exit_at if facts.is_up and facts.inactive_exit_at is not None else None
     values = {
-        "unit_active": float(facts.is_up) if facts.is_up or facts.is_down else None,
+        "unit_active": float(facts.is_up) if facts.is_up or (facts.is_down and not facts.is_between) else None,
         "unit_restarts_total": facts.restarts if facts.load == "loaded" else None,
         "unit_cpu_seconds_total": facts.cpu_seconds,
         "unit_memory_bytes": facts.memory_bytes,
