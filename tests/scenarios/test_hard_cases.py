@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from model_watchdog.core.breaker import BreakerState
 from model_watchdog.core.decision import Cause, State
 from model_watchdog.core.memory import recall, remember
@@ -239,3 +241,91 @@ def test_an_operators_restart_seen_between_its_stop_and_its_start_is_left_to_the
     world.start()
     world.run(60)
     assert world.restarts == [] and world.told == [] and world.state.state is State.HEALTHY
+
+
+def events_since(world: World, began: float) -> list[str]:
+    return [event for at, event, _ in world.events if at >= began]
+
+
+@pytest.mark.parametrize("first", ["unit", "health"])
+def test_a_daemon_that_starts_says_nothing_of_a_service_that_goes_on_as_before(first: str) -> None:
+    world = World()
+    world.run(600)
+    since, began = world.state.since, world.now
+    world.restart_daemon()
+    world.tick([first])
+    assert world.state.state is State.HEALTHY
+    world.run(60)
+    assert events_since(world, began) == [] and world.state.since == since
+
+
+@pytest.mark.parametrize("age", [5_000.0, 1.0])
+def test_what_is_up_and_good_when_the_first_daemon_starts_is_healthy_at_once(age: float) -> None:
+    world = World()
+    world.started_at = world.now - age
+    world.tick(["unit"])
+    world.run(60)
+    assert events_since(world, 0.0) == ["healthy"]
+
+
+def test_being_blind_from_the_start_is_told_after_two_minutes_however_long_the_unit_is_up() -> None:
+    world = World(health=lambda now: Failure.DNS)
+    world.run(119)
+    assert world.told == []
+    world.run(20)
+    assert [what for _, what, _ in world.told] == ["alert_fired"]
+
+
+def test_what_loads_when_the_daemon_starts_is_shown_as_loading() -> None:
+    world = World(load_seconds=100)
+    world.started_at = world.now - 30
+    world.tick(["unit"])
+    world.run(30)
+    assert world.state.state is State.LOADING and world.state.since == world.started_at
+    world.run(60)
+    assert events_since(world, 0.0) == ["loading", "healthy"] and world.restarts == []
+
+
+def test_what_was_restarted_while_no_daemon_watched_is_healthy_since_then() -> None:
+    world = World()
+    world.run(600)
+    began = world.now
+    world.start()
+    started_at = world.now
+    world.restart_daemon(seconds=50)
+    world.tick(["unit"])
+    world.run(60)
+    assert events_since(world, began) == ["restarted_elsewhere"]
+    assert world.state.state is State.HEALTHY and world.state.since == started_at
+
+
+@pytest.mark.parametrize("first", ["unit", "health"])
+def test_what_was_told_before_a_restart_of_the_daemon_and_goes_on_is_not_told_to_be_over(first: str) -> None:
+    world = World(health=lambda now: Failure.TIMEOUT, cores=1.0)
+    world.run(300)
+    since = world.state.since
+    world.restart_daemon()
+    world.tick([first])
+    world.run(120)
+    assert [what for _, what, _ in world.told] == ["alert_fired"] and world.state.since == since
+
+
+def test_why_nothing_is_restarted_is_recorded_once_over_a_restart_of_the_daemon() -> None:
+    world = World(on_restart=lambda world: False)
+    world.run(60)
+    world.die()
+    world.run(300)
+    began = world.now
+    world.restart_daemon()
+    world.run(60)
+    assert world.state.breaker.state is BreakerState.OPEN and events_since(world, began) == []
+
+
+def test_a_probe_that_never_speaks_after_the_start_of_the_daemon_is_not_taken_for_a_good_one() -> None:
+    world = World()
+    world.run(600)
+    world.restart_daemon()
+    for _ in range(5):
+        world.tick(["unit"])
+        world.now += 10
+    assert world.state.state is State.UNKNOWN and world.state.reason.key == "silent"

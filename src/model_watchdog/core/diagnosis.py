@@ -51,6 +51,7 @@ class Evidence:
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     failing: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # probe: how many bad in a row, of how many
     silent: frozenset[str] = frozenset()  # probes that have not said anything of late
+    unheard: frozenset[str] = frozenset()  # probes that have not had the time to say anything of what ran before the daemon did
     began: float = 0.0
     settled: bool = True
     busy_since: Mapping[str, float] = field(default_factory=dict)
@@ -59,13 +60,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """`restart_helps` is False where a restart cannot mend what is wrong: then people are told instead."""
+    """`restart_helps` is False where a restart cannot mend what is wrong: then people are told instead.
+
+    `is_pending`: the daemon has only just begun to look. Nothing is known to be wrong, and what was known before still stands.
+    """
 
     state: State
     cause: Cause | None
     reason: Reason
     restart_helps: bool = True
     is_excused: bool = False  # what is seen now counts against nobody: it is loading, stopped, busy, in systemd's hands
+    is_pending: bool = False
 
 
 def is_moving(outcome: Outcome) -> bool:
@@ -75,6 +80,9 @@ def is_moving(outcome: Outcome) -> bool:
 
 def cause_of_failure(failure: Failure) -> Cause:
     return _CAUSE_OF_FAILURE[failure]
+
+
+_PENDING = Diagnosis(State.UNKNOWN, None, Reason("not_seen"), is_excused=True, is_pending=True)
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -108,7 +116,7 @@ def _unit_not_seen(e: Evidence) -> Diagnosis | None:
         return None
     if e.unit_error:
         return _blind(e)
-    return Diagnosis(State.UNKNOWN, None, Reason("not_seen"), is_excused=True)
+    return _PENDING
 
 
 def _missing(e: Evidence) -> Diagnosis | None:
@@ -163,6 +171,11 @@ def _down(e: Evidence) -> Diagnosis | None:
         return Diagnosis(State.UNKNOWN, None, Reason("end_not_seen"), is_excused=True)  # the journal was not asked yet
     cause, reason = describe_end(unit)
     return Diagnosis(State.DEAD, cause, reason)
+
+
+def _not_heard(e: Evidence) -> Diagnosis | None:
+    """What ran before the daemon did is judged when every probe has spoken, or one of them ill."""
+    return _PENDING if e.unheard and all(outcome.ok for outcome in e.outcomes.values()) else None
 
 
 def _loading(e: Evidence) -> Diagnosis | None:
@@ -241,6 +254,7 @@ TABLE: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     _stopping_host,
     _in_transition,
     _down,
+    _not_heard,
     _loading,
     _failing,
     _untrusted,

@@ -41,6 +41,7 @@ def remember(state: ServiceState) -> Plain:
         "last_restart_at": state.last_restart_at,
         "last_result": state.last_result,
         "paused_until": state.paused_until,
+        "held": state.held,
         "limit_cleared": state.limit_cleared,
         "old_processes": [list(process) for process in state.old_processes],
         "problems": {cause.value: _reason(reason) for cause, reason in state.problems.items()},
@@ -82,7 +83,7 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
     breaker.not_before, breaker.healthy_since = kept["not_before"] + shift, moved(kept["healthy_since"])
     state.attempt = None if plain["attempt"] is None else _to_attempt(plain["attempt"], shift)
     state.last_restart_at, state.last_result = moved(plain["last_restart_at"]), plain["last_result"]
-    state.paused_until = moved(plain["paused_until"])
+    state.paused_until, state.held = moved(plain["paused_until"]), plain.get("held", "")  # which an older version did not keep
     state.old_processes = tuple((pid, started) for pid, started in plain["old_processes"])
     state.limit_cleared, state.gave_up, state.sequence = plain["limit_cleared"], plain["gave_up"], plain["sequence"]
     state.problems = {Cause(cause): _to_reason(reason) for cause, reason in plain["problems"].items()}

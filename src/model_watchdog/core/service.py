@@ -61,8 +61,9 @@ def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], fac
     _count_failures(state, fresh)
     diagnosis = diagnose(gather(service, state, facts, now))
     confirmed = _judge(service, state, fresh, diagnosis, facts, now, decisions)
-    _watch_conditions(service, state, diagnosis, facts, now, decisions)
-    _note_state(service, state, diagnosis, now, decisions)
+    if not diagnosis.is_pending:
+        _watch_conditions(service, state, diagnosis, facts, now, decisions)
+        _note_state(service, state, diagnosis, now, decisions)
     advance_attempt(service, state, diagnosis, bool(confirmed), facts, now, decisions)
     consider_restart(service, state, confirmed, diagnosis, facts, now, decisions)
     close_when_over(service, state, now, decisions)
@@ -118,10 +119,12 @@ def _begin_invocation(
         decisions.append(Event("restarted_elsewhere", None, Reason("new_invocation", {"pid": unit.main_pid, "by": by})))
     if state.attempt is not None and state.attempt.answered_at is None:
         state.attempt.phase = RecoveryPhase.STARTING
-    state.invocation = unit.invocation
+    was_known, state.invocation = state.invocation != "", unit.invocation
     state.began = now
     if unit.inactive_exit_at is not None:  # guard: 11
         state.began = unit.inactive_exit_at
+    if was_known and unit.is_up and state.began <= state.watched_since:
+        state.since = state.began  # what it was before ended while no daemon watched
     state.settled = False
     state.outcomes.clear()
     state.failing.clear()
@@ -174,11 +177,14 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
     """All that the diagnosis looks at."""
     health = service.health_probes
     plans = {plan.name: plan for plan in service.probes}
-    silent = {
-        name
-        for name in health
-        if name not in state.outcomes or now - state.outcomes[name].at > STALE_AFTER * plans[name].every + plans[name].timeout
-    }
+    was_there = state.began <= state.watched_since
+    unheard, silent = set(), set()
+    for name in health:
+        heard_at = state.outcomes[name].at if name in state.outcomes else state.watched_since if was_there else float("-inf")
+        if now - heard_at > STALE_AFTER * plans[name].every + plans[name].timeout:
+            silent.add(name)
+        elif name not in state.outcomes:
+            unheard.add(name)
     times = max(
         (rule.times or 1 for rule in service.rules if rule.then is Then.RESTART and rule.selector.metric == "probe_success"), default=1
     )
@@ -194,6 +200,7 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
         outcomes={name: state.outcomes[name] for name in sorted(health) if name in state.outcomes},
         failing={name: (count, times) for name, count in state.failing.items()},
         silent=frozenset(silent),
+        unheard=frozenset(unheard),
         began=state.began,
         settled=state.settled,
         busy_since=dict(state.busy),

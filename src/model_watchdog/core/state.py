@@ -67,6 +67,7 @@ class ServiceState:
     cause: Cause | None = None
     reason: Reason = field(default_factory=lambda: Reason("not_seen"))
     since: float = 0.0
+    watched_since: float = 0.0  # by this run of the daemon
     # this invocation
     invocation: str = ""
     began: float = 0.0
@@ -107,7 +108,7 @@ class ServiceState:
     @classmethod
     def fresh(cls, service: Service, now: float) -> "ServiceState":
         """Nothing is known yet. A service without a unit has no age: it gets `startup` from now."""
-        return cls(CircuitBreaker(service.breaker, service.backoff), since=now, began=now)
+        return cls(CircuitBreaker(service.breaker, service.backoff), since=now, watched_since=now, began=now)
 
     def next_key(self, service: str, about: str) -> str:
         """A name for a notification that no other one has; it is kept with this state, so a crash does not use it twice."""
