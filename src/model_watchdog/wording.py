@@ -88,6 +88,10 @@ def _counted(params: Params) -> str:
     return f" ({params['count']} of {params['of']})" if int(params["count"]) <= int(params["of"]) else f" {params['count']} times"
 
 
+def _ask_for_port(params: Params) -> str:
+    return " (has never answered; is the port in the url right?)" if params.get("never") else ""
+
+
 def _why(params: Params) -> str:
     inner = {name: value for name, value in params.items() if name != "why"}
     return say(Reason(str(params["why"]), inner))
@@ -105,7 +109,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
         f"{p['probe']} has timed out for longer than {duration(float(p['patience']))} although the service uses its processor"
     ),
     "health_timeout": lambda p: f"{p['probe']} timed out{_counted(p)}" + (", nothing moved" if "cores" in p else ""),
-    "health_failed": lambda p: f"{p['probe']}: {p['detail']}{_counted(p)}",
+    "health_failed": lambda p: f"{p['probe']}: {p['detail']}{_counted(p)}{_ask_for_port(p)}",
     "health_tls": lambda p: f"{p['probe']}: {p['detail']}; a restart cannot mend a certificate",
     "blind": lambda p: f"{p['probe']} cannot be asked: {p['detail']}",
     "systemd_unreachable": lambda p: f"systemd cannot be asked: {p['detail']}",
@@ -147,7 +151,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "restart_under_way": "a restart is under way already",
     "recovered": lambda p: f"well again after {duration(float(p['seconds']))}, and still good after {duration(float(p['stable']))}",
     "holding": lambda p: f"good again; must stay so for {duration(float(p['stable']))}",
-    "not_good_in_time": lambda p: f"{p['probe']} was not good within {duration(float(p['startup']))}: {p['detail']}",
+    "not_good_in_time": lambda p: f"{p['probe']} was not good within {duration(float(p['startup']))}: {p['detail']}{_ask_for_port(p)}",
     "start_timeout": lambda p: f"not up within {duration(float(p['startup']))}",
     "call_failed": lambda p: str(p["detail"]),
     "not_restarted": "systemctl reported success, but the same process still runs",

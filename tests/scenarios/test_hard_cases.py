@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from model_watchdog.core.breaker import BreakerState
-from model_watchdog.core.decision import Cause, State
+from model_watchdog.core.decision import Cause, Notification, State
 from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
@@ -13,6 +13,7 @@ from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.unit import Ending, UnitFacts
 from model_watchdog.core.units import Number, Seconds
 from model_watchdog.rules.threshold import Threshold
+from model_watchdog.wording import say
 from tests.scenarios.simulation import DOWN, World, make_service
 
 
@@ -329,3 +330,25 @@ def test_a_probe_that_never_speaks_after_the_start_of_the_daemon_is_not_taken_fo
         world.tick(["unit"])
         world.now += 10
     assert world.state.state is State.UNKNOWN and world.state.reason.key == "silent"
+
+
+def test_a_port_where_nobody_ever_answered_is_asked_about() -> None:
+    world = World(health=lambda now: Failure.REFUSED)
+    world.run(7)
+    asks = "(has never answered; is the port in the url right?)"
+    assert say(world.state.reason) == f"health: refused (2 of 3) {asks}"
+    world.restart_daemon()
+    world.run(3000)
+    assert world.told_about("gave_up") == 1
+    gave_up = next(told for told in world.decisions if isinstance(told, Notification) and told.about == "gave_up")
+    assert say(gave_up.reason) == f"health was not good within 2 min: refused {asks}"
+
+
+@pytest.mark.parametrize("answer", [None, Failure.STATUS, Failure.CONNECTION_LOST])
+def test_a_port_that_ever_answered_is_not_asked_about(answer: Failure | None) -> None:
+    world = World(health=lambda now: answer)
+    world.run(5)
+    world.restart_daemon()
+    world.health = lambda now: Failure.REFUSED
+    world.run(10)
+    assert say(world.state.reason).startswith("health: refused (") and "never" not in say(world.state.reason)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from model_watchdog.core.decision import Actor, Cause, Param, Reason
-from model_watchdog.core.diagnosis import Diagnosis, cause_of_failure, describe_end
+from model_watchdog.core.diagnosis import Diagnosis, ask_for_port, cause_of_failure, describe_end
 from model_watchdog.core.sample import Outcome
 from model_watchdog.core.unit import UnitFacts
 
@@ -74,6 +74,7 @@ class Seen:
     diagnosis: Diagnosis
     confirmed: bool
     left_over: tuple[int, ...] = ()
+    never_reached: frozenset[str] = frozenset()  # probes that never got an answer, in this invocation or any before
 
     @property
     def is_good(self) -> bool:
@@ -133,6 +134,7 @@ def _prove_in_time(attempt: Attempt, seen: Seen) -> Proof | None:
     for name, outcome in seen.outcomes.items():
         if outcome.ok is False and outcome.failure is not None:
             params: dict[str, Param] = {"probe": name, "detail": outcome.detail, "startup": seen.startup}
+            params |= ask_for_port(outcome, seen.never_reached)
             return Proof(Verdict.FAILED, cause_of_failure(outcome.failure), Reason("not_good_in_time", params))
     return Proof(Verdict.FAILED, Cause.START_TIMEOUT, Reason("start_timeout", {"startup": seen.startup}))
 

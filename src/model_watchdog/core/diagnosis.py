@@ -52,6 +52,7 @@ class Evidence:
     failing: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # probe: how many bad in a row, of how many
     silent: frozenset[str] = frozenset()  # probes that have not said anything of late
     unheard: frozenset[str] = frozenset()  # probes that have not had the time to say anything of what ran before the daemon did
+    never_reached: frozenset[str] = frozenset()  # probes that never got an answer
     began: float = 0.0
     settled: bool = True
     busy_since: Mapping[str, float] = field(default_factory=dict)
@@ -83,6 +84,11 @@ def cause_of_failure(failure: Failure) -> Cause:
 
 
 _PENDING = Diagnosis(State.UNKNOWN, None, Reason("not_seen"), is_excused=True, is_pending=True)
+
+
+def ask_for_port(outcome: Outcome, never_reached: frozenset[str]) -> dict[str, Param]:
+    """For a reason: refused, and nobody has ever answered there. Perhaps nobody was meant to."""
+    return {"never": 1} if outcome.failure is Failure.REFUSED and outcome.probe in never_reached else {}
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
@@ -201,6 +207,7 @@ def _failing(e: Evidence) -> Diagnosis | None:
         count = max(count, 1)
         params: dict[str, Param] = {"probe": name, "detail": outcome.detail, "count": count, "of": of}
         key = "health_timeout" if outcome.failure is Failure.TIMEOUT else "health_failed"
+        params |= ask_for_port(outcome, e.never_reached)
         if outcome.cores is not None:
             params["cores"] = outcome.cores
         if outcome.failure is Failure.TIMEOUT and is_moving(outcome):

@@ -50,6 +50,7 @@ def remember(state: ServiceState) -> Plain:
         "sequence": state.sequence,
         "systemd_restarts": list(state.systemd_restarts),
         "busy": state.busy,
+        "reached": sorted(state.reached),
         "unwell_since": state.unwell_since,
         "results": state.results,
         "alerts": _alerts(state.alerts),
@@ -83,7 +84,8 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
     breaker.not_before, breaker.healthy_since = kept["not_before"] + shift, moved(kept["healthy_since"])
     state.attempt = None if plain["attempt"] is None else _to_attempt(plain["attempt"], shift)
     state.last_restart_at, state.last_result = moved(plain["last_restart_at"]), plain["last_result"]
-    state.paused_until, state.held = moved(plain["paused_until"]), plain.get("held", "")  # which an older version did not keep
+    state.paused_until = moved(plain["paused_until"])
+    state.held, state.reached = plain.get("held", ""), set(plain.get("reached", service.health_probes))  # an older version kept neither
     state.old_processes = tuple((pid, started) for pid, started in plain["old_processes"])
     state.limit_cleared, state.gave_up, state.sequence = plain["limit_cleared"], plain["gave_up"], plain["sequence"]
     state.problems = {Cause(cause): _to_reason(reason) for cause, reason in plain["problems"].items()}

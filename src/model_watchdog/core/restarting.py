@@ -131,6 +131,7 @@ def advance_attempt(
         diagnosis=diagnosis,
         confirmed=confirmed,
         left_over=facts.left_over,
+        never_reached=service.health_probes - state.reached,
     )
     proof = prove(attempt, seen)
     if proof is None:

@@ -110,6 +110,10 @@ BLIND = frozenset({Failure.DNS, Failure.WATCHER})
 """Failures that say nothing about the service: no sample, no verdict, no restart."""
 
 
+NO_ANSWER = frozenset({Failure.REFUSED, Failure.TIMEOUT, *BLIND})
+"""Failures in which nobody answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one run of a probe found.

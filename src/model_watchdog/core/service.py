@@ -11,7 +11,7 @@ from model_watchdog.core.diagnosis import Diagnosis, Evidence, diagnose, is_movi
 from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_alert, tell_condition, tell_orphans
 from model_watchdog.core.restarting import advance_attempt, consider_restart
 from model_watchdog.core.rule import Rule, Severity, Then
-from model_watchdog.core.sample import Failure, Outcome
+from model_watchdog.core.sample import NO_ANSWER, Failure, Outcome
 from model_watchdog.core.state import ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import Ended, UnitFacts
 
@@ -150,6 +150,8 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
         before, state.outcomes[outcome.probe] = state.outcomes.get(outcome.probe), outcome
         if plan.kind != "unit" and before is not None and outcome.ok is not None and before.ok is not None and outcome.ok != before.ok:
             state.changes.setdefault(outcome.probe, deque(maxlen=CHANGES)).append(outcome.at)
+        if plan.kind != "unit" and outcome.failure not in NO_ANSWER:
+            state.reached.add(outcome.probe)
         if is_moving(outcome):
             state.busy.setdefault(outcome.probe, outcome.started)
         else:  # also where we were blind: what we did not see does not use up its patience
@@ -201,6 +203,7 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
         failing={name: (count, times) for name, count in state.failing.items()},
         silent=frozenset(silent),
         unheard=frozenset(unheard),
+        never_reached=health - state.reached,
         began=state.began,
         settled=state.settled,
         busy_since=dict(state.busy),

@@ -76,6 +76,7 @@ class ServiceState:
     judged: dict[str, float] = field(default_factory=dict)
     failing: dict[str, int] = field(default_factory=dict)
     changes: dict[str, deque[float]] = field(default_factory=dict)
+    reached: set[str] = field(default_factory=set)  # probes that ever got an answer, good or bad, in any invocation
     busy: dict[str, float] = field(default_factory=dict)  # probe: since when it times out while the service works
     well_since: float | None = None
     unwell_since: float | None = None  # over all invocations, until it was well for `stable`
