@@ -289,6 +289,7 @@ def test_a_polkit_that_is_too_old_or_missing(box: WatchedBox, pkaction: str | No
 
 
 def test_a_configuration_that_the_daemon_cannot_read(box: WatchedBox) -> None:
+    box.unit("model.service", SLEEP)
     box.write(CONFIG, config_of("model.service"), mode="600")
     done = box.watchdog("install", check=False)
     assert done.returncode == 1
@@ -296,6 +297,23 @@ def test_a_configuration_that_the_daemon_cannot_read(box: WatchedBox) -> None:
     box.run("sh", "-c", done.stderr.rpartition(": ")[2])
     install(box)
     box.run("cat", CONFIG, user=USER)
+
+
+# ---------------------------------------------------------------- installed, but with a warning: what the operator may have meant
+def test_a_unit_that_systemd_does_not_know_is_doubted(box: WatchedBox) -> None:
+    for name in ("chatglm.service", "vllm@.service", "stopped.service"):
+        box.unit(name, SLEEP)
+    box.add_user(USER)
+    box.write_config(config_of("chatgml.service", "stopped.service", "vllm@7.service", "vlm@7.service", "qqqq"))
+    doubts = [
+        "watchdog: warning: systemd knows no unit chatgml.service; did you mean chatglm.service?",
+        "watchdog: warning: systemd knows no unit qqqq.service",
+        "watchdog: warning: systemd knows no unit vlm@7.service; did you mean vllm@7.service?",
+    ]
+    assert box.watchdog("install", "--print").stderr.splitlines() == doubts
+    done = box.watchdog("install", check=False)
+    assert done.returncode == 0 and done.stderr.splitlines() == doubts
+    assert '"chatgml.service"' in box.read(RULE_FILE)
 
 
 # ---------------------------------------------------------------- the rule, asked of a real polkit

@@ -15,6 +15,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import model_watchdog
@@ -71,13 +72,17 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What `install` would write. `units` are the units of the rule; `objection` is why it must not be done, or empty."""
+    """What `install` would write. `units` are the units of the rule; `objection` is why it must not be done, or empty.
+
+    `doubts` are about what may be done all the same: units that systemd does not know.
+    """
 
     entry_point: Path
     config: Path
     is_first: bool  # there is no configuration yet, and one is written
     units: Sequence[str]
     objection: str
+    doubts: Sequence[str]
 
     @property
     def unit_text(self) -> str:
@@ -108,9 +113,12 @@ def run(args: argparse.Namespace) -> int:
 def _make_plan(config: Path) -> Plan:
     entry_point = _find_entry_point()
     is_first = config == CONFIG and not _is_there(config)
-    units = [] if is_first else _read_units(config)
+    asked = {unit: _ask_systemd(unit) for unit in ([] if is_first else _read_units(config))}
+    # polkit asks for a unit's own name, where the configured one is an alias
+    units = sorted({*asked, *(answer.get("Id") or unit for unit, answer in asked.items())})
+    doubts = _doubt([unit for unit, answer in asked.items() if answer.get("LoadState") == "not-found"])
     objection = _object_to_names(entry_point, config) or _object_to_code(entry_point) or ("" if is_first else _object_to_author(config))
-    return Plan(entry_point, config, is_first, units, objection)
+    return Plan(entry_point, config, is_first, units, objection, doubts)
 
 
 def _is_there(path: Path) -> bool:
@@ -125,23 +133,40 @@ def _is_there(path: Path) -> bool:
 
 
 def _read_units(config: Path) -> list[str]:
-    """The units that the configuration names, each also under the name that polkit asks for, where the configured one is an alias."""
+    """The units that the configuration names."""
     from model_watchdog.config.loading import load
 
     try:
         loaded = load(config, environment=os.environ, credentials_dir=None, strict_secrets=False)
     except ConfigError as error:
         raise CommandError(f"nothing was changed: the configuration is not valid\n{error}") from error
-    units = {service.core.unit for service in loaded.services.values() if service.core.unit}
-    return sorted(units | {_ask_primary_name(unit) for unit in units})
+    return sorted({service.core.unit for service in loaded.services.values() if service.core.unit})
 
 
-def _ask_primary_name(unit: str) -> str:
-    """systemd's own name of the unit; the name itself where it cannot be asked."""
+def _ask_systemd(unit: str) -> dict[str, str]:
+    """A unit's own name (`Id`) and its `LoadState`; {} where systemd cannot be asked."""
     try:
-        return call("systemctl", "show", "--property=Id", "--value", "--", unit).strip() or unit
+        shown = call("systemctl", "show", "--property=Id,LoadState", "--", unit)
     except CommandError:
-        return unit
+        return {}
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def _doubt(unknown: Sequence[str]) -> list[str]:
+    """What is said of units that systemd does not know, each with the nearest that it does. They may be installed later."""
+    try:
+        listed = call("systemctl", "list-unit-files", "--no-legend", "--no-pager") if unknown else ""
+    except CommandError:
+        listed = ""
+    files = [line.split()[0].rpartition(".") for line in listed.splitlines() if line.strip()]
+    lines = []
+    for unit in unknown:
+        stem, _, kind = unit.rpartition(".")
+        instance = stem.partition("@")[2]
+        known = [name + instance if name.endswith("@") else name for name, _, its_kind in files if its_kind == kind]
+        near = get_close_matches(stem, known, n=1)
+        lines.append(f"systemd knows no unit {unit}" + (f"; did you mean {near[0]}.{kind}?" if near else ""))
+    return lines
 
 
 def _find_entry_point() -> Path:
@@ -224,6 +249,8 @@ def _print_plan(plan: Plan) -> int:
         print(f"==> {CONFIG} (0640 root:{USER}) <==\n{FIRST_CONFIG}")
     print(f"==> {UNIT_FILE} (0644 root:root) <==\n{plan.unit_text}")
     print(f"==> {RULE_FILE} (0644 root:root) <==\n{plan.rule_text}", end="")
+    for line in plan.doubts:
+        print(f"watchdog: warning: {line}", file=sys.stderr)
     if plan.objection:
         print(f"watchdog: install would refuse: {plan.objection}", file=sys.stderr)
     return 0
@@ -242,6 +269,8 @@ def _carry_out(plan: Plan) -> int:
     new_unit = _write(UNIT_FILE, plan.unit_text, 0o644, 0)
     new_rule = _write(RULE_FILE, plan.rule_text, 0o644, 0)
     report("", f"it allows {', '.join(plan.units) or 'nothing yet: no unit is configured'}")
+    for line in plan.doubts:
+        print(f"watchdog: warning: {line}", file=sys.stderr)
     problems = [line for line in (_object_to_polkit(), _object_to_config(plan.config, gid)) if line]
     for line in problems:
         print(f"watchdog: {line}", file=sys.stderr)
