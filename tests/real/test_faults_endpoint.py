@@ -175,7 +175,7 @@ def test_fault_05_huge_body(stand: Stand, http_sink: HttpSink, chaos: Chaos, fau
 def test_fault_06_gzip_bomb(stand: Stand, http_sink: HttpSink, chaos: Chaos, fault_row: FaultRow) -> None:
     model, growth = takes_no_more_than_it_needs(stand, http_sink, chaos, "gzipbomb")
     assert {request["headers"]["accept-encoding"] for request in chaos.requests("/gzipbomb")} == {"identity"}
-    fault_row(6, f"GET /gzipbomb, 256 MiB in 1 (memory at its peak: +{growth} KiB)", *seen(stand, model))
+    fault_row(6, f"GET /gzipbomb, 64 MiB in 0.3 (memory at its peak: +{growth} KiB)", *seen(stand, model))
 
 
 def takes_no_more_than_it_needs(stand: Stand, sink: HttpSink, chaos: Chaos, mode: str) -> tuple[Model, int]:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -73,7 +74,12 @@ def quote(text: str) -> str:
 
 def find_nearest(word: str, words: Iterable[str]) -> str | None:
     """The word that was probably meant, or None where none is near."""
-    candidates = list(islice(dict.fromkeys(words), MANY))
+    return _find_nearest(word, tuple(islice(dict.fromkeys(words), MANY)))
+
+
+@lru_cache(maxsize=64)
+def _find_nearest(word: str, candidates: tuple[str, ...]) -> str | None:
+    """Remembered, since a mistake is often made on each line of a file."""
     by_fold = {candidate.lower().replace("-", "_"): candidate for candidate in candidates}
     folded = word[:80].lower().replace("-", "_")
     begun = sorted((fold for fold in by_fold if len(folded) > 2 and fold.startswith(folded)), key=len)

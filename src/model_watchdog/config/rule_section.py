@@ -33,7 +33,8 @@ class Scope:
     def find_givers(self, metric: str) -> list[str]:
         """The probes that give this metric."""
         everyone = metric in EVERY_PROBE
-        return [name for name, kind in self.kinds.items() if kind and (everyone or metric in list_metrics(kind))]
+        giving = {kind for kind in set(self.kinds.values()) if kind and (everyone or metric in list_metrics(kind))}
+        return [name for name, kind in self.kinds.items() if kind in giving]
 
     def list_metrics(self) -> set[str]:
         """All that the probes give."""
