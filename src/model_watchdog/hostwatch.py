@@ -87,7 +87,8 @@ class HostWatch:
                 writes.append(record.event(wall, None, decision.event, cause, say(decision.reason), None))
             elif isinstance(decision, Notification):
                 told = True
-                story = Story(self.means.hostname, None, None, datetime.fromtimestamp(wall).astimezone())
+                now = datetime.fromtimestamp(wall).astimezone()
+                story = Story(self.means.hostname, None, None, now, since=now)
                 writes += self.means.outbox.writes_for(compose(decision, story))
         essence = json.dumps(remember_host(self.state))
         alerts = json.dumps(describe_alerts(None, self.state.alerts.values(), clock, {}))

@@ -7,8 +7,8 @@ from model_watchdog.core.unit import UnitFacts
 
 PROPERTIES = (
     "Id,Names,LoadState,ActiveState,SubState,Result,MainPID,InvocationID,ExecMainCode,ExecMainStatus,NRestarts,Job,"
-    "InactiveExitTimestampMonotonic,ActiveExitTimestampMonotonic,InactiveEnterTimestampMonotonic,ExecMainExitTimestampMonotonic,"
-    "CPUUsageNSec,MemoryCurrent,TasksCurrent,ControlGroup,TimeoutStartUSec,TimeoutStopUSec"
+    "InactiveExitTimestampMonotonic,ActiveExitTimestampMonotonic,InactiveEnterTimestampMonotonic,"
+    "ExecMainPID,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,CPUUsageNSec,MemoryCurrent,TasksCurrent,ControlGroup,TimeoutStartUSec,TimeoutStopUSec"
 )
 _NOT_SET = {"", "[not set]", "[no data]", str(2**64 - 1)}
 _SPAN = re.compile(r"([0-9.]+)\s*(y|month|w|d|h|min|s|ms|us|µs)?(?:\s+|$)")
@@ -66,6 +66,8 @@ def to_facts(unit: str, block: Mapping[str, str], at: float) -> UnitFacts:
         inactive_exit_at=_to_moment(block.get("InactiveExitTimestampMonotonic", "")),
         active_exit_at=_to_moment(block.get("ActiveExitTimestampMonotonic", "")),
         inactive_enter_at=_to_moment(block.get("InactiveEnterTimestampMonotonic", "")),
+        last_pid=_to_number(block.get("ExecMainPID", "")) or 0,
+        main_start_at=_to_moment(block.get("ExecMainStartTimestampMonotonic", "")),
         main_exit_at=_to_moment(block.get("ExecMainExitTimestampMonotonic", "")),
         cpu_seconds=None if cpu is None else cpu / 1e9,
         memory_bytes=_to_number(block.get("MemoryCurrent", "")),

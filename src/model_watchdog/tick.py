@@ -317,7 +317,9 @@ class Watch:
         tries = [(local(at), result, say(reason)) for at, result, reason in incident.tries] if incident else []
         since = local(incident.opened_at if incident else self.state.since)
         retry_at = local(breaker.retry_at) if breaker.state == "open" and breaker.retry_at is not None else None
-        return Story(means.hostname, self.service.name, self.service.unit, since, tries, self.last_log, retry_at)
+        first = say(incident.reason) if incident else ""
+        now = local(means.clock.steady())
+        return Story(means.hostname, self.service.name, self.service.unit, now, since, first, tries, self.last_log, retry_at)
 
     def _log(self, event: Event) -> None:
         cause = f" cause={event.cause.value}" if event.cause else ""

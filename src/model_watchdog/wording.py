@@ -8,6 +8,7 @@ from datetime import datetime
 
 from model_watchdog.core.decision import Cause, Notification, Param, Reason
 from model_watchdog.core.rule import Severity
+from model_watchdog.moments import tell_moment
 from model_watchdog.notifiers import Message
 
 Params = Mapping[str, Param]
@@ -41,8 +42,8 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 and whole < 600 else "")
     if whole < 86400:
         return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 >= 60 else "")
-    days = whole // 86400
-    return f"{days} day" + ("s" if days != 1 else "")
+    days, hours = whole // 86400, whole % 86400 // 3600
+    return f"{days} day" + ("s" if days != 1 else "") + (f" {hours} h" if hours and days < 3 else "")
 
 
 def say(reason: Reason) -> str:
@@ -54,9 +55,7 @@ def say(reason: Reason) -> str:
 
 
 _SAID_BEFORE = {
-    "restart_failed": "restart failed: ",
     "trial_started": "trial: started, because ",
-    "trial_failed": "trial failed: ",
     "restart_withdrawn": "restart not made: ",
     "restart_interrupted": "restart not made: ",
     "recovered": "recovered: ",
@@ -92,9 +91,13 @@ def _ask_for_port(params: Params) -> str:
     return " (has never answered; is the port in the url right?)" if params.get("never") else ""
 
 
-def _why(params: Params) -> str:
-    inner = {name: value for name, value in params.items() if name != "why"}
-    return say(Reason(str(params["why"]), inner))
+def _inner(params: Params, name: str) -> str:
+    """The sentence of a reason within a reason: its key is `name`, its params lie beside it."""
+    return say(Reason(str(params[name]), {other: value for other, value in params.items() if other != name}))
+
+
+def _life(params: Params) -> str:
+    return f" (pid {params['pid']}, up {duration(float(params['up']))})" if "pid" in params else ""
 
 
 _SENTENCES: dict[str, str | Callable[[Params], str]] = {
@@ -102,7 +105,11 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "not_seen": "not looked at yet",
     "end_not_seen": "not running; why is being looked up",
     "silent": lambda p: f"probe {p['probe']} has not answered of late",
-    "loading": lambda p: f"loading for {duration(float(p['seconds']))} of at most {duration(float(p['startup']))}",
+    "loading": lambda p: (
+        f"loading for {duration(float(p['seconds']))} of at most {duration(float(p['startup']))}"
+        if float(p["seconds"]) >= 1
+        else f"loading, for at most {duration(float(p['startup']))}"
+    ),
     "loading_too_long": lambda p: f"still starting after {duration(float(p['seconds']))}, expected at most {duration(float(p['startup']))}",
     "busy": lambda p: f"{p['probe']}: {p['detail']}, but {float(p['cores']):.1f} cores are working",
     "patience_ended": lambda p: (
@@ -119,14 +126,14 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "host_stopping": "the host is shutting down",
     "is_stopping": "the unit is being stopped",
     "job_queued": "not running at this moment; systemd has a job queued for it",
-    "systemd_restarts": lambda p: f"{_why(p)}; systemd is about to restart it by itself (Restart=)",
+    "systemd_restarts": lambda p: f"{_inner(p, 'why')}; systemd is about to restart it by itself (Restart=)",
     "operator_stop": "stopped on purpose: the journal has a stop job that was not ours",
     "stopped_not_proved": lambda p: "not running, and the journal does not prove why" + (f": {p['detail']}" if p["detail"] else ""),
     "dependency_failed": lambda p: f"a unit that it requires failed: {p['dependency'] or 'see its Requires='}",
     "never_started": "the unit was never started since the host came up",
-    "ended": lambda p: f"ended by itself with exit {p['status']}",
-    "killed": lambda p: f"main process was killed by {_signal(p)}",
-    "oom_killed": "killed by the kernel: out of memory",
+    "ended": lambda p: f"ended by itself with exit {p['status']}{_life(p)}",
+    "killed": lambda p: f"main process was killed by {_signal(p)}{_life(p)}",
+    "oom_killed": lambda p: f"killed by the kernel: out of memory{_life(p)}",
     "exec_failed": lambda p: (
         f"could not be started: systemd exit {p['status']}" + (" (its program cannot be run)" if p["status"] == 203 else "")
     ),
@@ -146,7 +153,13 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
         else f"{p['rule']} is over"
     ),
     "rule_fired": lambda p: f"rule {p['rule']} asks for a restart (value {_number(p['value'])})",
-    "restart_started": lambda p: f"restart {p['attempt']} of {p['attempts']}: started, because {_why(p)}",
+    "restart_started": lambda p: f"restart {p['attempt']} of {p['attempts']}: started, because {_inner(p, 'why')}",
+    "restart_failed": lambda p: (
+        f"restart {p['attempt']} of {p['attempts']}: failed, {_inner(p, 'what')}"
+        if "attempt" in p
+        else f"restart failed: {_inner(p, 'what')}"
+    ),
+    "trial_failed": lambda p: f"trial: failed, {_inner(p, 'what')}; next in {duration(float(p['retry_in']))}",
     "operator_asked": lambda p: f"restart asked for by an operator: {p['text']}",
     "restart_under_way": "a restart is under way already",
     "recovered": lambda p: f"well again after {duration(float(p['seconds']))}, and still good after {duration(float(p['stable']))}",
@@ -214,12 +227,17 @@ def remedy(cause: Cause | None, unit: str | None, service: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What surrounds a notification. Times are wall clock; `tries` are this incident's restarts with their results."""
+    """What surrounds a notification. Times are wall clock; `tries` are this incident's restarts with their results.
+
+    `first` is the reason with which it began, in words.
+    """
 
     host: str
     service: str | None
     unit: str | None
-    since: datetime | None
+    now: datetime
+    since: datetime
+    first: str = ""
     tries: Sequence[tuple[datetime, str, str]] = ()
     last_log: str = ""
     retry_at: datetime | None = None
@@ -246,13 +264,20 @@ def compose(notification: Notification, story: Story) -> Message:
     subject = story.service or "the watchdog"
     about = notification.about
     title = _TITLES[about].format(subject=subject, rule=notification.params.get("rule", ""))
+    if about in ("alert_fired", "alert_resolved") and story.service is None:
+        title = title.removeprefix(f"{subject}: ")  # the host's own: its name stands before it
     if about == "cannot_act" and story.service is None:
         title = "the watchdog cannot do its work"
-    lines = [("What", say(notification.reason))]
-    if story.since is not None:
-        lines.append(("Since", f"{story.since:%Y-%m-%d %H:%M:%S}"))
+    what = say(notification.reason)
+    lines = [("What", what)]
+    if about == "paused":
+        until = story.now.timestamp() + float(notification.reason.params["seconds"])
+        lines.append(("Until", tell_moment(until, story.now.timestamp())))
+    else:
+        first = f"   ·   first: {story.first}" if about == "gave_up" and story.first not in ("", what) else ""
+        lines.append(("Since", f"{story.since:%Y-%m-%d %H:%M:%S}{first}"))
     if story.tries:
-        lines.append(("Done", _tell_tries(story)))
+        lines.append(("Done", _tell_tries(story, what)))
     if about == "recovered":
         lines.append(("Result", f"good again {duration(float(notification.params['seconds']))} after the last restart"))
     if story.last_log:
@@ -265,13 +290,15 @@ def compose(notification: Notification, story: Story) -> Message:
     return Message(notification.key, notification.severity, f"[{notification.severity}] {story.host}: {title}", body)
 
 
-def _tell_tries(story: Story) -> str:
+def _tell_tries(story: Story, what: str) -> str:
+    """How many, when, and what came of them, where the line above does not say it."""
     times = ", ".join(f"{at:%H:%M:%S}" for at, _, _ in story.tries[-6:])
     count = len(story.tries)
-    failed = [what for _, result, what in story.tries if result == "failed"]
+    failed = [detail for _, result, detail in story.tries if result == "failed"]
     text = f"{count} restart{'s' if count != 1 else ''} ({times})"
     if failed:
-        text += f", {'all' if len(failed) == count else len(failed)} failed; last: {failed[-1]}"
+        text += f", {'all' if len(failed) == count else len(failed)} failed"
+        text += f"; last: {failed[-1]}" if failed[-1] != what else ""
     if story.retry_at is not None:
-        text += f"; breaker open, next trial {story.retry_at:%H:%M:%S}"
+        text += f"; breaker open, next trial {tell_moment(story.retry_at.timestamp(), story.now.timestamp())}"
     return text

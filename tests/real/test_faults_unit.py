@@ -132,7 +132,7 @@ def test_fault_19_start_hangs(stand: Stand) -> Row:
     model.kill()
     yield None
     text = stand.message(f"{model.name} {OPEN}").body
-    assert "3 restarts" in text and "all failed; last: the unit failed: timeout" in text
+    assert text.splitlines()[0].endswith("  the unit failed: timeout") and "3 restarts" in text and "all failed; breaker open" in text
     fault_row = yield None
     assert model.restarts == 3 and stand.told(model) == [f"[critical] {model.name} {OPEN}"]
     fault_row(19, "never READY=1, TimeoutStartSec=1", model.restarts, 1)

@@ -9,7 +9,7 @@ from tests.rig.watched_box import DAEMON, USER
 def test_brought_back(stand: Stand, http_sink: HttpSink) -> None:
     """A crash, a hang, 500s and refused connections: one restart and one message each."""
     faults = {
-        "crash": (stand.model(), "main process was killed by SIGKILL"),
+        "crash": (stand.model(), "main process was killed by SIGKILL (pid "),
         "hang": (stand.model(heals=True), "health timed out"),
         "500": (stand.model(heals=True), "health: status 500"),
         "refuse": (stand.model(heals=True), "health: connection refused"),

@@ -121,9 +121,10 @@ def test_facts_of_a_unit_that_is_up(each_box: Asked) -> None:
 
 def test_facts_of_a_crash(box: Asked) -> None:
     life = box.begin("crash.service")
-    box.kill("crash.service")
+    pid = box.kill("crash.service")
     box.wait_down("crash.service")
     facts = box.facts("crash.service")
+    assert facts["last_pid"] == pid and 0 < facts["main_exit_at"] - facts["main_start_at"] < 30
     assert (facts["active"], facts["result"], facts["exit_code"], facts["exit_status"]) == ("failed", "signal", 2, 9)
     assert facts["invocation"] == life
     assert facts["main_exit_at"] <= facts["active_exit_at"]

@@ -352,3 +352,19 @@ def test_a_port_that_ever_answered_is_not_asked_about(answer: Failure | None) ->
     world.health = lambda now: Failure.REFUSED
     world.run(10)
     assert say(world.state.reason).startswith("health: refused (") and "never" not in say(world.state.reason)
+
+
+def test_what_a_probe_says_before_the_restarted_unit_was_looked_at_is_no_news() -> None:
+    def take_a_second(world: World) -> bool:
+        world.now += 1
+        return True
+
+    world = World(health=lambda now: Failure.STATUS, on_restart=take_a_second)
+    world.run(60, until=lambda world: len(world.restarts) == 1)
+    seen = world.happened("unhealthy")
+    world.health = lambda now: Failure.REFUSED
+    world.now += 0.005
+    world.tick(["health"])
+    assert world.happened("unhealthy") == seen and world.state.cause is Cause.HEALTH_STATUS
+    world.tick(["unit"])
+    assert world.state.state is State.LOADING

@@ -344,6 +344,30 @@ def test_what_is_said_twice_at_once_is_shown_once_to_people(call: Call, tmp_path
     assert len(call("events", *places, "--json").out.splitlines()) == 4
 
 
+def test_an_alert_that_says_what_the_line_after_it_says_is_left_out_for_people(call: Call, tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "watchdog.db", wall=lambda: NOW)
+    rows = [
+        writes.event(NOW, "a", "alert_fired", "crashed", "killed (pid 7)", 1),
+        writes.event(NOW, "a", "incident_opened", "crashed", "killed (pid 7)", 1),
+        writes.event(NOW, "a", "dead", "crashed", "killed (pid 7)", 1),
+        writes.event(NOW, "a", "restart_started", "crashed", "restart 1 of 3: started, because killed (pid 7)", 1),
+        writes.event(NOW, "b", "alert_fired", None, "too slow"),
+        writes.event(NOW, "a", "alert_fired", None, "too slow"),
+        writes.event(NOW + 1, "a", "degraded", None, "too slow"),
+    ]
+    assert asyncio.run(store.commit(*rows))
+    store.close()
+    places = ("--state-dir", tmp_path, "--runtime-dir", tmp_path)
+    assert [line[27:] for line in call("events", *places).out.splitlines()] == [
+        "a         dead: killed (pid 7)",
+        "a         restart 1 of 3: started, because killed (pid 7)",
+        "b         alert: too slow",
+        "a         alert: too slow",
+        "a         degraded: too slow",
+    ]
+    assert len(call("events", *places, "--json").out.splitlines()) == 7
+
+
 def test_events_as_json(events: Call) -> None:
     rows = [json.loads(line) for line in events("--json").out.splitlines()]
     assert [list(row) for row in rows] == [["at", "service", "event", "cause", "reason", "incident"]] * 4

@@ -1,7 +1,7 @@
 """Every reason that the core can give has a sentence, and every message says what, since when, what was done and what next."""
 
 import ast
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -60,18 +60,57 @@ def test_text_from_outside_is_made_safe() -> None:
 def test_a_message_that_we_gave_up_says_everything() -> None:
     at = datetime(2026, 1, 1, 2, 4, 11)
     tries = [(at.replace(second=second), "failed", "ended by itself with exit 1") for second in (11, 23, 45)]
-    story = Story("gpu-box-7", "whisper", "whisper.service", at, tries, "RuntimeError: CUDA error", at.replace(minute=34))
+    first = "main process was killed by SIGKILL (pid 81233, up 3 h 10 min)"
+    story = Story("gpu-box-7", "whisper", "whisper.service", at, at, first, tries, "RuntimeError: CUDA error", at.replace(minute=34))
     reason = Reason("ended", {"status": 1})
     message = compose(Notification("k", Severity.CRITICAL, "gave_up", Cause.ENDED_BY_ITSELF, reason), story)
     assert message.title == "[critical] gpu-box-7: whisper is down and could not be restarted"
     assert message.body.splitlines() == [
         "What      ended by itself with exit 1",
-        "Since     2026-01-01 02:04:11",
-        "Done      3 restarts (02:04:11, 02:04:23, 02:04:45), all failed; last: ended by itself with exit 1;"
-        " breaker open, next trial 02:34:11",
+        "Since     2026-01-01 02:04:11   ·   first: main process was killed by SIGKILL (pid 81233, up 3 h 10 min)",
+        "Done      3 restarts (02:04:11, 02:04:23, 02:04:45), all failed; breaker open, next trial 02:34",
         "Last log  RuntimeError: CUDA error",
         "Next      journalctl -u whisper.service -n 50   ·   after mending: watchdog reset whisper",
     ]
+
+
+def test_what_the_last_restart_failed_with_is_said_where_the_line_above_does_not() -> None:
+    at = datetime(2026, 1, 1, 2, 4, 11)
+    tries = [(at, "failed", "ended by itself with exit 1"), (at, "recovered", "well again")]
+    story = Story("box", "whisper", "whisper.service", at, at, "", tries)
+    told = Notification("k", Severity.WARNING, "recovered", None, Reason("killed", {"signal": 9}), {"seconds": 12.0, "tries": 2})
+    assert "\nDone    2 restarts (02:04:11, 02:04:11), 1 failed; last: ended by itself with exit 1\n" in compose(told, story).body
+
+
+def test_a_trial_that_is_not_today_has_its_day() -> None:
+    at = datetime(2026, 1, 1, 22, 4, 11)
+    story = Story("box", "whisper", "whisper.service", at, at, "", [(at, "failed", "x")], retry_at=at + timedelta(hours=8))
+    body = compose(Notification("k", Severity.CRITICAL, "gave_up", None, Reason("ended", {"status": 1})), story).body
+    assert "next trial Fri 06:04\n" in body
+
+
+def test_a_pause_says_until_when() -> None:
+    at = datetime(2026, 1, 1, 22, 4, 11)
+    reason = Reason("pause_set", {"seconds": 30 * 3600.0, "text": "new weights"})
+    body = compose(Notification("k", Severity.INFO, "paused", None, reason), Story("box", "m", "m.service", at, at)).body
+    assert body.splitlines() == ["What   paused for 1 day 6 h: new weights", "Until  Sat 04:04"]
+
+
+def test_an_alert_of_the_host_is_titled_by_its_rule() -> None:
+    at = datetime(2026, 1, 1, 2, 4, 11)
+    told = Notification("k", Severity.WARNING, "alert_fired", None, Reason("over", {"rule": "load-high"}), {"rule": "load-high"})
+    assert compose(told, Story("gpu-box-7", None, None, at, at)).title == "[warning] gpu-box-7: load-high fires"
+
+
+def test_how_a_restart_and_a_trial_failed() -> None:
+    ended = {"status": 1, "pid": 499, "up": 0.53}
+    assert say(Reason("restart_failed", {**ended, "what": "ended", "attempt": 2, "attempts": 3})) == (
+        "restart 2 of 3: failed, ended by itself with exit 1 (pid 499, up 0.5 s)"
+    )
+    assert say(Reason("restart_failed", {**ended, "what": "ended"})) == "restart failed: ended by itself with exit 1 (pid 499, up 0.5 s)"
+    assert say(Reason("trial_failed", {"status": 1, "what": "ended", "retry_in": 3600.0})) == (
+        "trial: failed, ended by itself with exit 1; next in 1 h"
+    )
 
 
 def test_what_keeps_the_watchdog_from_acting_comes_with_the_command_that_mends_it() -> None:

@@ -46,9 +46,8 @@ def run(args: argparse.Namespace) -> int:
             _check_service(record, args.service)
         tell = _as_json if args.json else _as_text(now, _name_width(record))
         last = ""
-        for row in _read_all(record, args.service, since):
-            if not args.json and row["event"] in _BOOKKEEPING:
-                continue
+        rows = _read_all(record, args.service, since)
+        for row in rows if args.json else _drop_repeats(rows):
             line = tell(row)
             if args.json or line != last:  # for people: two probes that fail at once in the same way say the same
                 print(line)
@@ -75,6 +74,21 @@ def _read_all(record: Record, service: str | None, since: float) -> Iterator[dic
     while page := record.events(service=service, since=since, after_id=last, limit=PAGE):
         yield from page
         last = page[-1]["id"]
+
+
+def _drop_repeats(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Without what says nothing to people: bookkeeping, and an alert whose words are in the line that it brought about at that moment."""
+    alert = None
+    for row in rows:
+        if row["event"] in _BOOKKEEPING:
+            continue
+        if alert is not None and not ((row["at"], row["service"]) == (alert["at"], alert["service"]) and alert["reason"] in row["reason"]):
+            yield alert
+        alert = row if row["event"] == "alert_fired" else None
+        if alert is None:
+            yield row
+    if alert is not None:
+        yield alert
 
 
 def _as_json(row: dict[str, Any]) -> str:

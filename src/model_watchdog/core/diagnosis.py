@@ -108,12 +108,19 @@ def describe_end(unit: UnitFacts) -> tuple[Cause, Reason]:
     if unit.result == "start-limit-hit":
         return cause, Reason("start_limit")
     if unit.exit_code in (2, 3) and unit.result in ("signal", "core-dump", "oom-kill"):
-        return cause, Reason("oom_killed" if cause is Cause.OOM_KILLED else "killed", {"signal": unit.exit_status})
+        return cause, Reason("oom_killed" if cause is Cause.OOM_KILLED else "killed", {"signal": unit.exit_status, **_life(unit)})
     if unit.result in ("success", "exit-code"):
         if unit.exit_code in (2, 3):
-            return cause, Reason("killed", {"signal": unit.exit_status})
-        return cause, Reason("ended", {"status": unit.exit_status})
+            return cause, Reason("killed", {"signal": unit.exit_status, **_life(unit)})
+        return cause, Reason("ended", {"status": unit.exit_status, **_life(unit)})
     return cause, Reason("unit_result", {"result": unit.result})
+
+
+def _life(unit: UnitFacts) -> dict[str, Param]:
+    """Which process it was, and for how long it was up; {} where systemd does not know."""
+    if not unit.last_pid or unit.main_start_at is None or unit.main_exit_at is None:
+        return {}
+    return {"pid": unit.last_pid, "up": unit.main_exit_at - unit.main_start_at}
 
 
 def _unit_not_seen(e: Evidence) -> Diagnosis | None:

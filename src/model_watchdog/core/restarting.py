@@ -228,12 +228,16 @@ def _begin(
     state.held = ""
     clear = state.unit is not None and state.unit.result == "start-limit-hit" and not (actor is Actor.WATCHDOG and state.limit_cleared)
     state.limit_cleared = state.limit_cleared or clear
-    number: dict[str, Param] = {"attempt": state.breaker.failures + 1, "attempts": service.breaker.failures}
     if actor is not Actor.WATCHDOG:
         event = Event("trial_started" if actor is Actor.TRIAL else "restart_started", cause, reason)
     else:
-        event = Event("restart_started", cause, Reason("restart_started", {**reason.params, "why": reason.key, **number}))
+        event = Event("restart_started", cause, Reason("restart_started", {**reason.params, "why": reason.key, **_number(service, state)}))
     decisions += [event, Restart(facts.next_id, actor, cause, reason, clear)]
+
+
+def _number(service: Service, state: ServiceState) -> dict[str, Param]:
+    """Which restart it is of how many that may fail in a row."""
+    return {"attempt": state.breaker.failures + 1, "attempts": service.breaker.failures}
 
 
 def _recover(service: Service, state: ServiceState, now: float, decisions: list[Decision]) -> None:
@@ -259,16 +263,22 @@ def _fail(service: Service, state: ServiceState, proof: Proof, facts: "Facts", n
     attempt = state.attempt
     assert attempt is not None
     _conclude(state, "failed", proof.reason, now, decisions)
-    event = "trial_failed" if attempt.actor is Actor.TRIAL else "restart_failed"
-    decisions.append(Event(event, proof.cause, proof.reason))
+    params: dict[str, Param] = {**proof.reason.params, "what": proof.reason.key}
+    if attempt.actor is Actor.WATCHDOG:
+        params |= _number(service, state)
     if proof.is_hopeless and proof.cause is not None:
         state.problems[proof.cause] = proof.reason
         state.old_processes = attempt.old_processes
-    if attempt.actor is Actor.OPERATOR and not proof.is_hopeless:
-        return
-    opened = state.breaker.failed(now, facts.jitter)
+    opened = False
+    if attempt.actor is not Actor.OPERATOR or proof.is_hopeless:
+        opened = state.breaker.failed(now, facts.jitter)
     if proof.is_hopeless and state.breaker.state is BreakerState.CLOSED:
         opened = state.breaker.trip(now)
+    if attempt.actor is Actor.TRIAL:
+        params["retry_in"] = (state.breaker.retry_at or now) - now
+        decisions.append(Event("trial_failed", proof.cause, Reason("trial_failed", params)))
+    else:
+        decisions.append(Event("restart_failed", proof.cause, Reason("restart_failed", params)))
     if opened:
         _tell_gave_up(service, state, proof.cause, proof.reason, now, decisions)
 

@@ -311,8 +311,12 @@ def _watch_conditions(
 
 def _note_state(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float, decisions: list[Decision]) -> None:
     """The new state, with its event where it changed; what is proved to be stopped has no alerts left."""
-    if state.attempt is not None and state.attempt.answered_at is None and diagnosis.state is not State.LOADING:
-        return  # it is being taken down: what is seen meanwhile says nothing new
+    attempt = state.attempt
+    if attempt is not None and diagnosis.state is not State.LOADING:
+        # it is being taken down, or was a moment ago: what is seen before the unit was looked at again says nothing new
+        not_seen = state.unit is not None and not state.unit_error and state.unit.at < (attempt.answered_at or 0.0)
+        if attempt.answered_at is None or not_seen:
+            return
     changed = (state.state, state.cause) != (diagnosis.state, diagnosis.cause)
     if state.state is not diagnosis.state:
         state.since = state.began if diagnosis.state is State.LOADING and state.began <= now else now

@@ -23,6 +23,8 @@ class UnitFacts:
     inactive_exit_at: float | None = None
     active_exit_at: float | None = None
     inactive_enter_at: float | None = None
+    last_pid: int = 0  # of the main process that runs, or was the last to run
+    main_start_at: float | None = None
     main_exit_at: float | None = None
     cpu_seconds: float | None = None
     memory_bytes: int | None = None

@@ -1,0 +1,14 @@
+"""A moment to come, as people write it. `status` imports this: nothing but `time`."""
+
+import time
+
+
+def tell_moment(at: float, now: float) -> str:
+    """Local time, with as much of a date as it needs: `02:34` today, `Fri 02:34` within six days, `2026-11-28 02:34` otherwise.
+
+    Both are Unix seconds.
+    """
+    local = time.localtime(at)
+    if local[:3] == time.localtime(now)[:3]:
+        return time.strftime("%H:%M", local)
+    return time.strftime("%a %H:%M" if 0 < at - now < 6 * 86400 else "%Y-%m-%d %H:%M", local)
