@@ -109,18 +109,10 @@ class Record:
         query = "SELECT coalesce(sum(state = 'queued'), 0) AS queued, coalesce(sum(state = 'undeliverable'), 0) AS undeliverable"
         return self.rows(f"{query} FROM outbox")[0]
 
-    def deliveries(self, since: float = 0.0) -> list[Row]:
-        """`{notifier, sent, queued, undeliverable, error}` of each notifier; `sent` and `undeliverable` count those queued since then.
-
-        `error` is that of the message that was tried last and is not sent; "" where there is none.
-        """
-        query = """
-            SELECT notifier, sum(state = 'sent' AND queued_at >= ?) AS sent, sum(state = 'queued') AS queued,
-                   sum(state = 'undeliverable' AND queued_at >= ?) AS undeliverable,
-                   coalesce((SELECT error FROM outbox AS last WHERE last.notifier = outbox.notifier AND error <> '' AND state <> 'sent'
-                             ORDER BY id DESC LIMIT 1), '') AS error
-            FROM outbox GROUP BY notifier ORDER BY notifier"""
-        return self.rows(query, since, since)
+    def sent(self, since: float) -> dict[str, int]:
+        """How many messages each notifier was told since then, those only that were told any."""
+        query = "SELECT notifier, count(*) AS sent FROM outbox WHERE state = 'sent' AND next_at >= ? GROUP BY notifier ORDER BY notifier"
+        return {row["notifier"]: row["sent"] for row in self.rows(query, since)}
 
     def setting(self, key: str) -> str | None:
         rows = self.rows("SELECT value FROM setting WHERE key = ?", key)

@@ -6,6 +6,7 @@ import time
 
 from model_watchdog.client import NotAllowed, NotRunning, ask
 from model_watchdog.errors import WatchdogError
+from model_watchdog.moments import tell_moment
 from model_watchdog.record import Record
 
 TYPE_CHECKING = False
@@ -32,12 +33,18 @@ _LEVELS = {
     "dead": CRITICAL,
 }
 _WARNING_CAUSES = ("stopped_not_proved", "start_timeout")
-_PHASES = {"preflight": "restarting", "evidence": "restarting", "stopping": "restarting", "starting": "restarting"}
+_DOING = {
+    "preflight": "looking again before it is restarted",
+    "evidence": "keeping the evidence",
+    "stopping": "stopping the old process",
+    "starting": "starting a new process",
+}
 
 
-def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, dict[str, Doc]]":
-    """The document of `status --json`, from the record and from a look at the daemon, and by service how far its restart has got.
+def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
+    """The document of `status --json`, from the record and from a look at the daemon, and what only the table shows.
 
+    That is `progress`, by service how far its restart has got, and `sent`, by notifier how many messages it was told today.
     Raises `WatchdogError` where a daemon runs without a record that can be read.
     """
     said = ask_daemon(runtime_dir)
@@ -48,10 +55,12 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, dict[str, Doc]]":
             daemon: Doc = record.daemon() or {}
             services, host, alerts = record.services(), record.host(), record.alerts()
             incidents, notifications, updated_at = record.incidents(), record.notifications(), record.updated_at()
+            sent = record.sent(time.mktime((*time.localtime(now)[:3], 0, 0, 0, 0, 0, -1)))
     except WatchdogError:
         if running:
             raise
         daemon, services, host, alerts, incidents, notifications, updated_at = {}, [], [], [], [], {"queued": 0, "undeliverable": 0}, None
+        sent = {}
     problems = list(daemon.get("problems", []))
     progress = {service["name"]: service.pop("progress", {}) for service in services}
     for service in services:
@@ -81,7 +90,7 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, dict[str, Doc]]":
         ],
         "notifications": notifications,
     }
-    return doc, progress
+    return doc, {"progress": progress, "sent": sent}
 
 
 def is_running(runtime_dir: str) -> bool:
@@ -176,8 +185,8 @@ def show_state(service: "Doc") -> str:
     phase = service["recovery"]["phase"]
     if service["paused_until"]:
         return "paused" if service["state"] == "healthy" else f"paused, {service['state']}"
-    if phase in _PHASES:
-        return _PHASES[phase]
+    if phase in _DOING:
+        return "restarting"
     if phase in ("verifying", "holding"):
         return "verifying"
     return str(service["state"])
@@ -215,15 +224,16 @@ def rows(doc: "Doc", progress: "dict[str, Doc]", now: float) -> "list[tuple[str,
     for service in doc["services"]:
         word = show_state(service)
         shown = word.upper() if level_of(service) == CRITICAL and word not in ("restarting", "verifying") else word
-        reason = "" if service["state"] == "healthy" and word == "healthy" else service["reason"]
+        made = progress.get(service["name"], {})
+        reason = made.get("why") or ("" if service["state"] == "healthy" and word == "healthy" else service["reason"])
         table.append((service["name"], shown, ago(service["since"], now), reason))
-        more = _say_more(service, progress.get(service["name"], {}), now)
+        more = _say_more(service, made, now)
         if more:
             table.append(("", "", "", more))
     return table
 
 
-def footer(doc: "Doc", now: float) -> "list[tuple[str, str]]":
+def footer(doc: "Doc", sent: "dict[str, int]", now: float) -> "list[tuple[str, str]]":
     """The lines below the table, each with its heading; those that have nothing to say are left out."""
     lines = []
     host = {metric["metric"]: metric["value"] for metric in doc["host"]["metrics"] if not metric["labels"]}
@@ -234,31 +244,54 @@ def footer(doc: "Doc", now: float) -> "list[tuple[str, str]]":
     parts += [f"load {host['host_load1']:.1f}"] if "host_load1" in host else []
     if parts:
         lines.append(("HOST", "   ".join(parts)))
-    for alert in sorted(doc["alerts"], key=lambda alert: alert["severity"]):
-        subject = f"{alert['service']} " if alert["service"] else ""
-        lines.append(("ALERT", f"{alert['severity']} {subject}{alert['name']} ({ago(alert['since'], now)}): {alert['reason']}"))
+    services = {service["name"]: service for service in doc["services"]}
+    alerts = [alert for alert in doc["alerts"] if not _is_in_its_row(alert, services.get(alert["service"]))]
+    if alerts:
+        lines.append(("ALERTS", " · ".join(_show_alert(alert, now) for alert in sorted(alerts, key=_by_severity))))
     for problem in doc["daemon"]["problems"]:
         subject = f"{problem['service']}: " if problem["service"] else ""
         lines.append(("PROBLEM", f"{subject}{problem['reason']}   →   {problem['remedy']}"))
     notifications = doc["notifications"]
-    if notifications["queued"] or notifications["undeliverable"]:
-        lines.append(("MESSAGES", f"{notifications['queued']} waiting · {notifications['undeliverable']} undeliverable"))
+    if sent or notifications["queued"] or notifications["undeliverable"]:
+        told = ", ".join(f"{count} sent to {notifier}" for notifier, count in sent.items()) or "none sent"
+        lost = f" · {notifications['undeliverable']} undeliverable" if notifications["undeliverable"] else ""
+        lines.append(("MESSAGES", f"{told} today · {notifications['queued']} waiting{lost}"))
     return lines
+
+
+def _is_in_its_row(alert: "Doc", service: "Doc | None") -> bool:
+    """The row of its service says the same already."""
+    if service is None or service["state"] == "healthy":
+        return False
+    return alert["name"] in ("unhealthy", "down") or alert["reason"] == service["reason"]
+
+
+def _by_severity(alert: "Doc") -> int:
+    return ("critical", "warning", "info").index(alert["severity"])
+
+
+def _show_alert(alert: "Doc", now: float) -> str:
+    """`critical whisper down (1 h 8 min)`, `warning gpu-hot GPU 1 (2 min)`: what it is about, not its numbers."""
+    labels = {name: value for name, value in alert["labels"].items() if name not in ("service", "uuid")}
+    about = [f"GPU {value}" if name == "gpu" else value for name, value in labels.items()]
+    return " ".join([alert["severity"], *filter(None, [alert["service"]]), alert["name"], *about, f"({ago(alert['since'], now)})"])
 
 
 def _say_more(service: "Doc", progress: "Doc", now: float) -> str:
     recovery, breaker = service["recovery"], service["breaker"]
     if recovery["phase"] == "holding" and progress.get("good_since"):
         held = max(0, int(now - parse_rfc3339(progress["good_since"])))
-        return f"good for {held} s of {progress['stable_seconds']:g} s"
-    if recovery["phase"] in ("verifying", "stopping", "starting", "preflight"):
-        return f"{recovery['phase']}"
+        return f"verifying: good for {held} s of {progress['stable_seconds']:g} s"
+    if recovery["phase"] == "verifying":
+        return f"verifying: {service['reason']}"
+    if recovery["phase"] in _DOING:
+        return _DOING[recovery["phase"]]
     if breaker["state"] != "closed":
-        local = time.strftime("%H:%M", time.localtime(parse_rfc3339(breaker["retry_at"]))) if breaker["retry_at"] else "soon"
+        trial = tell_moment(parse_rfc3339(breaker["retry_at"]), now) if breaker["retry_at"] else "soon"
         failed = f" after {progress['failed']} failed restarts" if progress.get("failed") else ""
-        return f"gave up{failed}; next trial {local} · after mending: watchdog reset {service['name']}"
+        return f"gave up{failed}; next trial {trial} · after mending: watchdog reset {service['name']}"
     if service["paused_until"]:
-        return f"paused until {time.strftime('%H:%M', time.localtime(parse_rfc3339(service['paused_until'])))}"
+        return f"paused until {tell_moment(parse_rfc3339(service['paused_until']), now)}"
     return ""
 
 

@@ -88,7 +88,7 @@ def outbox_add(key: str, notifier: str, severity: str, title: str, body: str, at
 
 
 def outbox_update(key: str, notifier: str, state: str, attempts: int, next_at: float, error: str) -> Write:
-    """How the sending stands: `queued`, `sent` or `undeliverable`; `next_at` is when it is tried next."""
+    """How the sending stands: `queued`, `sent` or `undeliverable`; `next_at` is when it is tried next, or was for the last time."""
     sql = "UPDATE outbox SET state = ?, attempts = ?, next_at = ?, error = ? WHERE key = ? AND notifier = ?"
     return Write(sql, (state, attempts, next_at, error, key, notifier), slot=f"outbox {notifier} {key}")
 

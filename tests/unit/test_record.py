@@ -77,17 +77,16 @@ def test_incidents_restarts_and_messages(state_dir):
     for key, notifier, state in (("a", "ops", "sent"), ("b", "ops", "queued"), ("c", "ops", "undeliverable"), ("a", "mail", "queued")):
         rows += [writes.outbox_add(key, notifier, "warning", "t", "b", 5.0)]
         rows += [writes.outbox_update(key, notifier, state, 2, 6.0, "" if state == "sent" else "error=500")]
+    rows += [writes.outbox_add("d", "ops", "warning", "t", "b", 5.0), writes.outbox_update("d", "ops", "sent", 1, 8.0, "")]
     store = write(state_dir, *rows)
     with Record.open(state_dir) as record:
         assert [incident["id"] for incident in record.incidents()] == [1, 3]
         assert [incident["closed_at"] for incident in record.incidents(only_open=False)] == [None, 9.0, None]
         assert [(row["id"], row["result"]) for row in record.restarts()] == [(4, "failed"), (5, None)]
         assert record.notifications() == {"queued": 2, "undeliverable": 1}
-        assert record.deliveries() == [
-            {"notifier": "mail", "sent": 0, "queued": 1, "undeliverable": 0, "error": "error=500"},
-            {"notifier": "ops", "sent": 1, "queued": 1, "undeliverable": 1, "error": "error=500"},
-        ]
-        assert record.deliveries(since=5.5)[1]["sent"] == 0
+        assert record.sent(since=6.0) == {"ops": 2}
+        assert record.sent(since=6.5) == {"ops": 1}
+        assert record.sent(since=8.5) == {}
     store.close()
 
 

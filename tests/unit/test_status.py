@@ -1,6 +1,8 @@
 """The verdict: exit codes and the summary, from a document."""
 
 import copy
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +22,16 @@ HEALTHY: dict[str, Any] = {
     "recovery": {"phase": "idle", "last_restart_at": None, "last_result": None},
     "paused_until": None,
 }
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local time is UTC."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def make_doc(**service: Any) -> dict[str, Any]:
@@ -113,12 +125,89 @@ def test_the_summary_names_the_worst_first_and_counts_the_rest() -> None:
 
 def test_a_restart_under_way_is_shown_in_plain_words() -> None:
     shown = make_doc(state="unhealthy", recovery=HEALTHY["recovery"] | {"phase": "holding"})
-    progress = {"chatglm": {"good_since": "2026-01-01T00:00:00Z", "stable_seconds": 60.0, "failed": 0}}
+    why = "health timed out 3 times, nothing moved"
+    progress = {"chatglm": {"good_since": "2026-01-01T00:00:00Z", "stable_seconds": 60.0, "failed": 0, "why": why}}
     now = status.parse_rfc3339("2026-01-01T00:00:12Z")
     assert status.rows(shown, progress, now) == [
-        ("chatglm", "verifying", "12 s", "all probes are good"),
-        ("", "", "", "good for 12 s of 60 s"),
+        ("chatglm", "verifying", "12 s", why),
+        ("", "", "", "verifying: good for 12 s of 60 s"),
     ]
+    shown = make_doc(state="loading", reason="loading for 12 s of at most 2 min", recovery=HEALTHY["recovery"] | {"phase": "verifying"})
+    assert [row[1:] for row in status.rows(shown, progress, now)] == [
+        ("verifying", "12 s", why),
+        ("", "", "verifying: loading for 12 s of at most 2 min"),
+    ]
+    shown = make_doc(state="unhealthy", recovery=HEALTHY["recovery"] | {"phase": "stopping"})
+    assert [row[1:] for row in status.rows(shown, progress, now)] == [
+        ("restarting", "12 s", why),
+        ("", "", "stopping the old process"),
+    ]
+
+
+@pytest.mark.parametrize(("at", "told"), [("01T23:59:00", "23:59"), ("02T02:34:50", "Fri 02:34"), ("09T02:34:00", "2026-01-09 02:34")])
+def test_a_moment_that_is_not_today_has_its_day(at: str, told: str, utc: None) -> None:
+    now = status.parse_rfc3339("2026-01-01T20:00:00Z")
+    paused = make_doc(paused_until=f"2026-01-{at}Z", recovery=HEALTHY["recovery"] | {"phase": "paused"})
+    assert status.rows(paused, {}, now)[1][3] == f"paused until {told}"
+    gave_up = make_doc(state="dead", breaker={"state": "open", "failures": 3, "restarts": 3, "retry_at": f"2026-01-{at}Z"})
+    assert f"next trial {told} ·" in status.rows(gave_up, {}, now)[1][3]
+
+
+AN_ALERT: dict[str, Any] = {
+    "name": "unhealthy",
+    "service": "chatglm",
+    "severity": "critical",
+    "state": "firing",
+    "since": "2026-01-01T00:00:00Z",
+    "value": 0.0,
+    "labels": {"service": "chatglm", "probe": "health"},
+    "reason": "probe_success is 0, below 1",
+}
+TWO_MINUTES = status.parse_rfc3339("2026-01-01T00:02:00Z")
+
+
+def test_alerts_are_one_line_the_worst_first() -> None:
+    doc = make_doc()
+    doc["alerts"] = [
+        AN_ALERT | {"name": "gpu-hot", "service": None, "severity": "warning", "labels": {"gpu": "1", "uuid": "GPU-x"}},
+        AN_ALERT | {"name": "note", "service": None, "severity": "info", "labels": {}},
+        AN_ALERT | {"name": "slow"},
+    ]
+    shown = "critical chatglm slow health (2 min) · warning gpu-hot GPU 1 (2 min) · info note (2 min)"
+    assert status.footer(doc, {}, TWO_MINUTES) == [("ALERTS", shown)]
+
+
+@pytest.mark.parametrize(
+    ("service", "alert", "is_shown"),
+    [
+        ({"state": "unhealthy"}, {}, False),
+        ({"state": "dead"}, {"name": "down"}, False),
+        ({"state": "busy", "reason": "busy"}, {"name": "busy", "reason": "busy"}, False),
+        ({"state": "busy", "reason": "busy"}, {"name": "slow", "reason": "too slow"}, True),
+        ({"state": "healthy"}, {}, True),
+        ({"state": "unhealthy"}, {"service": None}, True),
+        ({"state": "unhealthy"}, {"service": "another"}, True),
+    ],
+)
+def test_an_alert_that_the_row_tells_of_is_not_told_again(service: dict[str, Any], alert: dict[str, Any], is_shown: bool) -> None:
+    doc = make_doc(**service)
+    doc["alerts"] = [AN_ALERT | alert]
+    assert (status.footer(doc, {}, TWO_MINUTES) != []) == is_shown
+
+
+@pytest.mark.parametrize(
+    ("sent", "queued", "undeliverable", "told"),
+    [
+        ({}, 0, 0, None),
+        ({"ops": 2}, 0, 0, "2 sent to ops today · 0 waiting"),
+        ({"mail": 1, "ops": 2}, 3, 0, "1 sent to mail, 2 sent to ops today · 3 waiting"),
+        ({}, 1, 4, "none sent today · 1 waiting · 4 undeliverable"),
+    ],
+)
+def test_messages(sent: dict[str, int], queued: int, undeliverable: int, told: str | None) -> None:
+    doc = make_doc()
+    doc["notifications"] = {"queued": queued, "undeliverable": undeliverable}
+    assert status.footer(doc, sent, TWO_MINUTES) == ([("MESSAGES", told)] if told else [])
 
 
 def test_a_pause_is_shown_with_what_it_hides() -> None:

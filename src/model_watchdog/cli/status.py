@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    doc, progress = status.collect(os.fspath(find_state_dir(args)), os.fspath(find_runtime_dir(args)))
+    doc, more = status.collect(os.fspath(find_state_dir(args)), os.fspath(find_runtime_dir(args)))
     if args.service:
         names = [service["name"] for service in doc["services"]]
         if args.service not in names:
@@ -44,10 +44,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(doc, ensure_ascii=False))
     elif sys.stdout.isatty():
-        _draw(doc, progress, code, summary)
+        _draw(doc, more, code, summary)
     else:
         print(f"{status.WORDS[code]}: {summary}")
-        _print_plain(doc, progress)
+        _print_plain(doc, more)
     return code
 
 
@@ -58,17 +58,17 @@ def _headline(doc: "status.Doc", now: float) -> str:
     return f"model-watchdog  {mode} · {count} service{'' if count == 1 else 's'}{up}"
 
 
-def _print_plain(doc: "status.Doc", progress: "dict[str, status.Doc]") -> None:
+def _print_plain(doc: "status.Doc", more: "status.Doc") -> None:
     now = time.time()
-    table = [("SERVICE", "STATE", "SINCE", "REASON"), *status.rows(doc, progress, now)]
+    table = [("SERVICE", "STATE", "SINCE", "REASON"), *status.rows(doc, more["progress"], now)]
     widths = [max(len(row[column]) for row in table) for column in range(3)]
     for row in table:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
-    for heading, text in status.footer(doc, now):
+    for heading, text in status.footer(doc, more["sent"], now):
         print(f"{heading:<10}{text}")
 
 
-def _draw(doc: "status.Doc", progress: "dict[str, status.Doc]", code: int, summary: str) -> None:
+def _draw(doc: "status.Doc", more: "status.Doc", code: int, summary: str) -> None:
     """The same on a terminal, with colour, wrapped to its width."""
     from rich.console import Console
     from rich.table import Table
@@ -86,13 +86,13 @@ def _draw(doc: "status.Doc", progress: "dict[str, status.Doc]", code: int, summa
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for heading in ("SERVICE", "STATE", "SINCE", "REASON"):
         table.add_column(heading, overflow="fold", no_wrap=heading != "REASON")
-    for name, state, since, reason in status.rows(doc, progress, now):
+    for name, state, since, reason in status.rows(doc, more["progress"], now):
         style = "bold red" if state.isupper() else _COLOURS.get(state, "")
         table.add_row(name, Text(state, style=style), since, Text(reason))
     console.print()
     console.print(table)
     below = Table.grid(padding=(0, 2, 0, 0))
-    for heading, text in status.footer(doc, now):
+    for heading, text in status.footer(doc, more["sent"], now):
         below.add_row(Text(heading, style="dim"), Text(text))
     console.print()
     console.print(below)
