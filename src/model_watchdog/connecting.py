@@ -37,6 +37,8 @@ def explain(error: BaseException) -> ProbeError | None:
     for cause in _causes(error):
         if isinstance(cause, ProbeError):
             return cause
+        if isinstance(cause, (ssl.SSLWantReadError, ssl.SSLWantWriteError)):
+            continue  # no failure, but OpenSSL's way to ask for a wait, in which the failure came
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = _CERTIFICATE.get(cause.verify_code, cause.verify_message or "the certificate cannot be verified")
             return ProbeError(Failure.TLS, f"tls: {reason}")
@@ -79,7 +81,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _explain_tls(error: ssl.SSLError) -> str:
-    reason = error.reason or ""
+    reason = getattr(error, "reason", None) or ""  # only OpenSSL sets it
     if reason in _NOT_TLS:
         return "the server does not speak TLS; is the URL to be http://?"
     if isinstance(error, ssl.SSLEOFError):

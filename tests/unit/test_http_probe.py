@@ -136,6 +136,12 @@ def test_a_server_that_closes_each_connection_is_no_failure(chaos: Chaos) -> Non
     ask(Http(Url(chaos.url("/loop")), status=Status.parse(302)), times=15)
 
 
+@pytest.mark.parametrize(("path", "method"), [("/pipelined", "GET"), ("/health", "HEAD")])
+def test_what_comes_behind_an_answer_is_not_taken_for_the_next_one(vices: Chaos, path: str, method: str) -> None:
+    """A second answer that nobody asked for, and a body where there must be none."""
+    assert ask(Http(Url(vices.url(path)), method=method), times=2).detail == "status 200"
+
+
 def test_no_descriptor_is_kept_by_answers_that_never_end(chaos: Chaos) -> None:
     """Row 4."""
 
@@ -282,6 +288,12 @@ def test_10_a_tls_server_that_hangs_is_a_time_out(start_chaos: StartChaos, certi
     server.resume()
     assert error.failure == Failure.TIMEOUT
     assert 0.75 < took < 1.5
+
+
+def test_10_a_handshake_that_is_broken_off_is_told() -> None:
+    with raw_server(b"") as port:
+        error, _ = fail(Http(Url(f"https://127.0.0.1:{port}/")))
+    assert (error.failure, error.detail) == (Failure.TLS, "tls: the server broke the handshake off")
 
 
 def test_11_plain_http_on_an_https_url(vices: Chaos) -> None:
@@ -475,8 +487,14 @@ def test_a_status_is_shown_as_it_was_written(written: Any) -> None:
     assert json.dumps(Status.parse(written).shown()) == json.dumps(written)
 
 
-def test_neither_rich_nor_click_comes_with_it() -> None:
-    code = "import sys, model_watchdog.probes.http; print([m for m in ('click', 'rich') if m in sys.modules])"
+def test_nothing_heavy_comes_with_a_check(vices: Chaos) -> None:
+    heavy = ("click", "rich", "httpcore", "anyio")
+    code = f"""if True:
+        import asyncio, sys
+        from model_watchdog.probes import Surroundings
+        from model_watchdog.probes.http import Http
+        print(asyncio.run(Http({vices.url()!r}).open(Surroundings(None, None, 3.0, None)).observe()).detail)
+        print([name for name in {heavy} if name in sys.modules])"""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "status 200\n[]\n"

@@ -3,10 +3,8 @@
 import asyncio
 import base64
 import contextlib
-import logging
 import re
 import ssl
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,13 +21,7 @@ from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.errors import ProbeError
 from model_watchdog.probes import Measurement, Observation, Surroundings
 from model_watchdog.resolver import resolver
-
-# httpx imports its command line, and with it rich and click (5.6 MB), where these are installed; it does without where it cannot.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-import httpx  # noqa: E402
-
-for _name in ("httpx", "httpcore"):  # at INFO and DEBUG they log URLs and headers, with the passwords in them
-    logging.getLogger(_name).setLevel(logging.WARNING)
+from model_watchdog.wire import KeptConnection, httpx
 
 BODY_CAP = 64 * 1024
 """Bytes of a body that are read at most, as they come: nothing is ever decompressed."""
@@ -133,7 +125,7 @@ class _Running:
         self._host = self._url.raw_host.decode().strip("[]")
         self._is_tls = self._url.scheme == "https"
         self._headers, self._secrets = _build_headers(http, self._url)
-        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._transport: KeptConnection | None = None
         self._addresses: tuple[str, ...] = ()
         self._requests: dict[str, httpx.Request] = {}
         self._checks = 0
@@ -157,11 +149,11 @@ class _Running:
             if looking_up:  # the target was not even asked
                 raise ProbeError(Failure.DNS, f"the name {self._host} was not looked up within {self._timeout:g} s") from None
             raise ProbeError(Failure.TIMEOUT, f"no answer within {self._timeout:g} s") from None
-        except (httpx.HTTPError, OSError, ExceptionGroup) as error:
+        except (httpx.HTTPError, OSError) as error:
             await self.close()
             raise _classify(error) from None
         except BaseException:
-            self._transport = None  # cancelled: the connection is closed by now, and the pool is not to be trusted
+            self._transport = None  # cancelled: the connection is closed by now
             raise
 
     async def close(self) -> None:
@@ -190,7 +182,7 @@ class _Running:
         for place, address in enumerate(self._addresses):
             request = self._request(address, len(self._addresses) - place)
             if self._transport is None:
-                self._transport = _open_transport(self._context())
+                self._transport = KeptConnection(self._context(), KEPT)
             try:
                 response = await self._transport.handle_async_request(request)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -217,9 +209,9 @@ class _Running:
         request.extensions["timeout"] = {"connect": self._timeout * share / left} if share / left < 1 else {}
         return request
 
-    def _context(self) -> ssl.SSLContext:
+    def _context(self) -> ssl.SSLContext | None:
         if not self._is_tls:
-            return _no_tls()
+            return None
         try:
             return _tls(self._http.ca_file)
         except OSError as error:
@@ -335,22 +327,12 @@ def _build_headers(http: Http, url: httpx.URL) -> tuple[list[tuple[str, str]], t
     return list(headers.items()), tuple(secret for secret in secrets if len(secret) > 3)
 
 
-def _open_transport(context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
-    """One a target: a shared pool does work that grows with the square of its connections."""
-    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT)
-    return httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
-
-
 @cache
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
     """Shared by all targets with the same authority: to load the system's takes 20 ms and some megabytes."""
-    return ssl.create_default_context(cafile=ca_file)
-
-
-@cache
-def _no_tls() -> ssl.SSLContext:
-    """httpx wants one for plain HTTP too; this one trusts nobody."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ssl.create_default_context(cafile=ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _explain_ca(error: OSError) -> str:
