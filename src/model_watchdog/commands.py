@@ -71,7 +71,7 @@ class Commands:
             return watch
         self._daemon.means.permitted.pop(watch.service.name, None)
         kept = await self._apply(watch, commands.reset(watch.state, request["uid"]))
-        await self._daemon.prove_rights([watch.service.name])
+        await self._daemon.rights.prove([watch.service.name])
         return {"ok": True, "text": f"the circuit breaker of {watch.service.name} is closed{kept}"}
 
     async def _restart(self, request: dict[str, Any]) -> Answer:

@@ -8,16 +8,14 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
-from model_watchdog import __version__, recovery
+from model_watchdog import __version__, recovery, rights
 from model_watchdog import writes as record
 from model_watchdog.clock import Clock, ClockGuard
 from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config, ServiceConfig
 from model_watchdog.control import ControlSocket
-from model_watchdog.core.commands import gain_right, lose_right
 from model_watchdog.core.decision import Cause, Event, Reason
 from model_watchdog.core.host import HostState, set_condition, tell_once
 from model_watchdog.core.memory import recall, recall_host
@@ -38,7 +36,6 @@ from model_watchdog.tick import Means, Watch
 log = logging.getLogger("model_watchdog")
 
 EXIT_ANOTHER_RUNS = 5
-DAY = 86_400.0
 RUNNING = "running"
 """The setting that says that a daemon runs: where it is found at a start, the run before was not stopped."""
 SLACK = 10.0
@@ -142,6 +139,7 @@ class Daemon:
         self.host = HostWatch(self.config.host, self._recall_host(kept.get("")), self.means)
         for service in self.config.services.values():
             self.watches[service.name] = Watch(service, self._recall(service, kept.get(service.name)), self.means)
+        self.rights = rights.Rights(self.watches, self.host, self.means)
 
     def _recall(self, service: ServiceConfig, kept: str | None) -> ServiceState:
         """What an earlier run knew. A fresh state numbers its messages from the time of day on, so that no old number comes again."""
@@ -185,12 +183,13 @@ class Daemon:
             self.schedule.add(f"every {every:g} s", every, self._fan_out(every))
         for every in sorted({probe.every for probe in self.config.host.probes}):
             self.schedule.add(f"host every {every:g} s", every, self.host.fan_out(every))
-        self.schedule.add("rights", DAY, self.prove_rights)
+        self.schedule.add("rights", rights.EVERY, self.rights.prove)
+        self.schedule.add("rights that are missing", rights.WHILE_MISSING, self.rights.prove_missing)
         self.schedule.start()
         self.host.measure_all()
         for watch in self.watches.values():
             watch.measure_all()
-        self._spawn(self._prove_rights_soon())
+        self._spawn(self.rights.prove_soon())
 
     def _fan_out(self, every: float):  # type: ignore[no-untyped-def]
         """One job for all probes of one interval. Units first: they share one question to systemd."""
@@ -295,33 +294,6 @@ class Daemon:
             for result, count in sorted(watch.state.results.items()):
                 metrics.append(("watchdog_restarts_total", {"service": name, "result": result}, float(count)))
         return metrics
-
-    async def _prove_rights_soon(self) -> None:
-        """As soon as every unit has been looked at, or after 5 s."""
-        units = [watch for watch in self.watches.values() if watch.service.unit]
-        for _ in range(50):
-            await asyncio.sleep(0.1)
-            if all(watch.state.unit for watch in units):
-                break
-        await self.prove_rights()
-
-    async def prove_rights(self, names: Iterable[str] | None = None) -> None:
-        """`systemctl start` of a unit that is active asks polkit the same question as a restart, and changes nothing."""
-        for name, watch in self.watches.items():
-            unit = watch.state.unit
-            if (
-                watch.config.recovery_kind != "systemctl"
-                or unit is None
-                or not unit.is_up
-                or watch.state.attempt
-                or (names and name not in names)
-            ):
-                continue
-            may = await self.means.systemd.may_restart(unit.unit)
-            if may is None:
-                continue
-            self.means.permitted[name] = may
-            watch.carry_out(gain_right(watch.state) if may else lose_right(watch.service, watch.state))
 
     def _tell_delivery(self, delivery: Delivery) -> None:
         params = {"notifier": delivery.notifier, "title": delivery.title, "detail": delivery.error}

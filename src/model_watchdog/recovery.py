@@ -46,6 +46,7 @@ async def carry_out(watch: Watch, restart: Restart) -> None:
         watch.spawn(_keep_last_log(watch))
         _enter(watch, RecoveryPhase.STOPPING if facts is not None and facts.is_up else RecoveryPhase.STARTING)
         await _call(watch, restart, facts)
+        watch.means.permitted.pop(watch.service.name, None)  # it was not denied
     except RecoveryError as error:
         _take_refusal(watch, Cause(error.cause), error.detail)
         return

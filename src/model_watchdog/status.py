@@ -158,8 +158,7 @@ def judge(doc: "Doc") -> "tuple[int, str]":
         if not any(alert["service"] and note.startswith(f"{alert['service']} ") for _, note in notes):
             notes.append((level, f"{alert['name']} fires" + (f" for {alert['service']}" if alert["service"] else "")))
     daemon = doc["daemon"]
-    for problem in daemon["problems"]:
-        notes.append((WARNING, problem["reason"]))
+    notes += [(WARNING, text) for text, _ in _show_problems(daemon["problems"])]
     if doc["notifications"]["undeliverable"]:
         notes.append((WARNING, f"{doc['notifications']['undeliverable']} messages could not be delivered; watchdog notify-test"))
     if daemon["config_error"]:
@@ -248,15 +247,23 @@ def footer(doc: "Doc", sent: "dict[str, int]", now: float) -> "list[tuple[str, s
     alerts = [alert for alert in doc["alerts"] if not _is_in_its_row(alert, services.get(alert["service"]))]
     if alerts:
         lines.append(("ALERTS", " · ".join(_show_alert(alert, now) for alert in sorted(alerts, key=_by_severity))))
-    for problem in doc["daemon"]["problems"]:
-        subject = f"{problem['service']}: " if problem["service"] else ""
-        lines.append(("PROBLEM", f"{subject}{problem['reason']}   →   {problem['remedy']}"))
+    lines += [("PROBLEM", f"{text}   →   {remedy}") for text, remedy in _show_problems(doc["daemon"]["problems"])]
     notifications = doc["notifications"]
     if sent or notifications["queued"] or notifications["undeliverable"]:
         told = ", ".join(f"{count} sent to {notifier}" for notifier, count in sent.items()) or "none sent"
         lost = f" · {notifications['undeliverable']} undeliverable" if notifications["undeliverable"] else ""
         lines.append(("MESSAGES", f"{told} today · {notifications['queued']} waiting{lost}"))
     return lines
+
+
+def _show_problems(problems: "list[Doc]") -> "list[tuple[str, str]]":
+    """Each with its remedy; the services that may not be restarted are one problem, with one remedy."""
+    denied = [problem for problem in problems if problem["cause"] == "not_permitted"]
+    shown = [("may not restart " + ", ".join(problem["service"] for problem in denied), denied[0]["remedy"])] if denied else []
+    for problem in problems:
+        if problem not in denied:
+            shown.append((f"{problem['service']}: {problem['reason']}" if problem["service"] else problem["reason"], problem["remedy"]))
+    return shown
 
 
 def _is_in_its_row(alert: "Doc", service: "Doc | None") -> bool:

@@ -115,14 +115,14 @@ class Systemd:
         return await self._do("reset-failed", unit, DEADLINE)
 
     async def may_restart(self, unit: str) -> bool | None:
-        """Whether polkit lets us restart the unit: `start` of a unit that is up asks it the same question and changes nothing.
+        """Whether polkit lets us restart the unit: `start` asks it the same question.
 
-        Should the unit end in that very moment, nothing is started either: systemd asks polkit, and then refuses the job mode, which
-        is one for stopping. None where it cannot be told: the unit is not up, or systemd does not answer.
+        Nothing is started, whether the unit is up or down: systemd asks polkit, and then refuses the job mode, which is one for
+        stopping. None where it cannot be told: there is no such unit, a job of it is queued, or systemd does not answer.
         """
         try:
             facts = (await self.show([unit]))[unit]
-            if not facts.is_up or facts.job:
+            if facts.load != "loaded" or facts.job:
                 return None
             answered = await self._do("start", unit, DEADLINE, "--job-mode=triggering")
         except (ProbeError, RecoveryError, TimeoutError):

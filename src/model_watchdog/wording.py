@@ -96,6 +96,12 @@ def _inner(params: Params, name: str) -> str:
     return say(Reason(str(params[name]), {other: value for other, value in params.items() if other != name}))
 
 
+def _some(names: Param) -> str:
+    """At most six of many names."""
+    listed = str(names).split(", ")
+    return ", ".join(listed) if len(listed) <= 6 else f"{', '.join(listed[:5])} and {len(listed) - 5} more"
+
+
 def _life(params: Params) -> str:
     return f" (pid {params['pid']}, up {duration(float(params['up']))})" if "pid" in params else ""
 
@@ -179,7 +185,8 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "inhibited": lambda p: f"rule {p['rule']} forbids restarts while it fires",
     "paused": lambda p: f"paused for another {duration(float(p['seconds']))}",
     "pause_set": lambda p: f"paused for {duration(float(p['seconds']))} by uid {p['uid']}: {p['text']}",
-    "not_permitted": lambda p: f"systemd denies the right to restart {p['unit']}",
+    "not_permitted": lambda p: f"systemd denies the right to restart {_some(p['unit'])}",
+    "rights_back": lambda p: f"the right to restart {_some(p['unit'])} is proved",
     "cannot_act_yet": lambda p: f"the watchdog cannot act; next try in {duration(float(p['seconds']))}",
     "cannot_act": lambda p: f"the watchdog cannot act: {p['detail']}",
     "not_needed": "it had recovered or been restarted before the restart was made",
@@ -201,7 +208,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
 }
 
 _REMEDIES: dict[Cause, Callable[[str], str]] = {
-    Cause.NOT_PERMITTED: lambda unit: "sudo watchdog install   ·   it is tried again by: watchdog reset {service}",
+    Cause.NOT_PERMITTED: lambda unit: "sudo watchdog install   ·   it is noticed within 5 minutes",
     Cause.MASKED: lambda unit: f"sudo systemctl unmask {unit}",
     Cause.UNIT_MISSING: lambda unit: f"systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check",
     Cause.CANNOT_ACT: lambda unit: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
@@ -250,6 +257,8 @@ _TITLES = {
     "gave_up": "{subject} is down and could not be restarted",
     "back": "{subject} is well again",
     "cannot_act": "{subject} cannot be restarted by the watchdog",
+    "rights_missing": "{services} cannot be restarted by the watchdog",
+    "rights_back": "{services} can be restarted by the watchdog again",
     "operator_stop": "{subject} was stopped on purpose",
     "masked": "{subject} is masked",
     "paused": "{subject} is paused",
@@ -263,7 +272,8 @@ def compose(notification: Notification, story: Story) -> Message:
     """The message a person gets: what happened, since when, what was done, what to do next."""
     subject = story.service or "the watchdog"
     about = notification.about
-    title = _TITLES[about].format(subject=subject, rule=notification.params.get("rule", ""))
+    named = {"rule": notification.params.get("rule", ""), "services": _some(notification.params.get("services", ""))}
+    title = _TITLES[about].format(subject=subject, **named)
     if about in ("alert_fired", "alert_resolved") and story.service is None:
         title = title.removeprefix(f"{subject}: ")  # the host's own: its name stands before it
     if about == "cannot_act" and story.service is None:
@@ -282,7 +292,7 @@ def compose(notification: Notification, story: Story) -> Message:
         lines.append(("Result", f"good again {duration(float(notification.params['seconds']))} after the last restart"))
     if story.last_log:
         lines.append(("Last log", clean(story.last_log)))
-    if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered"):
+    if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered", "rights_back"):
         after = f"   ·   after mending: watchdog reset {story.service}" if about == "gave_up" else ""
         lines.append(("Next", remedy(notification.cause, story.unit, story.service) + after))
     width = max(len(name) for name, _ in lines) + 2

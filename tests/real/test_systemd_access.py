@@ -485,9 +485,11 @@ def test_33_the_right_to_restart_is_proved_without_a_restart(box: Asked) -> None
     code = "return [await systemd.may_restart(unit) for unit in arguments]"
     assert box.ask(code, "good.service", "other.service", user="watcher") == [True, False]
     assert {unit: box.life(unit) for unit in lives} == lives
-    box.systemctl("stop", "good.service")
-    assert box.ask(code, "good.service", user="watcher") == [None]
-    assert box.show("good.service", "ActiveState")["ActiveState"] == "inactive"
+    box.systemctl("stop", "good.service", "other.service")
+    starts = {unit: box.starts(unit) for unit in lives}
+    assert box.ask(code, "good.service", "other.service", "nowhere.service", user="watcher") == [True, False, None]
+    assert {box.show(unit, "ActiveState")["ActiveState"] for unit in lives} == {"inactive"}
+    assert {unit: box.starts(unit) for unit in lives} == starts
 
 
 def test_33_what_proves_the_right_starts_nothing_that_ends_meanwhile(box: Asked) -> None:

@@ -102,7 +102,7 @@ def test_what_the_daemon_lacks_is_a_warning() -> None:
     for change in (
         {"mode": "dry-run"},
         {"config_error": "line 3"},
-        {"problems": [{"reason": "the disk is full", "remedy": "", "service": None}]},
+        {"problems": [{"cause": "record_unwritable", "reason": "the disk is full", "remedy": "", "service": None}]},
     ):
         doc = make_doc()
         doc["daemon"] |= change
@@ -193,6 +193,18 @@ def test_an_alert_that_the_row_tells_of_is_not_told_again(service: dict[str, Any
     doc = make_doc(**service)
     doc["alerts"] = [AN_ALERT | alert]
     assert (status.footer(doc, {}, TWO_MINUTES) != []) == is_shown
+
+
+def test_services_that_may_not_be_restarted_are_one_problem() -> None:
+    doc = make_doc()
+    problems = [
+        {"cause": "not_permitted", "service": name, "reason": f"no right for {name}.service", "remedy": "sudo watchdog install"}
+        for name in ("chatglm", "bert", "whisper")
+    ]
+    doc["daemon"]["problems"] = [*problems, {"cause": "masked", "service": "bge", "reason": "masked", "remedy": "unmask"}]
+    shown = [("PROBLEM", "may not restart chatglm, bert, whisper   →   sudo watchdog install"), ("PROBLEM", "bge: masked   →   unmask")]
+    assert status.footer(doc, {}, TWO_MINUTES) == shown
+    assert status.judge(doc) == (1, "may not restart chatglm, bert, whisper; bge: masked; 1 healthy")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from model_watchdog.core.decision import Cause, Notification, Reason
+from model_watchdog.core.host import HostState, tell_rights
 from model_watchdog.core.rule import Severity
 from model_watchdog.wording import _SENTENCES, _TITLES, Story, clean, compose, duration, remedy, say
 
@@ -100,6 +101,24 @@ def test_an_alert_of_the_host_is_titled_by_its_rule() -> None:
     at = datetime(2026, 1, 1, 2, 4, 11)
     told = Notification("k", Severity.WARNING, "alert_fired", None, Reason("over", {"rule": "load-high"}), {"rule": "load-high"})
     assert compose(told, Story("gpu-box-7", None, None, at, at)).title == "[warning] gpu-box-7: load-high fires"
+
+
+def test_rights_are_told_for_all_services_that_lack_them() -> None:
+    at, names = datetime(2026, 1, 1, 2, 4, 11), [f"m{number}" for number in range(1, 9)]
+    missing, back = (
+        tell_rights(HostState(), about, {name: f"{name}.service" for name in names})[0] for about in ("rights_missing", "rights_back")
+    )
+    assert isinstance(missing, Notification) and isinstance(back, Notification)
+    told = compose(missing, Story("gpu-box-7", None, None, at, at))
+    assert told.title == "[critical] gpu-box-7: m1, m2, m3, m4, m5 and 3 more cannot be restarted by the watchdog"
+    assert told.body.splitlines() == [
+        "What   systemd denies the right to restart m1.service, m2.service, m3.service, m4.service, m5.service and 3 more",
+        "Since  2026-01-01 02:04:11",
+        "Next   sudo watchdog install   ·   it is noticed within 5 minutes",
+    ]
+    over = compose(back, Story("gpu-box-7", None, None, at, at))
+    assert over.title == "[critical] gpu-box-7: m1, m2, m3, m4, m5 and 3 more can be restarted by the watchdog again"
+    assert "Next" not in over.body
 
 
 def test_how_a_restart_and_a_trial_failed() -> None:

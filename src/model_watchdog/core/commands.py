@@ -25,22 +25,21 @@ def reset(state: ServiceState, uid: int) -> list[Decision]:
     state.breaker.reset()
     state.cannot_until = state.cannot_wait = 0.0
     state.limit_cleared = False
-    state.problems.clear()
-    state.told.clear()
+    missing = Cause.NOT_PERMITTED  # a right is missing until it is proved
+    state.problems = {cause: reason for cause, reason in state.problems.items() if cause is missing}
+    state.told &= {missing.value}
     state.held = ""
     return [Event("breaker_reset", None, Reason("breaker_reset", {"uid": uid}))]
 
 
 def lose_right(service: Service, state: ServiceState) -> list[Decision]:
-    """systemd denies the right to restart the unit: found in daylight, told once."""
+    """systemd denies the right to restart the unit: found in daylight. `host.tell_rights` tells it, once for all that lack it."""
     reason = Reason("not_permitted", {"unit": service.unit or ""})
     state.problems[Cause.NOT_PERMITTED] = reason
     if Cause.NOT_PERMITTED.value in state.told:
         return []
     state.told.add(Cause.NOT_PERMITTED.value)
-    key = state.next_key(service.name, "cannot-not_permitted")
-    event = Event("right_missing", Cause.NOT_PERMITTED, reason)
-    return [event, Notification(key, Severity.CRITICAL, "cannot_act", Cause.NOT_PERMITTED, reason)]
+    return [Event("right_missing", Cause.NOT_PERMITTED, reason)]
 
 
 def gain_right(state: ServiceState) -> list[Decision]:

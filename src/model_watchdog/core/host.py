@@ -75,6 +75,14 @@ def tell_once(
     return [Event(about, None, reason), Notification(state.next_key(about), severity, about, None, reason, params or {})]
 
 
+def tell_rights(state: HostState, about: str, units: Mapping[str, str]) -> list[Decision]:
+    """One message for all services whose units the watchdog may not restart (`rights_missing`), or may again (`rights_back`)."""
+    key = "not_permitted" if about == "rights_missing" else about
+    reason = Reason(key, {"unit": ", ".join(units.values())})
+    params: dict[str, Param] = {"services": ", ".join(units)}
+    return [Notification(state.next_key(about), Severity.CRITICAL, about, Cause.NOT_PERMITTED, reason, params)]
+
+
 def _take(state: HostState, rule: Rule, sample: Sample, decisions: list[Decision]) -> None:
     key = f"{rule.name} {sample.series}"
     alert = state.alerts.get(key)
