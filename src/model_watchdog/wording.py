@@ -84,11 +84,14 @@ def _signal(params: Params) -> str:
 
 
 def _counted(params: Params) -> str:
-    return f" ({params['count']} of {params['of']})" if int(params["count"]) <= int(params["of"]) else f" {params['count']} times"
+    """` (2 of 3)` until as many are bad as it takes, ` 15 times` from then on; with the question whether it is asked at the right place."""
+    few = int(params["count"]) <= int(params["of"])
+    notes = [f"{params['count']} of {params['of']}"] if few else []
+    notes += [_IS_PORT_RIGHT] if params.get("never") else []
+    return ("" if few else f" {params['count']} times") + (f" ({'; '.join(notes)})" if notes else "")
 
 
-def _ask_for_port(params: Params) -> str:
-    return " (has never answered; is the port in the url right?)" if params.get("never") else ""
+_IS_PORT_RIGHT = "has never answered; is the port in the url right?"
 
 
 def _inner(params: Params, name: str) -> str:
@@ -122,7 +125,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
         f"{p['probe']} has timed out for longer than {duration(float(p['patience']))} although the service uses its processor"
     ),
     "health_timeout": lambda p: f"{p['probe']} timed out{_counted(p)}" + (", nothing moved" if "cores" in p else ""),
-    "health_failed": lambda p: f"{p['probe']}: {p['detail']}{_counted(p)}{_ask_for_port(p)}",
+    "health_failed": lambda p: f"{p['probe']}: {p['detail']}{_counted(p)}",
     "health_tls": lambda p: f"{p['probe']}: {p['detail']}; a restart cannot mend a certificate",
     "blind": lambda p: f"{p['probe']} cannot be asked: {p['detail']}",
     "systemd_unreachable": lambda p: f"systemd cannot be asked: {p['detail']}",
@@ -170,7 +173,10 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "restart_under_way": "a restart is under way already",
     "recovered": lambda p: f"well again after {duration(float(p['seconds']))}, and still good after {duration(float(p['stable']))}",
     "holding": lambda p: f"good again; must stay so for {duration(float(p['stable']))}",
-    "not_good_in_time": lambda p: f"{p['probe']} was not good within {duration(float(p['startup']))}: {p['detail']}{_ask_for_port(p)}",
+    "not_good_in_time": lambda p: (
+        f"{p['probe']} was not good within {duration(float(p['startup']))}: {p['detail']}"
+        + (f" ({_IS_PORT_RIGHT})" if p.get("never") else "")
+    ),
     "start_timeout": lambda p: f"not up within {duration(float(p['startup']))}",
     "call_failed": lambda p: str(p["detail"]),
     "not_restarted": "systemctl reported success, but the same process still runs",

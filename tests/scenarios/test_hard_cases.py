@@ -335,13 +335,13 @@ def test_a_probe_that_never_speaks_after_the_start_of_the_daemon_is_not_taken_fo
 def test_a_port_where_nobody_ever_answered_is_asked_about() -> None:
     world = World(health=lambda now: Failure.REFUSED)
     world.run(7)
-    asks = "(has never answered; is the port in the url right?)"
-    assert say(world.state.reason) == f"health: refused (2 of 3) {asks}"
+    asks = "has never answered; is the port in the url right?"
+    assert say(world.state.reason) == f"health: refused (2 of 3; {asks})"
     world.restart_daemon()
     world.run(3000)
     assert world.told_about("gave_up") == 1
     gave_up = next(told for told in world.decisions if isinstance(told, Notification) and told.about == "gave_up")
-    assert say(gave_up.reason) == f"health was not good within 2 min: refused {asks}"
+    assert say(gave_up.reason) == f"health was not good within 2 min: refused ({asks})"
 
 
 @pytest.mark.parametrize("answer", [None, Failure.STATUS, Failure.CONNECTION_LOST])

@@ -121,6 +121,14 @@ def test_rights_are_told_for_all_services_that_lack_them() -> None:
     assert "Next" not in over.body
 
 
+def test_a_failure_is_counted_and_asked_about() -> None:
+    params: dict[str, str | float | int] = {"probe": "health", "detail": "connection refused", "of": 3}
+    assert say(Reason("health_failed", {**params, "count": 3})) == "health: connection refused (3 of 3)"
+    assert say(Reason("health_failed", {**params, "count": 4})) == "health: connection refused 4 times"
+    asked = say(Reason("health_failed", {**params, "count": 4, "never": 1}))
+    assert asked == "health: connection refused 4 times (has never answered; is the port in the url right?)"
+
+
 def test_how_a_restart_and_a_trial_failed() -> None:
     ended = {"status": 1, "pid": 499, "up": 0.53}
     assert say(Reason("restart_failed", {**ended, "what": "ended", "attempt": 2, "attempts": 3})) == (
