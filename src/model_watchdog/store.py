@@ -192,6 +192,8 @@ class Store:
                 self._due = now
             elif self._due is None:
                 self._due = now + LINGER_SECONDS
+            else:
+                return  # the thread knows when to write; to wake it for each row costs as much as the row
             self._changed.notify()
 
     def _run(self) -> None:
