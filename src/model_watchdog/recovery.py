@@ -43,7 +43,6 @@ async def carry_out(watch: Watch, restart: Restart) -> None:
             return
         if watch.state.attempt is not None and facts is not None:
             watch.state.attempt.old_processes = tuple(sorted(processes(facts)))
-        watch.spawn(_keep_last_log(watch))
         _enter(watch, RecoveryPhase.STOPPING if facts is not None and facts.is_up else RecoveryPhase.STARTING)
         await _call(watch, restart, facts)
         watch.means.permitted.pop(watch.service.name, None)  # it was not denied
@@ -119,6 +118,8 @@ async def _call(watch: Watch, restart: Restart, facts: UnitFacts | None) -> None
     calling = asyncio.ensure_future(watch.config.recovery.restart(act))
     await asyncio.sleep(0)
     crash_point("called")
+    if facts is not None:
+        watch.spawn(_keep_last_log(watch, facts))
     try:
         await calling
     except RecoveryError as error:
@@ -161,7 +162,6 @@ def _enter(watch: Watch, phase: RecoveryPhase) -> None:
         watch.means.store.put(record.restart_phase(attempt.id, phase.value), *watch.write_down([]))
 
 
-async def _keep_last_log(watch: Watch) -> None:
-    """The last line that the service wrote goes into what people are told."""
-    if watch.service.unit:
-        watch.last_log = await watch.means.systemd.last_log(watch.service.unit)
+async def _keep_last_log(watch: Watch, facts: UnitFacts) -> None:
+    """The last line that the service wrote in the life that ends goes into what people are told."""
+    watch.last_log = await watch.means.systemd.last_log(facts.unit, facts.invocation)

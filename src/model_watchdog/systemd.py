@@ -97,10 +97,11 @@ class Systemd:
         except ProbeError as error:
             return Ended(Ending.NOT_PROVED, error.detail)
 
-    async def last_log(self, unit: str) -> str:
-        """The last line that the unit's processes wrote to the journal in this boot, or ""."""
+    async def last_log(self, unit: str, invocation: str) -> str:
+        """The last line that the unit's processes wrote to the journal in that life of it ("": in this boot), or ""."""
         try:
-            found = await self._read_journal(["--output=cat", "--lines=1", f"_SYSTEMD_UNIT={await self._find_name(unit)}"])
+            written_by = f"_SYSTEMD_INVOCATION_ID={invocation}" if invocation else f"_SYSTEMD_UNIT={await self._find_name(unit)}"
+            found = await self._read_journal(["--output=cat", "--lines=1", written_by])
         except ProbeError:
             return ""
         return _first_line(found.stdout)[:500]

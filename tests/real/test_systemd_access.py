@@ -437,6 +437,18 @@ def test_an_alias_is_followed(box: Asked) -> None:
     assert box.why("alias.service", life)[0] == "operator_stop"
 
 
+def test_the_last_line_is_that_of_the_life_that_ended(each_box: Asked) -> None:
+    text = "[Service]\nExecStart=/bin/sh -c 'echo first of $$INVOCATION_ID; echo last of $$INVOCATION_ID; exec sleep infinity'\n"
+    ended = each_box.begin("says.service", text)
+    each_box.systemctl("restart", "says.service")
+    lives = {life: f"last of {life}" for life in (ended, each_box.life("says.service"))}
+    code = "return await systemd.last_log(arguments[0], arguments[1])"
+    for life, line in lives.items():
+        wait_until(lambda life=life, line=line: each_box.ask(code, "says.service", life, user="watcher") == line)  # type: ignore[misc]
+    assert each_box.ask(code, "says.service", "", user="watcher") == lives[each_box.life("says.service")]
+    assert each_box.ask(code, "says.service", ended, user="blind") == ""
+
+
 def test_without_the_journal_nothing_is_proved(box: Asked) -> None:
     life = box.begin("s.service")
     box.systemctl("stop", "s.service")
