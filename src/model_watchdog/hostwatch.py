@@ -39,7 +39,7 @@ class HostWatch:
 
     def open(self) -> None:
         for probe in self.config.probes:
-            self._runners[probe.name] = probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units))
+            self._runners[probe.name] = probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus))
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -109,6 +109,10 @@ class HostWatch:
             outcome = conclude(None, probe.name, started, clock.steady(), observation.measurements, failure, text)
         finally:
             self._running.discard(probe.name)
+        if observation.gpus is not None:
+            self.means.gpus.take(outcome.at, observation.gpus, self.means.list_pids())
+        elif failure is not None and probe.kind == "nvml":
+            self.means.gpus.turn_stale()
         self.carry_out(step_host(self.config.rules, self.state, [outcome]))
         self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))
 

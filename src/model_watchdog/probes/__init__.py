@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from model_watchdog.core.gpu import Gpu
 from model_watchdog.core.unit import UnitFacts
 
 if TYPE_CHECKING:
+    from model_watchdog.gpuview import GpuHolder
     from model_watchdog.systemd import UnitReader
 
 Measurement = tuple[str, Mapping[str, str], float]
@@ -19,21 +21,23 @@ Measurement = tuple[str, Mapping[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a run that got an answer found. `detail` is for a person; `facts` only from the probe `unit`."""
+    """What a run that got an answer found. `detail` is for a person; `facts` only from the probe `unit`, `gpus` from `nvml`."""
 
     measurements: Sequence[Measurement] = ()
     detail: str = ""
     facts: UnitFacts | None = None
+    gpus: tuple[Gpu, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a probe may use. `timeout` is its total deadline in seconds, held by the tick as well."""
+    """What a probe may use. `timeout` is its total deadline in seconds, held by the tick as well; `gpus` the newest view of them."""
 
     service: str | None
     unit: str | None
     timeout: float
     units: "UnitReader"
+    gpus: "GpuHolder | None" = None
 
 
 class Running(Protocol):

@@ -1,0 +1,46 @@
+"""The view of the GPUs: what follows what, who works on which, and whose restarts a lost one forbids."""
+
+from model_watchdog.core.gpu import Gpu, GpuProcess
+from model_watchdog.gpuview import GPU_LOST, GpuHolder
+
+A, B = "GPU-a", "GPU-b"
+
+
+def gpu(uuid: str, *pids: int, is_up: bool = True) -> Gpu:
+    return Gpu(uuid, "0", is_up, processes=tuple(GpuProcess(pid, 1 << 20) for pid in pids))
+
+
+def held(*gpus: Gpu, **pids: int) -> GpuHolder:
+    holder = GpuHolder()
+    holder.take(1.0, gpus, {service: frozenset({pid}) for service, pid in pids.items()})
+    return holder
+
+
+def test_which_gpus_a_service_works_on() -> None:
+    holder = held(gpu(A, 10, 11), gpu(B, 12))
+    assert [found.uuid for found in holder.of({11, 99})] == [A]
+    assert [found.uuid for found in holder.of([10, 12])] == [A, B]
+    assert holder.of({99}) == ()
+    assert GpuHolder().of({10}) == ()
+
+
+def test_a_lost_gpu_forbids_restarts_of_those_who_worked_on_it_also_when_they_have_ended() -> None:
+    holder = held(gpu(A, 10), gpu(B, 12), chat=10, bert=12)
+    assert [holder.inhibits(name) for name in ("chat", "bert", "other")] == ["", "", ""]
+    holder.take(2.0, [gpu(A, is_up=False), gpu(B, 12)], {"bert": frozenset({12})})  # chat crashed with its GPU
+    assert [holder.inhibits(name) for name in ("chat", "bert", "other")] == [GPU_LOST, "", ""]
+    assert [found.uuid for found in holder.of({10})] == [A], "the last known processes are kept"
+    holder.take(3.0, [gpu(A, is_up=False), gpu(B, 12)], {"chat": frozenset({20}), "bert": frozenset({12})})
+    assert holder.inhibits("chat") == GPU_LOST
+    holder.take(4.0, [gpu(A), gpu(B, 12)], {"chat": frozenset({20})})  # it was reset
+    assert holder.inhibits("chat") == ""
+    holder.take(5.0, [gpu(A, is_up=False)], {})
+    assert holder.inhibits("chat") == "", "chat did not use it any more when it was lost"
+
+
+def test_a_view_that_is_stale_says_so_until_the_next_reading() -> None:
+    holder = held(gpu(A, 10), chat=10)
+    holder.turn_stale()
+    assert holder.view is not None and holder.view.is_stale
+    holder.take(2.0, [gpu(A)], {})
+    assert not holder.view.is_stale
