@@ -10,7 +10,7 @@ from typing import Any
 from model_watchdog import writes as record
 from model_watchdog.config.model import HostConfig, ProbeConfig
 from model_watchdog.core.decision import Cause, Decision, Event, Notification
-from model_watchdog.core.host import HostState, step_host
+from model_watchdog.core.host import HostState, set_troubles, step_host
 from model_watchdog.core.memory import remember_host
 from model_watchdog.core.sample import conclude
 from model_watchdog.core.service import STALE_AFTER
@@ -113,7 +113,9 @@ class HostWatch:
             self.means.gpus.take(outcome.at, observation.gpus, self.means.list_pids())
         elif failure is not None and probe.kind == "nvml":
             self.means.gpus.turn_stale()
-        self.carry_out(step_host(self.config.rules, self.state, [outcome]))
+        troubles = getattr(self._runners[probe.name], "troubles", {})
+        decisions = set_troubles(self.state, probe.name, troubles, is_good=failure is None, now=outcome.at)
+        self.carry_out([*decisions, *step_host(self.config.rules, self.state, [outcome])])
         self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))
 
     def _describe(self) -> list[dict[str, Any]]:

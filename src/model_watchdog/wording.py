@@ -179,6 +179,11 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "not_told": lambda p: f"{p['notifier']} could not be told yet: {p['detail']}",
     "undeliverable": lambda p: f"{p['notifier']} could not be told within a day: {p['title']} ({p['detail']})",
     "would_tell": lambda p: f"{p['notifier']} would be told: {p['title']}",
+    "gpu_driver_silent": "the GPU driver does not answer, so nothing is known of the GPUs; no service is restarted for that",
+    "gpu_driver_crashes": "the GPU driver's library crashes whenever it is asked (3 times in a row); nothing is known of the GPUs",
+    "gpu_driver_gone": lambda p: f"GPUs were seen before, but now: {p['detail']}",
+    "disk_missing": lambda p: f"{p['mount']} cannot be measured: {p['detail']}",
+    "disk_silent": lambda p: f"{p['mount']} does not answer: its server is gone, or hangs",
     "note": lambda p: str(p["text"]),
 }
 

@@ -41,7 +41,11 @@ class Surroundings:
 
 
 class Running(Protocol):
-    """An opened probe."""
+    """An opened probe.
+
+    It may have `troubles: Mapping[str, Reason]`: what is wrong with the sensor itself after its last run, or with what it looks at
+    and cannot measure, each under a name of its own. They are told as alerts of those names, and so is their end.
+    """
 
     async def observe(self) -> Observation:
         """Asks once. Raises `ProbeError` (failure, detail, and `measurements` where some were made) when the target is bad."""

@@ -26,6 +26,7 @@ class Host:
     disks: tuple[str, ...] = ("/",)
 
     default_every: ClassVar[Seconds] = Seconds(10.0)
+    for_host: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = (
         "host_cpu_percent",
         "host_load1",
