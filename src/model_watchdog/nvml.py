@@ -212,7 +212,7 @@ def _memory(n: Any, handle: Any) -> Iterator[Reading]:
     yield ("gpu_memory_total_bytes", {}, memory.total)
     if memory.total:
         yield ("gpu_memory_used_bytes", {}, memory.used)
-        yield ("gpu_memory_percent", {}, round(100 * memory.used / memory.total, 3))
+        yield ("gpu_memory_percent", {}, 100 * memory.used / memory.total)
 
 
 def _temperature(n: Any, handle: Any) -> Iterator[Reading]:

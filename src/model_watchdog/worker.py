@@ -73,7 +73,9 @@ class Worker:
                 raise self._fail(True, f"{self.name} does not answer (no answer within {deadline:g} s)") from None
             except _Ended as ended:
                 raise self._fail(False, f"the process that asks {self.name} {ended}") from None
-            if time.monotonic() - child.started >= self._wait():
+            if child.answers_since is None:
+                child.answers_since = time.monotonic()
+            elif time.monotonic() - child.answers_since >= self._wait():
                 self.failures = 0
         if "bug" in answer:
             raise ProbeError(Failure.WATCHER, f"a bug in the watchdog: {answer['bug']}")
@@ -155,7 +157,7 @@ class _Child:
         os.close(requests[0])
         os.close(answers[1])
         self.pid = self._process.pid
-        self.started = time.monotonic()
+        self.answers_since: float | None = None
         self._requests, self._answers = requests[1], answers[0]
         self._text = bytearray()
         self._waiting: tuple[int, asyncio.Future[dict[str, Any]]] | None = None
