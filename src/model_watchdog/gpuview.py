@@ -1,5 +1,6 @@
 """The newest view of the GPUs, shared by all who need to know which service works on which GPU."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,6 +21,18 @@ class GpuHolder:
         """A new reading, at `at` (steady seconds), with the pids of each service at this moment."""
         self.view = follow(self.view, at, gpus)
         self.use = self.use.after(gpus, pids)
+
+    def remember(self, boot: str) -> str:
+        """What a daemon started later must know, until the host boots again: which GPUs there are, and who worked on them."""
+        gpus = [[gpu.uuid, gpu.index, gpu.is_up] for gpu in self.view.gpus] if self.view else []
+        return json.dumps([boot, gpus, {uuid: sorted(services) for uuid, services in self.use.services.items()}])
+
+    def recall(self, text: str, boot: str, at: float) -> None:
+        """What `remember` gave, where it is of this boot; the view is stale until the first reading. Raises ValueError and TypeError."""
+        before, gpus, use = json.loads(text)
+        if before == boot:
+            self.view = GpuView(at, tuple(Gpu(str(uuid), str(index), bool(is_up)) for uuid, index, is_up in gpus), is_stale=True)
+            self.use = GpuUse({uuid: frozenset(services) for uuid, services in use.items()})
 
     def turn_stale(self) -> None:
         """The driver did not answer: what is known is old from now on."""

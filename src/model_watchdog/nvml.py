@@ -5,6 +5,7 @@ answer is `{"gpus": […], "notes": […]}`, `{"closed": true}` to a `read` befo
 Numbers come in the units of the metrics' names; what the card or the driver cannot tell is absent.
 """
 
+import ctypes
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -25,6 +26,8 @@ _THROTTLES = (
     (0x100, "display_clock_setting"),
 )
 """Bits of nvmlClocksEventReasons that hold a clock down; idle and the clocks that an operator set are no throttling."""
+_XID, _MOST_XIDS = 8, 100
+"""nvmlEventTypeXidCriticalError, and how many are read in one round."""
 _MEMORY_TEMPERATURE, _PCIE_REPLAYS, _RECOVERY_ACTION = 82, 94, 230
 """Numbers of NVML_FI_DEV_…; an older pynvml has no name for the last."""
 _POSSIBLE = {
@@ -68,6 +71,8 @@ class Driver:
         self._cannot: set[tuple[str, str]] = set()
         self._limits: dict[str, list[Reading]] = {}
         self._notes: list[str] = []
+        self._events: Any = None
+        self._listening: dict[int | None, tuple[str, str]] = {}  # address of the handle to index and UUID
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -77,7 +82,7 @@ class Driver:
             if not self._is_open:
                 return {"closed": True}
             self._notes = []
-            return {"gpus": list(self._read_all()), "notes": self._notes}
+            return {"gpus": list(self._read_all()), "notes": self._notes, "xids": self._read_xids()}
         except _Gone as gone:
             self._is_open = False
             return {"unavailable": str(gone), "code": gone.code}
@@ -87,11 +92,13 @@ class Driver:
             self._is_open = False
             self._call("nvmlShutdown")
         self._cannot, self._limits = set(), {}
+        self._events, self._listening = None, {}
         try:
             self._n.nvmlInit()
         except self._n.NVMLError as error:
             raise _Gone(error.value, _WORDS.get(error.value, f"the NVIDIA driver cannot be opened: {error}")) from None
         self._is_open = True
+        self._events = self._try("", "the driver", "events", self._n.nvmlEventSetCreate)
 
     def _read_all(self) -> Iterator[dict[str, Any]]:
         for index in range(self._call("nvmlDeviceGetCount")):
@@ -99,6 +106,7 @@ class Driver:
             try:
                 handle = self._n.nvmlDeviceGetHandleByIndex(index)
                 uuid = self._n.nvmlDeviceGetUUID(handle)
+                self._listen(handle, str(index), uuid)
                 yield self._read(handle, str(index), uuid, _READINGS)
                 yield from self._read_parts(handle, index, uuid)
             except self._n.NVMLError as error:
@@ -109,6 +117,27 @@ class Driver:
                     yield {"uuid": uuid, "index": str(index), "up": False, "error": str(error)}
             except _Lost as lost:
                 yield {"uuid": uuid, "index": str(index), "up": False, "error": str(lost)}
+
+    def _listen(self, handle: Any, index: str, uuid: str) -> None:
+        """Registers for the errors (Xid) that the driver reports of this GPU, once while it is open."""
+        address = ctypes.cast(handle, ctypes.c_void_p).value
+        if self._events is not None and self._listening.get(address) != (index, uuid):
+            self._listening[address] = index, uuid
+            self._try(uuid, f"GPU {index}", "events", partial(self._n.nvmlDeviceRegisterEvents, handle, _XID, self._events))
+
+    def _read_xids(self) -> list[tuple[str, str, int]]:
+        """Index, UUID and code of each error that was reported since the last round."""
+        found: list[tuple[str, str, int]] = []
+        while self._events is not None and len(found) < _MOST_XIDS:
+            try:
+                event = self._n.nvmlEventSetWait_v2(self._events, 0)
+            except self._n.NVMLError as error:
+                self._check(error)
+                break  # nothing (more) was reported
+            index, uuid = self._listening.get(ctypes.cast(event.device, ctypes.c_void_p).value, ("?", ""))
+            if (index, uuid, event.eventData) not in found:
+                found.append((index, uuid, event.eventData))
+        return found
 
     def _read_parts(self, handle: Any, index: int, uuid: str) -> Iterator[dict[str, Any]]:
         """The parts of a GPU that is divided (MIG), as they are now."""

@@ -182,6 +182,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "gpu_driver_silent": "the GPU driver does not answer, so nothing is known of the GPUs; no service is restarted for that",
     "gpu_driver_crashes": "the GPU driver's library crashes whenever it is asked (3 times in a row); nothing is known of the GPUs",
     "gpu_driver_gone": lambda p: f"GPUs were seen before, but now: {p['detail']}",
+    "gpu_xid": lambda p: f"the GPU driver reported Xid {p['xid']} for GPU {p['gpu']} ({p['uuid']}); NVIDIA's Xid catalogue says what it is",
     "disk_missing": lambda p: f"{p['mount']} cannot be measured: {p['detail']}",
     "disk_silent": lambda p: f"{p['mount']} does not answer: its server is gone, or hangs",
     "note": lambda p: str(p["text"]),
@@ -236,6 +237,7 @@ _TITLES = {
     "masked": "{subject} is masked",
     "paused": "{subject} is paused",
     "clock_stepped": "the clock was stepped",
+    "gpu_xid": "GPU {gpu} reported an error: Xid {xid}",
     "record_replaced": "the record was damaged and has been replaced",
     "test": "a test message from model-watchdog",
 }
@@ -245,7 +247,7 @@ def compose(notification: Notification, story: Story) -> Message:
     """The message a person gets: what happened, since when, what was done, what to do next."""
     subject = story.service or "the watchdog"
     about = notification.about
-    title = _TITLES[about].format(subject=subject, rule=notification.params.get("rule", ""))
+    title = _TITLES[about].format(**{"rule": "", **notification.params, "subject": subject})
     if about == "cannot_act" and story.service is None:
         title = "the watchdog cannot do its work"
     lines = [("What", say(notification.reason))]

@@ -44,3 +44,15 @@ def test_a_view_that_is_stale_says_so_until_the_next_reading() -> None:
     assert holder.view is not None and holder.view.is_stale
     holder.take(2.0, [gpu(A)], {})
     assert not holder.view.is_stale
+
+
+def test_a_daemon_started_later_knows_until_the_next_boot() -> None:
+    holder = held(gpu(A, 10), gpu(B, 12), chat=10)
+    holder.take(2.0, [gpu(A, is_up=False), gpu(B, 12)], {})
+    later = GpuHolder()
+    later.recall(holder.remember("boot 1"), "boot 1", 3.0)
+    assert later.inhibits("chat") == GPU_LOST and later.view is not None and later.view.is_stale
+    assert [(found.uuid, found.is_up) for found in later.view.gpus] == [(A, False), (B, True)]
+    rebooted = GpuHolder()
+    rebooted.recall(holder.remember("boot 1"), "boot 2", 3.0)
+    assert rebooted.inhibits("chat") == "" and rebooted.view is None

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from model_watchdog.core.decision import Reason
 from model_watchdog.core.gpu import Gpu
 from model_watchdog.core.unit import UnitFacts
 
@@ -21,12 +22,16 @@ Measurement = tuple[str, Mapping[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a run that got an answer found. `detail` is for a person; `facts` only from the probe `unit`, `gpus` from `nvml`."""
+    """What a run that got an answer found. `detail` is for a person; `facts` only from the probe `unit`, `gpus` from `nvml`.
+
+    `news` happened once and is told once.
+    """
 
     measurements: Sequence[Measurement] = ()
     detail: str = ""
     facts: UnitFacts | None = None
     gpus: tuple[Gpu, ...] | None = None
+    news: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

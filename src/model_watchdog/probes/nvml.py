@@ -76,7 +76,9 @@ class Nvml:
         return ["reopen must be longer than 0s"] if self.reopen <= 0 else []
 
     def open(self, surroundings: Surroundings) -> "_Running":
-        return _Running(self, surroundings.timeout, Worker("model_watchdog.nvml", "the GPU driver"))
+        view = surroundings.gpus.view if surroundings.gpus else None  # of a daemon before this one
+        known = {gpu.uuid: _Known(gpu.index) for gpu in (view.gpus if view else ()) if gpu.uuid and ":" not in gpu.index}
+        return _Running(self, surroundings.timeout, Worker("model_watchdog.nvml", "the GPU driver"), _known=known)
 
 
 @dataclass
@@ -183,7 +185,8 @@ class _Running:
             measured += [(metric, {**labels, **own}, float(value)) for metric, own, value in told.get("measured", ())]
             gpus.append(_to_gpu(told))
         gone = [f"GPU {known.index} is lost: the driver does not name it any more" for known in self._known.values() if known.missed]
-        return Observation(measured, "; ".join([*gone, *notes]), gpus=tuple(gpus))
+        news = tuple(Reason("gpu_xid", {"gpu": index, "uuid": uuid, "xid": code}) for index, uuid, code in answer["xids"])
+        return Observation(measured, "; ".join([*gone, *notes]), gpus=tuple(gpus), news=news)
 
     def _name(self, told: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Every GPU by its UUID: those told of, and those that were there before. A lost one that cannot tell its UUID any more is
