@@ -202,6 +202,12 @@ _REMEDIES: dict[Cause, Callable[[str], str]] = {
     Cause.DEPENDENCY_FAILED: lambda unit: f"systemctl list-dependencies {unit}",
 }
 
+_RULE_REMEDIES = {
+    "gpu-lost": "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host",
+    "gpu-driver": "timeout 10 nvidia-smi   ·   journalctl -k -g NVRM -n 20",
+}
+"""By the built-in rule that fires, where its cause does not say it."""
+
 
 def remedy(cause: Cause | None, unit: str | None, service: str | None) -> str:
     """The command that mends it, or the one that shows more."""
@@ -261,7 +267,8 @@ def compose(notification: Notification, story: Story) -> Message:
         lines.append(("Last log", clean(story.last_log)))
     if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered"):
         after = f"   ·   after mending: watchdog reset {story.service}" if about == "gave_up" else ""
-        lines.append(("Next", remedy(notification.cause, story.unit, story.service) + after))
+        mend = _RULE_REMEDIES.get(str(notification.params.get("rule"))) or remedy(notification.cause, story.unit, story.service)
+        lines.append(("Next", mend + after))
     width = max(len(name) for name, _ in lines) + 2
     body = "\n".join(f"{name:<{width}}{text}" for name, text in lines)
     return Message(notification.key, notification.severity, f"[{notification.severity}] {story.host}: {title}", body)

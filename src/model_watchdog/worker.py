@@ -72,7 +72,7 @@ class Worker:
             except TimeoutError:
                 raise self._fail(True, f"{self.name} does not answer (no answer within {deadline:g} s)") from None
             except _Ended as ended:
-                raise self._fail(False, f"the process that asks {self.name} {ended}") from None
+                raise self._fail(False, f"{self.name}: the process that asks it {ended}") from None
             if child.answers_since is None:
                 child.answers_since = time.monotonic()
             elif time.monotonic() - child.answers_since >= self._wait():
@@ -109,7 +109,7 @@ class Worker:
         try:
             self._child = _Child(self._module)
         except OSError as error:
-            raise ProbeError(Failure.WATCHER, f"the process that asks {self.name} cannot be started: {error.strerror}") from None
+            raise ProbeError(Failure.WATCHER, f"{self.name}: the process that asks it cannot be started: {error.strerror}") from None
         return self._child
 
     def _fail(self, hung: bool, detail: str) -> ProbeError:

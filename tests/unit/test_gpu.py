@@ -1,6 +1,9 @@
 """The view of the GPUs: what follows what, who works on which, and whose restarts a lost one forbids."""
 
+from model_watchdog.core.decision import Event, Notification, Reason
 from model_watchdog.core.gpu import Gpu, GpuProcess
+from model_watchdog.core.host import HostState, set_troubles
+from model_watchdog.core.memory import recall_host, remember_host
 from model_watchdog.gpuview import GPU_LOST, GpuHolder
 
 A, B = "GPU-a", "GPU-b"
@@ -56,3 +59,27 @@ def test_a_daemon_started_later_knows_until_the_next_boot() -> None:
     rebooted = GpuHolder()
     rebooted.recall(holder.remember("boot 1"), "boot 2", 3.0)
     assert rebooted.inhibits("chat") == "" and rebooted.view is None
+
+
+def told(state: HostState, names: list[str], *, probe: str = "gpu", is_good: bool = True, at: float = 1.0) -> list[str]:
+    """What people are told after a run with these troubles; the events beside it are checked to say the same."""
+    troubles = {name: Reason("note", {"text": name}) for name in names}
+    decisions = set_troubles(state, probe, troubles, is_good=is_good, now=at)
+    messages = [one for one in decisions if isinstance(one, Notification)]
+    events = [one.event for one in decisions if isinstance(one, Event)]
+    assert events == [one.about for one in messages]
+    return [f"{one.about} {one.params['rule']}" for one in messages]
+
+
+def test_trouble_with_a_sensor_is_told_once_and_so_is_its_end() -> None:
+    state = HostState()
+    assert told(state, ["gpu-driver"]) == ["alert_fired gpu-driver"]
+    assert told(state, ["gpu-driver", "disk-silent /x"]) == ["alert_fired disk-silent /x"]
+    assert told(state, [], probe="system") == [], "what another probe says ends nothing of this one"
+    assert told(state, [], is_good=False) == [], "nor does a run without an answer"
+    later = recall_host((), remember_host(state), 0.0)
+    assert told(later, ["gpu-driver"]) == ["alert_resolved disk-silent /x"]
+    assert told(later, []) == ["alert_resolved gpu-driver"]
+    assert told(later, []) == []
+    assert told(later, ["gpu-driver"]) == ["alert_fired gpu-driver"]
+    assert not state.inhibited(0.0), "silence restarts nothing, and forbids nothing"

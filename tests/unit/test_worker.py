@@ -129,7 +129,7 @@ def test_a_crash_is_told_and_the_next_child_waits_longer_each_time(module: str) 
             starts.append(time.monotonic())
             with pytest.raises(ProbeError, match="was killed by SIGSEGV"):
                 await worker.ask({"do": "crash"})
-        assert told == {"the process that asks the thing was killed by SIGSEGV"}
+        assert told == {"the thing: the process that asks it was killed by SIGSEGV"}
         assert 0.2 <= starts[1] - starts[0] < 0.4 <= starts[2] - starts[1] < 0.7
         assert worker.failures == 3 and not worker.is_hung
 
@@ -187,7 +187,7 @@ def test_the_child_gets_no_secret_and_a_session_of_its_own(module: str, monkeypa
 
 def test_a_module_that_is_not_there(module: str) -> None:
     async def story(worker: Worker) -> None:
-        with pytest.raises(ProbeError, match="the process that asks the thing ended with exit 1"):
+        with pytest.raises(ProbeError, match="the thing: the process that asks it ended with exit 1"):
             await worker.ask({"do": "echo"})
 
     run("no_such_module_anywhere", story)

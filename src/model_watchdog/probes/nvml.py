@@ -25,6 +25,7 @@ LOST_AFTER = 2
 """A GPU that the driver does not name is lost after so many readings without it."""
 TELL_AFTER = 3
 """Silence is told after so many runs without an answer, or so many children that crashed."""
+NAME = "GPU driver"
 LIBRARY = "libnvidia-ml.so.1"
 STANDARD_FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
 """Where the loader looks besides its cache."""
@@ -78,7 +79,7 @@ class Nvml:
     def open(self, surroundings: Surroundings) -> "_Running":
         view = surroundings.gpus.view if surroundings.gpus else None  # of a daemon before this one
         known = {gpu.uuid: _Known(gpu.index) for gpu in (view.gpus if view else ()) if gpu.uuid and ":" not in gpu.index}
-        return _Running(self, surroundings.timeout, Worker("model_watchdog.nvml", "the GPU driver"), _known=known)
+        return _Running(self, surroundings.timeout, Worker("model_watchdog.nvml", NAME), _known=known)
 
 
 @dataclass
@@ -118,7 +119,7 @@ class _Running:
             raise
         self._silent = 0
         if "unavailable" in answer:
-            await self._sleep(answer, now)
+            await self._sleep(answer)
             return self._without_driver()
         self._asleep = ""
         if self.worker.failures < TELL_AFTER:
@@ -153,14 +154,15 @@ class _Running:
             self._opening = asyncio.ensure_future(self.worker.ask({"do": "open"}, OPEN_WITHIN))
         done, _ = await asyncio.wait([self._opening], timeout=limit)
         if not done:
-            raise ProbeError(Failure.WATCHER, f"GPU driver does not answer (no answer within {limit:g} s)")
+            raise ProbeError(Failure.WATCHER, f"{NAME} does not answer (no answer within {limit:g} s)")
         opened, self._opening = self._opening, None
         return opened.result()
 
-    async def _sleep(self, answer: Mapping[str, Any], now: float) -> None:
+    async def _sleep(self, answer: Mapping[str, Any]) -> None:
         """Nothing to ask for a while; the child, and the library that it has loaded, are not needed meanwhile."""
-        self._asleep, self._open_again_at = answer["unavailable"], now + self.config.reopen
+        self._asleep = answer["unavailable"]
         await self.worker.stop()
+        self._open_again_at = asyncio.get_running_loop().time() + self.config.reopen
         if self._known:
             self.troubles = {TROUBLE: Reason("gpu_driver_gone", {"detail": self._asleep})}
         elif self._noted != self._asleep:
