@@ -331,7 +331,7 @@ def _processes(n: Any, handle: Any, cannot: set[tuple[str, str]], uuid: str) -> 
     found: dict[int, int | None] = {}
     for calls in (("nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2"), _MPS):
         for place, call in enumerate(calls):
-            if (uuid, call) in cannot:
+            if (uuid, call) in cannot or not hasattr(n, call):  # pynvml before 12.550 lacks the older names
                 continue
             try:
                 found.update((process.pid, process.usedGpuMemory) for process in getattr(n, call)(handle))

@@ -102,8 +102,9 @@ class Worker:
             return self._child
         if self.abandoned is not None:
             raise self._told or ProbeError(Failure.WATCHER, f"{self.name} does not answer (process {self.abandoned} hangs in it)")
-        if self._left is not None:  # it has gone after all: the kernel answers again
-            self._left, self._not_before = None, 0.0
+        if self._left is not None and self._left.came_free:
+            self._not_before = 0.0
+        self._left = None
         if time.monotonic() < self._not_before and self._told is not None:
             raise self._told
         try:
@@ -162,6 +163,7 @@ class _Child:
         self._text = bytearray()
         self._waiting: tuple[int, asyncio.Future[dict[str, Any]]] | None = None
         self._killer: asyncio.TimerHandle | None = None
+        self._parted_at = self._ended_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
         os.set_blocking(self._answers, False)
@@ -173,6 +175,11 @@ class _Child:
     @property
     def is_alive(self) -> bool:
         return not self._gone.done()
+
+    @property
+    def came_free(self) -> bool:
+        """It was given up, and what it hung in has let go of it after all: it ended by itself, or long after it had been killed."""
+        return self._process.returncode == 0 or (self._ended_at - self._parted_at > _KILL_AFTER + 1.0 and not self.is_alive)
 
     async def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
         """Raises TimeoutError and `_Ended`. An answer to an earlier question, which nobody waited for any more, is dropped."""
@@ -189,6 +196,7 @@ class _Child:
     def part(self) -> None:
         """Closes its pipes, which asks it to end."""
         if self._requests >= 0:
+            self._parted_at = time.monotonic()
             self._loop.remove_reader(self._answers)
             os.close(self._requests)
             os.close(self._answers)
@@ -235,6 +243,7 @@ class _Child:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         status = self._process.wait()
+        self._ended_at = time.monotonic()
         self._settle()
         if self._waiting is not None and not self._waiting[1].done():
             how = f"was killed by {_name(-status)}" if status < 0 else f"ended with exit {status}"

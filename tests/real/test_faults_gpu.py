@@ -87,8 +87,8 @@ def longest_lag(stand: Stand, seconds: float) -> float:
 
 def children(stand: Stand) -> list[int]:
     """The pids, in the box, of the daemon's children that ask the driver."""
-    listed = stand.box.run("pgrep", "-f", "model_watchdog.nvml", check=False).stdout.split()
-    return [int(pid) for pid in listed]
+    listed = stand.box.run("sh", "-c", "grep -ls 'model_watchdog[.]nvml' /proc/[0-9]*/cmdline", check=False).stdout.split()
+    return [int(Path(path).parent.name) for path in listed]
 
 
 def test_fault_34_no_driver_library(stand: Stand, fakenvml_built: FakeNvml, http_sink: HttpSink, fault_row: FaultRow) -> None:

@@ -308,10 +308,11 @@ def test_fault_39_a_driver_that_does_not_answer(fakenvml: FakeNvml) -> None:
             await asyncio.sleep(0.01)
         assert not Path(f"/proc/{hung}").exists()
         fakenvml.set("count=2")
+        await asyncio.sleep(0.5)
         assert len(await until_up(running)) == 2
         assert running.troubles == {}
 
-    watch(story, timeout=0.5)
+    watch(story, timeout=0.5, first=1.0)
 
 
 def test_fault_39_a_driver_that_hangs_from_the_first(fakenvml: FakeNvml) -> None:

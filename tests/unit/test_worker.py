@@ -63,6 +63,14 @@ async def echo(worker: Worker, text: str = "hello") -> int:
     return pid
 
 
+async def until_gone(pid: int) -> None:
+    for _ in range(300):
+        if gone(pid):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{pid} lives on")
+
+
 def gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
@@ -92,14 +100,26 @@ def test_no_answer_in_time_is_told_at_once_and_the_child_is_ended(module: str) -
         assert told.value.failure == "watcher"
         assert time.monotonic() - began < 0.4
         assert worker.is_hung and worker.failures == 1 and worker.abandoned == hung
-        with pytest.raises(ProbeError, match="does not answer"):  # while it lives, and then until the wait is over
+        await until_gone(hung)
+        assert worker.abandoned is None and time.monotonic() - began < 1.5
+        with pytest.raises(ProbeError, match="does not answer"):
             await echo(worker)
-        for _ in range(200):
-            if gone(hung):
-                break
-            await asyncio.sleep(0.01)
-        assert gone(hung) and worker.abandoned is None
-        assert await echo(worker) != hung, "it has gone, so the kernel answers: the next one is started at once"
+        await asyncio.sleep(began + 2.4 - time.monotonic())
+        assert await echo(worker) != hung
+
+    run(module, story, first=2, longest=2)
+
+
+def test_while_one_is_stuck_no_other_is_started_and_when_it_comes_free_one_is_at_once(module: str) -> None:
+    async def story(worker: Worker) -> None:
+        stuck = await echo(worker)
+        with pytest.raises(ProbeError):
+            await worker.ask({"do": "sleep", "seconds": 0.5}, 0.1)
+        with pytest.raises(ProbeError, match="does not answer"):
+            await echo(worker)
+        assert worker.abandoned == stuck and worker.pid is None
+        await until_gone(stuck)
+        assert await echo(worker) != stuck, "what it hung in has answered"
 
     run(module, story, first=30)
 
