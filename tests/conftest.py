@@ -13,6 +13,7 @@ pytest.register_assert_rewrite("tests.rig")
 from tests.rig import box as boxes  # noqa: E402
 from tests.rig import installed as installation  # noqa: E402
 from tests.rig.chaos import Chaos  # noqa: E402
+from tests.rig.fakenvml import FakeNvml  # noqa: E402
 from tests.rig.wallclock import WallClock, compiler  # noqa: E402
 from tests.rig.watched_box import PREFIX, WatchedBox  # noqa: E402
 
@@ -148,6 +149,27 @@ def wallclock(tmp_path_factory: pytest.TempPathFactory) -> WallClock:
     directory = tmp_path_factory.mktemp("wallclock")
     directory.chmod(0o755)
     return WallClock(directory)
+
+
+# ---------------------------------------------------------------- GPUs
+@pytest.fixture(scope="session")
+def fakenvml_built(tmp_path_factory: pytest.TempPathFactory) -> FakeNvml:
+    """The stand-in for the driver's library, compiled once."""
+    if not compiler():
+        pytest.skip("GPU TESTS NOT RUN: no C compiler (as root: apt-get install gcc libc6-dev)")
+    directory = tmp_path_factory.mktemp("fakenvml")
+    directory.chmod(0o755)
+    return FakeNvml(directory)
+
+
+@pytest.fixture
+def fakenvml(fakenvml_built: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNvml]:
+    """Two GPUs, for this process's children: what the driver's library says is told by `set`."""
+    for name, value in fakenvml_built.environment().items():
+        monkeypatch.setenv(name, value)
+    fakenvml_built.set("count=2")
+    yield fakenvml_built
+    fakenvml_built.set("count=2")  # what hangs may go on, and end
 
 
 # ---------------------------------------------------------------- the table of faults

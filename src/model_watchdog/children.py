@@ -76,11 +76,11 @@ def _start(
     except OSError:
         _kill(child, own_session)
         raise
-    _unprotect(child.pid)
+    unprotect(child.pid)
     return child, pidfd, ends[0][0], ends[1][0]
 
 
-def _unprotect(pid: int) -> None:
+def unprotect(pid: int) -> None:
     """The daemon's unit keeps the kernel from killing it when memory runs out; that is not for what it starts."""
     with contextlib.suppress(OSError):  # it has ended already, or the value may not be set here: then it is as good as it was
         Path(f"/proc/{pid}/oom_score_adj").write_text("0")

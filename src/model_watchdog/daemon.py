@@ -13,6 +13,7 @@ from pathlib import Path
 
 from model_watchdog import __version__, recovery, rights
 from model_watchdog import writes as record
+from model_watchdog.cgroup import processes
 from model_watchdog.clock import Clock, ClockGuard
 from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config, ServiceConfig
@@ -136,6 +137,7 @@ class Daemon:
             inhibited=lambda: self.host.inhibited(),
             own_metrics=self._measure_self,
             restart=recovery.carry_out,
+            list_pids=self._list_pids,
             next_id=self.store.next_id(),
         )
         kept = self.store.load_states()
@@ -284,6 +286,11 @@ class Daemon:
     async def _look_at_host(self) -> None:
         """A host that was stopping may have changed its mind, or was never asked since."""
         self.means.host_stopping = await self.means.systemd.is_host_stopping()
+
+    def _list_pids(self) -> dict[str, frozenset[int]]:
+        """The processes that each service with a unit has now."""
+        units = {name: watch.state.unit for name, watch in self.watches.items()}
+        return {name: frozenset(pid for pid, _ in processes(unit)) for name, unit in units.items() if unit is not None}
 
     def _measure_self(self) -> list[tuple[str, dict[str, str], float]]:
         """The daemon's own metrics; the lag is the longest since they were last asked for."""

@@ -10,8 +10,10 @@ from typing import Any
 from model_watchdog import writes as record
 from model_watchdog.config.model import HostConfig, ProbeConfig
 from model_watchdog.core.decision import Cause, Decision, Event, Notification
-from model_watchdog.core.host import HostState, step_host
+from model_watchdog.core.gpu import Gpu
+from model_watchdog.core.host import HostState, set_troubles, step_host, tell_once
 from model_watchdog.core.memory import remember_host
+from model_watchdog.core.rule import Severity
 from model_watchdog.core.sample import conclude
 from model_watchdog.core.service import STALE_AFTER
 from model_watchdog.observing import observe
@@ -21,6 +23,9 @@ from model_watchdog.tick import Means
 from model_watchdog.wording import Story, clean, compose, remedy, say
 
 log = logging.getLogger(__name__)
+
+GPUS = "gpus"
+"""The setting that keeps what `GpuHolder.remember` gives."""
 
 _CAUSES = {"record_unwritable": Cause.RECORD_UNWRITABLE, "systemd_unreachable": Cause.CANNOT_ACT}
 
@@ -36,10 +41,16 @@ class HostWatch:
         self._running: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._kept = ""
+        self._kept_gpus = ""
 
     def open(self) -> None:
+        if known := self.means.store.setting(GPUS):
+            try:
+                self.means.gpus.recall(known, self.means.clock.anchor()[0], self.means.clock.steady())
+            except (ValueError, TypeError, AttributeError) as error:
+                log.warning("event=state_unreadable reason=%r", f"{error!r}; which service works on which GPU is learnt anew")
         for probe in self.config.probes:
-            self._runners[probe.name] = probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units))
+            self._runners[probe.name] = probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus))
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -110,8 +121,24 @@ class HostWatch:
             outcome = conclude(None, probe.name, started, clock.steady(), observation.measurements, failure, text)
         finally:
             self._running.discard(probe.name)
-        self.carry_out(step_host(self.config.rules, self.state, [outcome]))
+        if observation.gpus is not None:
+            self._take_gpus(outcome.at, observation.gpus)
+        elif failure is not None and probe.kind == "nvml":
+            self.means.gpus.turn_stale()
+        troubles = getattr(self._runners[probe.name], "troubles", {})
+        decisions = set_troubles(self.state, probe.name, troubles, is_good=failure is None, now=outcome.at)
+        for news in observation.news:
+            decisions += tell_once(self.state, news.key, Severity.WARNING, news, news.params)
+        self.carry_out([*decisions, *step_host(self.config.rules, self.state, [outcome])])
         self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))
+
+    def _take_gpus(self, at: float, gpus: tuple[Gpu, ...]) -> None:
+        holder = self.means.gpus
+        holder.take(at, gpus, self.means.list_pids())
+        known = holder.remember(self.means.clock.anchor()[0])
+        if known != self._kept_gpus:
+            self._kept_gpus = known
+            self.means.store.put(record.setting(GPUS, known))
 
     def _describe(self) -> list[dict[str, Any]]:
         """The newest value of each series that is still measured, and the daemon's own."""

@@ -22,6 +22,7 @@ from model_watchdog.core.service import STALE_AFTER, Facts, interval, step
 from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.crashpoint import crash_point
+from model_watchdog.gpuview import GpuHolder
 from model_watchdog.observing import observe
 from model_watchdog.outbox import Outbox
 from model_watchdog.probes import Running, Surroundings
@@ -39,7 +40,7 @@ SOON = (0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5)
 
 @dataclass
 class Means:
-    """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `on_step` is told after each step."""
+    """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `list_pids` the processes of each service."""
 
     clock: Clock
     store: Store
@@ -52,6 +53,8 @@ class Means:
     inhibited: Callable[[], str]
     own_metrics: "Callable[[], list[tuple[str, dict[str, str], float]]]"
     restart: "Callable[[Watch, Restart], Awaitable[None]]"
+    list_pids: Callable[[], dict[str, frozenset[int]]] = dict
+    gpus: GpuHolder = field(default_factory=GpuHolder)
     next_id: int = 1
     host_stopping: bool = False
     permitted: dict[str, bool] = field(default_factory=dict)
@@ -87,7 +90,8 @@ class Watch:
     def open(self) -> None:
         """Opens every probe; nothing is asked yet."""
         for name, probe in self.probes.items():
-            self.runners[name] = probe.probe.open(Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units))
+            surroundings = Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units, self.means.gpus)
+            self.runners[name] = probe.probe.open(surroundings)
 
     async def close(self) -> None:
         for timer in self._timers.values():
@@ -226,7 +230,7 @@ class Watch:
             ended=self._ended[1],
             host_stopping=means.host_stopping,
             permitted=means.permitted.get(self.service.name),
-            inhibited=min(inhibiting, default=means.inhibited()),
+            inhibited=min(inhibiting, default=means.inhibited() or means.gpus.inhibits(self.service.name)),
             left_over=left_over,
             jitter=means.chance.uniform(-1, 1),
             next_id=means.next_id,

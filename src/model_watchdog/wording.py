@@ -210,6 +210,12 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "not_told": lambda p: f"{p['notifier']} could not be told yet: {p['detail']}",
     "undeliverable": lambda p: f"{p['notifier']} could not be told within a day: {p['title']} ({p['detail']})",
     "would_tell": lambda p: f"{p['notifier']} would be told: {p['title']}",
+    "gpu_driver_silent": "the GPU driver does not answer, so nothing is known of the GPUs; no service is restarted for that",
+    "gpu_driver_crashes": "the GPU driver's library crashes whenever it is asked (3 times in a row); nothing is known of the GPUs",
+    "gpu_driver_gone": lambda p: f"GPUs were seen before, but now: {p['detail']}",
+    "gpu_xid": lambda p: f"the GPU driver reported Xid {p['xid']} for GPU {p['gpu']} ({p['uuid']}); NVIDIA's Xid catalogue says what it is",
+    "disk_missing": lambda p: f"{p['mount']} cannot be measured: {p['detail']}",
+    "disk_silent": lambda p: f"{p['mount']} does not answer: its server is gone, or hangs",
     "note": lambda p: str(p["text"]),
 }
 
@@ -226,6 +232,12 @@ _REMEDIES: dict[Cause, Callable[[str], str]] = {
     Cause.HEALTH_TLS: lambda unit: "renew the certificate, or state ca_file in config.yaml",
     Cause.DEPENDENCY_FAILED: lambda unit: f"systemctl list-dependencies {unit}",
 }
+
+_RULE_REMEDIES = {
+    "gpu-lost": "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host",
+    "gpu-driver": "timeout 10 nvidia-smi   ·   journalctl -k -g NVRM -n 20",
+}
+"""By the built-in rule that fires, where its cause does not say it."""
 
 
 def remedy(cause: Cause | None, unit: str | None, service: str | None) -> str:
@@ -269,6 +281,7 @@ _TITLES = {
     "masked": "{subject} is masked",
     "paused": "{subject} is paused",
     "clock_stepped": "the clock was stepped",
+    "gpu_xid": "GPU {gpu} reported an error: Xid {xid}",
     "record_replaced": "the record was damaged and has been replaced",
     "test": "a test message from model-watchdog",
 }
@@ -278,8 +291,8 @@ def compose(notification: Notification, story: Story) -> Message:
     """The message a person gets: what happened, since when, what was done, what to do next."""
     subject = story.service or "the watchdog"
     about = notification.about
-    named = {"rule": notification.params.get("rule", ""), "services": _some(notification.params.get("services", ""))}
-    title = _TITLES[about].format(subject=subject, **named)
+    named = {"rule": "", **notification.params, "subject": subject, "services": _some(notification.params.get("services", ""))}
+    title = _TITLES[about].format(**named)
     if about in ("alert_fired", "alert_resolved") and story.service is None:
         title = title.removeprefix(f"{subject}: ")  # the host's own: its name stands before it
     if about == "cannot_act" and story.service is None:
@@ -300,7 +313,8 @@ def compose(notification: Notification, story: Story) -> Message:
         lines.append(("Last log", clean(story.last_log)))
     if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered", "rights_back"):
         after = f"   ·   after mending: watchdog reset {story.service}" if about == "gave_up" else ""
-        lines.append(("Next", remedy(notification.cause, story.unit, story.service) + after))
+        mend = _RULE_REMEDIES.get(str(notification.params.get("rule"))) or remedy(notification.cause, story.unit, story.service)
+        lines.append(("Next", mend + after))
     width = max(len(name) for name, _ in lines) + 2
     body = "\n".join(f"{name:<{width}}{text}" for name, text in lines)
     return Message(notification.key, notification.severity, f"[{notification.severity}] {story.host}: {title}", body)

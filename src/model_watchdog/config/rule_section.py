@@ -63,6 +63,14 @@ def make_builtin_rules(unit: str | None, kinds: Mapping[str, str | None]) -> dic
     return rules
 
 
+def make_host_rules(kinds: Mapping[str, str | None]) -> dict[str, Rule]:
+    """`gpu-lost`, where a probe looks at the GPUs. Restarts are held by the loss itself, and only for the services on that GPU."""
+    if "nvml" not in kinds.values():
+        return {}
+    below = find_kind("rules", PLAIN_FORM)(below=Number(1.0))
+    return {"gpu-lost": Rule("gpu-lost", Selector("gpu_up"), below, Severity.CRITICAL, Then.ALERT, 2)}
+
+
 def read_rules(context: Context, entry: Entry | None, path: str, scope: Scope, builtin: Mapping[str, Rule]) -> tuple[Rule, ...]:
     """Built-in rules first, each replaced by the file's rule of its name or taken away by `off`, then the others."""
     table = context.literal.read_table(entry.value, path) if entry else None
@@ -189,9 +197,10 @@ def _judge_metric(metric: str, scope: Scope) -> str:
         return ""
     if elsewhere or metric in EVERY_PROBE:
         return f"no probe of {scope.place} gives {quote(metric)}" + (f"; a probe of kind {elsewhere} would" if elsewhere else "")
-    known = {metric for metrics in LATER_METRICS.values() for metric in metrics}
-    near = find_nearest(metric, scope.list_metrics()) or find_nearest(metric, known)
-    note = ", which arrives later" if near in known else ""
+    later_ones = {metric for metrics in LATER_METRICS.values() for metric in metrics}
+    known = {metric for kind in list_kinds("probes") for metric in list_metrics(kind)}
+    near = find_nearest(metric, scope.list_metrics()) or find_nearest(metric, later_ones | known)
+    note = ", which arrives later" if near in later_ones else ""
     return f"no probe gives {quote(metric)}" + (f'; did you mean "{near}"{note}?' if near else suggest(metric, scope.list_metrics()))
 
 

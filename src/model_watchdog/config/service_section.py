@@ -12,7 +12,7 @@ from model_watchdog.config.kinds import find_kind
 from model_watchdog.config.model import HostConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
-from model_watchdog.config.rule_section import Scope, make_builtin_rules, read_rules
+from model_watchdog.config.rule_section import Scope, make_builtin_rules, make_host_rules, read_rules
 from model_watchdog.config.sources import tell
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.state import ProbePlan, Service
@@ -54,16 +54,21 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
 
 
 def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig:
-    """The host's probes and rules; without `probes:` it has the probe `system` of kind host."""
+    """The host's probes and rules; without `probes:` it has `system` of kind host and, where there is a driver, `gpu` of kind nvml."""
     table = context.options.read_table(entry.value, "host") if entry else None
     entries = table.entries if table else {}
     context.options.check_keys(entries, "host", ("probes", "rules"))
+    kinds: dict[str, str | None]
     if "probes" in entries:
         kinds, probes = _read_probes(context, Table(entries, place), "host", Scope(None, {}), None)
     else:
-        made = make_probe(context, "system", "host", Scalar("host", True, place), "host.probes.system")
-        kinds, probes = {"system": "host"}, (made,) if made else ()
-    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", Scope(None, kinds), {}))
+        kinds = {"system": "host"}
+        if find_kind("probes", "nvml").is_installed():
+            kinds["gpu"] = "nvml"
+        key = Scalar("host", True, place)
+        made = [make_probe(context, name, kind, key, f"host.probes.{name}") for name, kind in kinds.items() if kind]
+        probes = tuple(probe for probe in made if probe is not None)
+    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", Scope(None, kinds), make_host_rules(kinds)))
 
 
 def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, int]], service: str) -> tuple[str | None, bool]:
@@ -131,8 +136,9 @@ def _judge_kind(context: Context, entry: Entry, path: str, scope: Scope, has_uni
     place = entry.value.entries["kind"].value.place
     if found[0] == "unit" and not has_unit:
         context.options.refuse(place, f"{path}.kind", "there is no unit here to ask about; state unit: beside probes:")
-    if found[0] == "host" and scope.service is not None:
-        context.options.refuse(place, f"{path}.kind", "the host is no part of a service; put this probe under host:")
+    if getattr(found[1], "for_host", False) and scope.service is not None:
+        whole = "the host is" if found[0] == "host" else "the GPUs of the host are"
+        context.options.refuse(place, f"{path}.kind", f"{whole} no part of a service; put this probe under host:")
     return found[0]
 
 

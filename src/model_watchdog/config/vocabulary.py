@@ -15,7 +15,7 @@ LATER_KEYS: dict[str, dict[str, str]] = {
 """Key to what it is, by the kind of mapping it stands in."""
 
 LATER_KINDS: dict[str, tuple[str, ...]] = {
-    "probes": ("canary", "command", "kernel", "log", "nvml", "process", "scrape", "tcp"),
+    "probes": ("canary", "command", "kernel", "log", "process", "scrape", "tcp"),
     "notifiers": ("journal",),
     "recoveries": (),
 }
@@ -33,26 +33,6 @@ LATER_METRICS: dict[str, tuple[str, ...]] = {
         "service_open_files",
         "service_threads",
         "service_stuck_tasks",
-    ),
-    "nvml": (
-        "gpu_up",
-        "gpu_utilization_percent",
-        "gpu_memory_used_bytes",
-        "gpu_memory_total_bytes",
-        "gpu_memory_percent",
-        "gpu_temperature_celsius",
-        "gpu_temperature_limit_celsius",
-        "gpu_memory_temperature_celsius",
-        "gpu_power_watts",
-        "gpu_power_limit_watts",
-        "gpu_clock_hertz",
-        "gpu_throttled",
-        "gpu_ecc_uncorrected_errors_total",
-        "gpu_ecc_corrected_errors_total",
-        "gpu_pcie_replays_total",
-        "gpu_remapped_rows",
-        "gpu_recovery_action",
-        "gpu_processes",
     ),
     "kernel": ("gpu_xid_errors_total", "host_oom_kills_total"),
     "canary": ("canary_first_token_seconds", "canary_tokens_per_second", "canary_answer_correct"),

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from model_watchdog.core.alert import Alert, Change
+from model_watchdog.core.alert import Alert, Change, Phase
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason
-from model_watchdog.core.incident import alert_reason, find_inhibiting
+from model_watchdog.core.incident import CONDITION, alert_reason, condition_alert, find_inhibiting
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.sample import Outcome, Sample, SeriesId
 
@@ -68,6 +68,28 @@ def set_condition(
     return decisions
 
 
+def set_troubles(state: HostState, probe: str, troubles: Mapping[str, Reason], *, is_good: bool, now: float) -> list[Decision]:
+    """What is wrong with a sensor, or with what it cannot measure, after a run of `probe`: an alert each, told once.
+
+    Its end is told after a good run only: one that got no answer, such as the first of a new daemon, ends nothing.
+    """
+    decisions: list[Decision] = []
+    for name, reason in troubles.items():
+        alert = state.alerts.setdefault(f"{name} ", condition_alert(name, Severity.WARNING))
+        alert.numbers = {**reason.params, "key": reason.key, "probe": probe}
+        if not alert.is_firing:
+            alert.phase, alert.since, alert.value, alert.sent = Phase.FIRING, now, 1.0, True
+            decisions += [Event("alert_fired", None, reason), _tell_change(state, alert, Change.FIRED, reason)]
+    for alert in state.alerts.values():
+        ours = alert.series.metric == CONDITION and alert.numbers.get("probe") == probe
+        if is_good and ours and alert.is_firing and alert.rule.name not in troubles:
+            alert.resolve(now)
+            alert.sent = False
+            over = Reason("over", {"rule": alert.rule.name})
+            decisions += [Event("alert_resolved", None, over), _tell_change(state, alert, Change.RESOLVED, over)]
+    return decisions
+
+
 def tell_once(
     state: HostState, about: str, severity: Severity, reason: Reason, params: Mapping[str, Param] | None = None
 ) -> list[Decision]:
@@ -101,8 +123,11 @@ def _take(state: HostState, rule: Rule, sample: Sample, decisions: list[Decision
         alert.sent = False
     else:
         return
-    decisions.append(
-        Notification(
-            state.next_key(f"{rule.name}-{change.value}"), rule.severity, f"alert_{change.value}", None, reason, {"rule": rule.name}
-        )
+    decisions.append(_tell_change(state, alert, change, reason))
+
+
+def _tell_change(state: HostState, alert: Alert, change: Change, reason: Reason) -> Notification:
+    name = alert.rule.name
+    return Notification(
+        state.next_key(f"{name}-{change.value}"), alert.rule.severity, f"alert_{change.value}", None, reason, {"rule": name}
     )

@@ -19,7 +19,9 @@ CONDITION = "watchdog_condition"
 
 
 def alert_reason(alert: Alert) -> Reason:
-    """The alert in numbers: its value, and what it is measured against."""
+    """The alert in numbers: its value, and what it is measured against. One that comes from a sensor's state carries its reason."""
+    if "key" in alert.numbers:
+        return Reason(str(alert.numbers["key"]), alert.numbers)
     key = "above" if "above" in alert.numbers else "below" if "below" in alert.numbers else "unlike"
     params: dict[str, Param] = {"rule": alert.rule.name, "series": str(alert.series), "value": alert.value, **alert.numbers}
     return Reason(key, params)

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from model_watchdog.core.decision import Reason
+from model_watchdog.core.gpu import Gpu
 from model_watchdog.core.unit import UnitFacts
 
 if TYPE_CHECKING:
+    from model_watchdog.gpuview import GpuHolder
     from model_watchdog.systemd import UnitReader
 
 Measurement = tuple[str, Mapping[str, str], float]
@@ -19,25 +22,35 @@ Measurement = tuple[str, Mapping[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a run that got an answer found. `detail` is for a person; `facts` only from the probe `unit`."""
+    """What a run that got an answer found. `detail` is for a person; `facts` only from the probe `unit`, `gpus` from `nvml`.
+
+    `news` happened once and is told once.
+    """
 
     measurements: Sequence[Measurement] = ()
     detail: str = ""
     facts: UnitFacts | None = None
+    gpus: tuple[Gpu, ...] | None = None
+    news: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a probe may use. `timeout` is its total deadline in seconds, held by the tick as well."""
+    """What a probe may use. `timeout` is its total deadline in seconds, held by the tick as well; `gpus` the newest view of them."""
 
     service: str | None
     unit: str | None
     timeout: float
     units: "UnitReader"
+    gpus: "GpuHolder | None" = None
 
 
 class Running(Protocol):
-    """An opened probe."""
+    """An opened probe.
+
+    It may have `troubles: Mapping[str, Reason]`: what is wrong with the sensor itself after its last run, or with what it looks at
+    and cannot measure, each under a name of its own. They are told as alerts of those names, and so is their end.
+    """
 
     async def observe(self) -> Observation:
         """Asks once. Raises `ProbeError` (failure, detail, and `measurements` where some were made) when the target is bad."""

@@ -1,5 +1,6 @@
 """The host itself: processor, memory, disks, network."""
 
+import asyncio
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,14 +9,21 @@ from typing import ClassVar
 
 import psutil
 
+from model_watchdog.core.decision import Reason
 from model_watchdog.core.units import Seconds
+from model_watchdog.errors import ProbeError
 from model_watchdog.probes import Measurement, Observation, Surroundings
+from model_watchdog.worker import Worker
 
 _MAY_HANG = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "9p", "ceph", "lustre", "glusterfs", "beegfs", "gpfs", "ocfs2", "gfs2", "coda"}
     | {"fuse", "fuseblk", "fusectl", "autofs", "orangefs", "pvfs2", "virtiofs", "davfs", "sshfs"}
 )
 """File systems whose server can be gone: a question about one may never return, and nothing ends it."""
+MOST_LINKS = 40
+ANSWER_WITHIN = 2.0
+TELL_AFTER = 3
+"""The silence of a mount is told after so many runs without an answer."""
 _NOT_A_DISK = ("loop", "ram", "zram", "sr", "fd")
 
 
@@ -26,6 +34,7 @@ class Host:
     disks: tuple[str, ...] = ("/",)
 
     default_every: ClassVar[Seconds] = Seconds(10.0)
+    for_host: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = (
         "host_cpu_percent",
         "host_load1",
@@ -44,30 +53,56 @@ class Host:
         return [f'"{disk}" is not a path from the root' for disk in self.disks if not disk.startswith("/")]
 
     def open(self, surroundings: Surroundings) -> "_Running":
-        return _Running(self.disks)
+        return _Running(self.disks, surroundings.timeout)
 
 
 class _Running:
-    def __init__(self, disks: Iterable[str]) -> None:
+    def __init__(self, disks: Iterable[str], timeout: float) -> None:
         self._disks = tuple(disks)
+        self._deadline = min(ANSWER_WITHIN, 0.8 * timeout)
+        self._workers: dict[str, Worker] = {}  # one for each mount that could hang, from its first question on
+        self._silent: dict[str, int] = {}
+        self.troubles: dict[str, Reason] = {}
         self._processor: tuple[float, float] | None = None  # busy and all processor time at the last run
 
     async def observe(self) -> Observation:
         """Reads the kernel's counters, 1 ms. What cannot be known is left out, and `detail` says so; never a ProbeError."""
-        measured: list[Measurement] = []
-        notes: list[str] = []
-        measured += self._measure_processor()
-        measured += _measure_memory()
+        measured: list[Measurement] = [*self._measure_processor(), *_measure_memory(), *_measure_traffic()]
         file_systems = _read_file_systems()
-        for disk in self._disks:
-            used, note = _measure_disk(disk, file_systems)
-            measured += used
-            notes += note
-        measured += _measure_traffic()
+        asked = await asyncio.gather(*(self._measure_disk(disk, file_systems) for disk in self._disks))
+        troubles, notes = {}, []
+        for disk, (used, note, trouble) in zip(self._disks, asked, strict=True):
+            if used is not None:
+                measured.append(("host_disk_percent", {"mount": disk}, used))
+            if note:
+                notes.append(note)
+            if trouble is not None:
+                troubles[f"{trouble.key.replace('_', '-')} {disk}"] = trouble
+        self.troubles = troubles
         return Observation(measured, "; ".join(notes))
 
     async def close(self) -> None:
-        pass
+        await asyncio.gather(*(worker.close() for worker in self._workers.values()))
+
+    async def _measure_disk(self, disk: str, file_systems: Mapping[str, str]) -> tuple[float | None, str, Reason | None]:
+        """The fill level as `df` tells it; what there is to note; and what people are told of."""
+        kind = _find_file_system(disk, file_systems)
+        if not _can_hang(kind):
+            try:
+                return psutil.disk_usage(disk).percent, "", None
+            except OSError as error:
+                return None, f"{disk}: {error.strerror}", _missing(disk, error.strerror)
+        worker = self._workers.setdefault(disk, Worker("model_watchdog.mounts", f"{disk} ({kind})"))
+        try:
+            answer = await worker.ask({"path": disk}, self._deadline)
+        except ProbeError as error:
+            self._silent[disk] = self._silent.get(disk, 0) + 1
+            silent = self._silent[disk] >= TELL_AFTER
+            return None, error.detail, Reason("disk_silent", {"mount": disk, "detail": error.detail}) if silent else None
+        self._silent.pop(disk, None)
+        if "error" in answer:
+            return None, f"{disk}: {answer['error']}", _missing(disk, answer["error"])
+        return answer["percent"], "", None
 
     def _measure_processor(self) -> list[Measurement]:
         """Use since the last run; nothing at the first one."""
@@ -94,15 +129,8 @@ def _measure_memory() -> list[Measurement]:
     return measured
 
 
-def _measure_disk(disk: str, file_systems: Mapping[str, str]) -> tuple[list[Measurement], list[str]]:
-    """The fill level as `df` tells it. Nothing, and a note, for what is missing or must not be asked."""
-    kind = _find_file_system(disk, file_systems)
-    if kind.partition(".")[0] in _MAY_HANG:
-        return [], [f"{disk} is on {kind}, which can hang: measuring it arrives later"]
-    try:
-        return [("host_disk_percent", {"mount": disk}, psutil.disk_usage(disk).percent)], []
-    except OSError as error:
-        return [], [f"{disk}: {error.strerror}"]
+def _missing(disk: str, why: str | None) -> Reason:
+    return Reason("disk_missing", {"mount": disk, "detail": why or "unknown error"})
 
 
 def _measure_traffic() -> list[Measurement]:
@@ -129,8 +157,33 @@ def _read_file_systems() -> dict[str, str]:
 
 
 def _find_file_system(path: str, file_systems: Mapping[str, str]) -> str:
-    """The kind of what is mounted at a path or the nearest point above it."""
-    here = os.path.normpath(path)
-    while here not in file_systems and here != "/":
+    """The kind of what a path lies on. Links are followed as far as that asks nothing of a file system that could hang."""
+    left, here, links = path.split("/")[::-1], "/", 0
+    while left:
+        part = left.pop()
+        here = os.path.normpath(os.path.join(here, part))
+        if part in ("", ".", "..") or _can_hang(_kind_at(here, file_systems)):
+            continue
+        try:
+            target = os.readlink(here)
+        except OSError:  # no link, or nothing there
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            break
         here = os.path.dirname(here)
-    return file_systems.get(here, "")
+        left += target.split("/")[::-1]
+        if target.startswith("/"):
+            here = "/"
+    return _kind_at(here, file_systems)
+
+
+def _kind_at(path: str, file_systems: Mapping[str, str]) -> str:
+    """The kind of the nearest mount at or above a path without links."""
+    while path not in file_systems and path != "/":
+        path = os.path.dirname(path)
+    return file_systems.get(path, "")
+
+
+def _can_hang(kind: str) -> bool:
+    return kind.partition(".")[0] in _MAY_HANG

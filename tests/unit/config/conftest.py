@@ -1,5 +1,6 @@
 """Loads a configuration from a text, as the daemon or `check` would from a file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from model_watchdog.config.loading import InvalidConfig, load
 from model_watchdog.config.model import Config
+from model_watchdog.probes.nvml import Nvml
 from tests.unit.config.texts import Faults, Load
 
 
@@ -33,3 +35,18 @@ def faults_of(load_text: Load, tmp_path: Path) -> Faults:
         return [line.removeprefix(f"{tmp_path}/") for line in caught.value.faults]
 
     return find
+
+
+@pytest.fixture
+def find_driver() -> Callable[[], bool]:
+    """The true search for the driver's library."""
+    return _FIND_DRIVER
+
+
+_FIND_DRIVER = Nvml.is_installed
+
+
+@pytest.fixture(autouse=True)
+def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defaults shown here are those of a machine without GPUs, whichever this one is."""
+    monkeypatch.setattr(Nvml, "is_installed", lambda: False)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from model_watchdog.core.units import Number, Seconds, Secret
 from model_watchdog.notifiers.apprise import Apprise
 from model_watchdog.probes.host import Host
 from model_watchdog.probes.http import Http
+from model_watchdog.probes.nvml import Nvml
 from model_watchdog.probes.unit import Unit
 from model_watchdog.recoveries.command import Command
 from model_watchdog.recoveries.systemctl import Systemctl
 from model_watchdog.rules.sigma import Sigma
 from model_watchdog.rules.threshold import Threshold
+from tests.rig.fakenvml import FakeNvml
 from tests.unit.config.texts import MINIMAL, Load
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,6 +61,29 @@ def test_without_host_the_host_is_measured(load_text: Load) -> None:
     for text in (MINIMAL, f"{MINIMAL}host:\n", f"{MINIMAL}host: {{rules: {{}}}}\n"):
         (probe,) = load_text(text).host.probes
         assert (probe.name, probe.kind, probe.probe, probe.every) == ("system", "host", Host(("/",)), 10)
+
+
+def test_where_there_is_a_driver_the_gpus_are_watched(
+    load_text: Load, fakenvml: FakeNvml, monkeypatch: pytest.MonkeyPatch, find_driver: Callable[[], bool]
+) -> None:
+    monkeypatch.setattr(Nvml, "is_installed", find_driver)
+    for text in (MINIMAL, f"{MINIMAL}host: {{rules: {{}}}}\n"):
+        host = load_text(text).host
+        assert [(probe.name, probe.kind, probe.every) for probe in host.probes] == [("system", "host", 10), ("gpu", "nvml", 10)]
+        (rule,) = host.rules
+        assert (rule.name, str(rule.selector), rule.condition, rule.severity.value, rule.then.value, rule.times) == (
+            *("gpu-lost", "gpu_up", Threshold(below=Number(1)), "critical", "alert", 2),
+        )
+    assert "pynvml" not in sys.modules
+
+
+def test_a_driver_is_found_where_the_loader_finds_it(
+    fakenvml: FakeNvml, monkeypatch: pytest.MonkeyPatch, find_driver: Callable[[], bool]
+) -> None:
+    assert find_driver()
+    monkeypatch.delenv("LD_LIBRARY_PATH")
+    there = "libnvidia-ml.so.1" in subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, timeout=10).stdout
+    assert find_driver() == there
 
 
 def test_a_host_without_probes_is_what_it_says(load_text: Load) -> None:
@@ -181,7 +207,7 @@ def test_the_example_is_loaded_and_shows_everything(tmp_path: Path) -> None:
     assert not config.warnings
     assert set(config.services) == {"chatglm", "bert", "embed"}
     kinds = {probe.kind for service in config.services.values() for probe in service.probes} | {probe.kind for probe in config.host.probes}
-    assert kinds == {"http", "unit", "host"}
+    assert kinds == {"http", "unit", "host", "nvml"}
     rules = [rule for service in config.services.values() for rule in service.core.rules] + list(config.host.rules)
     assert {type(rule.condition) for rule in rules} == {Threshold, Sigma}
     assert {rule.then for rule in rules} == set(Then)

@@ -165,8 +165,8 @@ def test_kinds_are_found_by_their_files() -> None:
 def test_an_unknown_kind() -> None:
     with pytest.raises(ValueError, match='there is no kind "systemclt"; did you mean "systemctl"'):
         find_kind("recoveries", "systemclt")
-    with pytest.raises(ValueError, match="the kind nvml arrives later"):
-        find_kind("probes", "nvml")
+    with pytest.raises(ValueError, match="the kind kernel arrives later"):
+        find_kind("probes", "kernel")
     with pytest.raises(ValueError, match="there is no kind"):
         find_kind("probes", "__init__")
 

@@ -59,7 +59,7 @@ UNKNOWN = {
     ),
     probe("{kind: unit, disks: [/]}"): "4:23: services.a.probes.p.disks: no such key; there is every, kind, retry_every, timeout",
     probe("{kind: htpp}"): '4:17: services.a.probes.p.kind: there is no kind "htpp"; did you mean "http"?',
-    probe("{kind: 'no way'}"): '4:17: services.a.probes.p.kind: there is no kind "no way"; there is host, http, unit',
+    probe("{kind: 'no way'}"): '4:17: services.a.probes.p.kind: there is no kind "no way"; there is host, http, nvml, unit',
     service("recovery: {kind: systemd}"): '6:22: services.chatglm.recovery.kind: there is no kind "systemd"; did you mean "systemctl"?',
     service("recovery: {command: [/bin/true]}"): (
         "6:16: services.chatglm.recovery.command: no such key; there is backoff, breaker, kind, stable"
@@ -216,7 +216,7 @@ SERVICES = {
         '1:22: services.a.unit: "model-watchdog" is the watchdog\'s own unit, which it cannot restart; systemd does that'
     ],
     "services:\n  a: {unit: x}\n  b: {unit: x.service}\n": ['3:13: services.b.unit: "x.service" is the unit of a already (line 2)'],
-    probe("{}"): ["4:7: services.a.probes.p.kind: is missing; there is host, http, unit"],
+    probe("{}"): ["4:7: services.a.probes.p.kind: is missing; there is host, http, nvml, unit"],
     probe("{kind: http}"): ["4:7: services.a.probes.p.url: is missing; it takes an address such as http://127.0.0.1:8000/health"],
     probe("{kind: host}"): ["4:17: services.a.probes.p.kind: the host is no part of a service; put this probe under host:"],
     "services: {a: {unit: a, probes: {unit: {kind: http, url: 'http://h'}}}}\n": [
@@ -280,11 +280,9 @@ RULES = {
     rule("{metric: unit_restarts_total, above: 1}"): (
         f'7:19: {AT}.metric: "unit_restarts_total" only ever grows: it must say rate or increase, which arrive later'
     ),
-    rule("{metric: gpu_temp, above: 1}"): (
-        f'7:19: {AT}.metric: no probe gives "gpu_temp"; did you mean "gpu_temperature_celsius", which arrives later?'
-    ),
+    rule("{metric: gpu_temp, above: 1}"): (f'7:19: {AT}.metric: no probe gives "gpu_temp"; did you mean "gpu_temperature_celsius"?'),
     rule("{metric: gpu_temperature_celsius, above: 1}"): (
-        f'7:19: {AT}.metric: "gpu_temperature_celsius" is given by probes of kind nvml, which arrive later'
+        f'7:19: {AT}.metric: no probe of chatglm gives "gpu_temperature_celsius"; a probe of kind nvml would'
     ),
     "host: {rules: {r: {metric: host_load1, above: 1, times: 1, then: restart}}}\n": (
         "1:66: host.rules.r.then: restart of what? A rule of the host may alert or inhibit"
@@ -348,9 +346,9 @@ def test_later_metrics(faults_of: Faults, metric: str) -> None:
 
 
 def test_a_probe_that_cannot_be_read_makes_no_other_faults(faults_of: Faults) -> None:
-    text = rule("{metric: gpu_heat, above: 1}").replace("kind: http", "kind: nvml")
+    text = rule("{metric: gpu_heat, above: 1}").replace("kind: http", "kind: kernel")
     assert faults_of(text) == [
-        "config.yaml:5:22: services.chatglm.probes.health.kind: the kind nvml arrives later; this version does not have it"
+        "config.yaml:5:22: services.chatglm.probes.health.kind: the kind kernel arrives later; this version does not have it"
     ]
 
 

@@ -1,0 +1,64 @@
+"""What is known of the GPUs at one moment, and how one view follows another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that uses a GPU; `memory_bytes` is None where the driver does not tell."""
+
+    pid: int
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU, or one part of a divided GPU (MIG), at its last reading. What the card or driver cannot tell is None.
+
+    `uuid` names it for good, `index` is the driver's number for people (`0`, or `0:3` for part 3 of it), which may change. `is_up` is
+    False where the driver has lost it; `processes` are then those of its last good reading.
+    """
+
+    uuid: str
+    index: str
+    is_up: bool
+    utilization_percent: float | None = None
+    power_watts: float | None = None
+    power_limit_watts: float | None = None
+    processes: tuple[GpuProcess, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GpuView:
+    """All GPUs as last read, at `at` (steady seconds). `is_stale`: the driver has not answered since, so nothing here counts as well."""
+
+    at: float
+    gpus: tuple[Gpu, ...]
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuUse:
+    """Which services had processes on which GPU, by UUID, when the GPU was last up: a lost one names none any more."""
+
+    services: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def after(self, gpus: Sequence[Gpu], pids: Mapping[str, frozenset[int]]) -> "GpuUse":
+        """As it stands after a new reading, with the pids of each service."""
+        now = dict(self.services)
+        for gpu in gpus:
+            if gpu.is_up:
+                on_it = {process.pid for process in gpu.processes}
+                now[gpu.uuid] = frozenset(service for service, own in pids.items() if own & on_it)
+        return GpuUse(now)
+
+    def lost_to(self, service: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
+        """The UUIDs of the lost GPUs that the service's processes were on."""
+        return tuple(gpu.uuid for gpu in gpus if not gpu.is_up and service in self.services.get(gpu.uuid, ()))
+
+
+def follow(before: GpuView | None, at: float, gpus: Sequence[Gpu]) -> GpuView:
+    """The view after a new reading: a lost GPU keeps the processes of the view before."""
+    known = {gpu.uuid: gpu.processes for gpu in before.gpus} if before else {}
+    return GpuView(at, tuple(gpu if gpu.is_up else replace(gpu, processes=known.get(gpu.uuid, ())) for gpu in gpus))

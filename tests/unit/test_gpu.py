@@ -1,0 +1,85 @@
+"""The view of the GPUs: what follows what, who works on which, and whose restarts a lost one forbids."""
+
+from model_watchdog.core.decision import Event, Notification, Reason
+from model_watchdog.core.gpu import Gpu, GpuProcess
+from model_watchdog.core.host import HostState, set_troubles
+from model_watchdog.core.memory import recall_host, remember_host
+from model_watchdog.gpuview import GPU_LOST, GpuHolder
+
+A, B = "GPU-a", "GPU-b"
+
+
+def gpu(uuid: str, *pids: int, is_up: bool = True) -> Gpu:
+    return Gpu(uuid, "0", is_up, processes=tuple(GpuProcess(pid, 1 << 20) for pid in pids))
+
+
+def held(*gpus: Gpu, **pids: int) -> GpuHolder:
+    holder = GpuHolder()
+    holder.take(1.0, gpus, {service: frozenset({pid}) for service, pid in pids.items()})
+    return holder
+
+
+def test_which_gpus_a_service_works_on() -> None:
+    holder = held(gpu(A, 10, 11), gpu(B, 12))
+    assert [found.uuid for found in holder.of({11, 99})] == [A]
+    assert [found.uuid for found in holder.of([10, 12])] == [A, B]
+    assert holder.of({99}) == ()
+    assert GpuHolder().of({10}) == ()
+
+
+def test_a_lost_gpu_forbids_restarts_of_those_who_worked_on_it_also_when_they_have_ended() -> None:
+    holder = held(gpu(A, 10), gpu(B, 12), chat=10, bert=12)
+    assert [holder.inhibits(name) for name in ("chat", "bert", "other")] == ["", "", ""]
+    holder.take(2.0, [gpu(A, is_up=False), gpu(B, 12)], {"bert": frozenset({12})})  # chat crashed with its GPU
+    assert [holder.inhibits(name) for name in ("chat", "bert", "other")] == [GPU_LOST, "", ""]
+    assert [found.uuid for found in holder.of({10})] == [A], "the last known processes are kept"
+    holder.take(3.0, [gpu(A, is_up=False), gpu(B, 12)], {"chat": frozenset({20}), "bert": frozenset({12})})
+    assert holder.inhibits("chat") == GPU_LOST
+    holder.take(4.0, [gpu(A), gpu(B, 12)], {"chat": frozenset({20})})  # it was reset
+    assert holder.inhibits("chat") == ""
+    holder.take(5.0, [gpu(A, is_up=False)], {})
+    assert holder.inhibits("chat") == "", "chat did not use it any more when it was lost"
+
+
+def test_a_view_that_is_stale_says_so_until_the_next_reading() -> None:
+    holder = held(gpu(A, 10), chat=10)
+    holder.turn_stale()
+    assert holder.view is not None and holder.view.is_stale
+    holder.take(2.0, [gpu(A)], {})
+    assert not holder.view.is_stale
+
+
+def test_a_daemon_started_later_knows_until_the_next_boot() -> None:
+    holder = held(gpu(A, 10), gpu(B, 12), chat=10)
+    holder.take(2.0, [gpu(A, is_up=False), gpu(B, 12)], {})
+    later = GpuHolder()
+    later.recall(holder.remember("boot 1"), "boot 1", 3.0)
+    assert later.inhibits("chat") == GPU_LOST and later.view is not None and later.view.is_stale
+    assert [(found.uuid, found.is_up) for found in later.view.gpus] == [(A, False), (B, True)]
+    rebooted = GpuHolder()
+    rebooted.recall(holder.remember("boot 1"), "boot 2", 3.0)
+    assert rebooted.inhibits("chat") == "" and rebooted.view is None
+
+
+def told(state: HostState, names: list[str], *, probe: str = "gpu", is_good: bool = True, at: float = 1.0) -> list[str]:
+    """What people are told after a run with these troubles; the events beside it are checked to say the same."""
+    troubles = {name: Reason("note", {"text": name}) for name in names}
+    decisions = set_troubles(state, probe, troubles, is_good=is_good, now=at)
+    messages = [one for one in decisions if isinstance(one, Notification)]
+    events = [one.event for one in decisions if isinstance(one, Event)]
+    assert events == [one.about for one in messages]
+    return [f"{one.about} {one.params['rule']}" for one in messages]
+
+
+def test_trouble_with_a_sensor_is_told_once_and_so_is_its_end() -> None:
+    state = HostState()
+    assert told(state, ["gpu-driver"]) == ["alert_fired gpu-driver"]
+    assert told(state, ["gpu-driver", "disk-silent /x"]) == ["alert_fired disk-silent /x"]
+    assert told(state, [], probe="system") == [], "what another probe says ends nothing of this one"
+    assert told(state, [], is_good=False) == [], "nor does a run without an answer"
+    later = recall_host((), remember_host(state), 0.0)
+    assert told(later, ["gpu-driver"]) == ["alert_resolved disk-silent /x"]
+    assert told(later, []) == ["alert_resolved gpu-driver"]
+    assert told(later, []) == []
+    assert told(later, ["gpu-driver"]) == ["alert_fired gpu-driver"]
+    assert not state.inhibited(0.0), "silence restarts nothing, and forbids nothing"
