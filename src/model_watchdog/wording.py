@@ -88,6 +88,10 @@ def _counted(params: Params) -> str:
     return f" ({params['count']} of {params['of']})" if int(params["count"]) <= int(params["of"]) else f" {params['count']} times"
 
 
+def _of_late(params: Params) -> str:
+    return f" ({_number(params['recent'])} on average of late)" if "recent" in params else ""
+
+
 def _why(params: Params) -> str:
     inner = {name: value for name, value in params.items() if name != "why"}
     return say(Reason(str(params["why"]), inner))
@@ -135,7 +139,8 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "above": lambda p: f"{p['series']} is {_number(p['value'])}, above {_number(p['above'])}",
     "below": lambda p: f"{p['series']} is {_number(p['value'])}, below {_number(p['below'])}",
     "unlike": lambda p: (
-        f"{p['series']} is {_number(p['value'])}; normal is {_number(p['mean'])} with a usual deviation of {_number(p['usual'])}"
+        f"{p['series']} is {_number(p['value'])}{_of_late(p)}; "
+        f"normal is {_number(p['mean'])} with a usual deviation of {_number(p['usual'])}"
         if "mean" in p
         else f"{p['rule']} is over"
     ),

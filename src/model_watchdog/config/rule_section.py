@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from model_watchdog.config.context import Context
@@ -99,10 +100,10 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
         return None
     form, cls = _find_form(table)
     names = [option.name for option in list_options(cls)]
-    complete = _check_form(context, table, path, form, [*COMMON, *names])
+    _check_form(context, table, path, form, [*COMMON, *names])
     selector = _read_selector(context, table, place, path, scope)
     mine = {name: table.entries[name] for name in names if name in table.entries}
-    condition = options.build(cls, mine, path, place, gaps) if complete else None
+    condition = options.build(cls, mine, path, place, gaps)
     severity = _read(context, table, "severity", Severity, path, Severity.WARNING)
     then = _read(context, table, "then", Then, path, Then.ALERT)
     times, for_ = _read_patience(context, table, path, then is Then.RESTART)
@@ -114,26 +115,32 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
 
 
 def _find_form(table: Table) -> tuple[str, type[Any]]:
-    """A form is chosen by the key of its name (`sigma:`); a rule without one is a threshold."""
+    """A form is chosen by the key of its name (`sigma:`); a rule without one is a threshold. Its other keys may choose the class."""
     form = next((name for name in list_kinds("rules") if name in table.entries), PLAIN_FORM)
-    return form, find_kind("rules", form)
+    found = find_kind("rules", form)
+    return form, found.choose(table.entries) if hasattr(found, "choose") else found
 
 
-def _check_form(context: Context, table: Table, path: str, form: str, names: list[str]) -> bool:
-    """Tells keys that are not of this form. False where the form is not complete, which is told too."""
-    options, others, mine = context.literal, {}, dict(table.entries)
-    for other in list_kinds("rules"):
-        for option in list_options(find_kind("rules", other)):
-            if option.name in mine and option.name not in names:
-                others[option.name] = other
-    for name, other in others.items():
-        text = f"belongs to a rule of the form {other}, and this one is of the form {form}"
+def _check_form(context: Context, table: Table, path: str, form: str, names: list[str]) -> None:
+    """Tells keys that are not of this form."""
+    options, mine, forms = context.literal, dict(table.entries), _list_forms()
+    for name in [name for name in mine if name not in names and name in forms]:
+        text = f"belongs to a rule of the form {forms[name]}, and this one is of the form {form}"
+        if forms[name] == form:
+            text = f"belongs to {form} without window, the adaptive form, and this one states window"
         options.refuse(mine.pop(name).key.place, f"{path}.{name}", text)
-    complete = form != "sigma" or "window" in mine
-    if not complete:
-        options.refuse(mine["sigma"].key.place, f"{path}.sigma", "without window arrives later; write for example window: 10 beside it")
     options.check_keys(mine, path, names, "rule")
-    return complete
+
+
+@cache
+def _list_forms() -> dict[str, str]:
+    """Each option of a form with the form's name."""
+    forms = {}
+    for form in list_kinds("rules"):
+        found = find_kind("rules", form)
+        for cls in found.variants() if hasattr(found, "variants") else (found,):
+            forms.update(dict.fromkeys((option.name for option in list_options(cls)), form))
+    return forms
 
 
 def _read_patience(context: Context, table: Table, path: str, restart: bool) -> tuple[int | None, float | None]:

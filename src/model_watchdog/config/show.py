@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from model_watchdog.config.masking import mask_secret, mask_url
 from model_watchdog.config.model import Config, NotifierConfig, ProbeConfig, ServiceConfig
@@ -100,6 +100,8 @@ def _show_value(value: Any, hint: Any) -> Any:
     for kind, write in ((Seconds, write_seconds), (Bytes, write_bytes), (Number, write_number)):
         if inner is kind:
             return Word(write(value))
+    if get_origin(inner) is Literal:
+        return Word(value)
     if isinstance(value, (Enum, Path)):
         return value.value if isinstance(value, Enum) else str(value)
     return _show_inside(value, inner)

@@ -86,15 +86,11 @@ def _take(state: HostState, rule: Rule, sample: Sample, decisions: list[Decision
     reason = alert_reason(alert)
     if change is Change.RESOLVED:
         reason = Reason("over", {"rule": rule.name, "series": str(sample.series), "value": sample.value})
-    decisions.append(Event(f"alert_{change.value}", None, reason))
-    if change is Change.FIRED:
-        alert.sent = True
-    elif alert.sent:
-        alert.sent = False
-    else:
+    if change is not Change.DUE:
+        decisions.append(Event(f"alert_{change.value}", None, reason))
+    if (change is Change.RESOLVED and not alert.sent) or alert.muted:
         return
-    decisions.append(
-        Notification(
-            state.next_key(f"{rule.name}-{change.value}"), rule.severity, f"alert_{change.value}", None, reason, {"rule": rule.name}
-        )
-    )
+    alert.sent = change is not Change.RESOLVED
+    what = "fired" if alert.sent else "resolved"
+    key = state.next_key(f"{rule.name}-{what}")
+    decisions.append(Notification(key, rule.severity, f"alert_{what}", None, reason, {"rule": rule.name}))

@@ -67,7 +67,10 @@ def tell_alert(
     reason = alert_reason(alert) if alert.rule.then is not Then.RESTART or diagnosis.state is State.HEALTHY else diagnosis.reason
     if alert.untrusted:
         cause, reason = Cause.HEALTH_TLS, Reason("health_tls", {"probe": outcome.probe, "detail": outcome.detail})
-    decisions.append(Event("alert_fired", cause, reason))
+    if change is Change.FIRED:
+        decisions.append(Event("alert_fired", cause, reason))
+    if alert.muted:
+        return
     open_incident(service, state, reason, facts, now, decisions)
     if alert.rule.then is not Then.RESTART or alert.untrusted or not diagnosis.restart_helps:
         tell_firing(service, state, alert, cause, reason, decisions)
@@ -180,7 +183,10 @@ class _Holds:
     def watch(self) -> "_Holds":
         return self
 
-    def judge(self, value: float, firing: bool) -> Verdict:
+    def pace(self) -> None:
+        """Each is told."""
+
+    def judge(self, value: float, at: float, firing: bool) -> Verdict:
         return Verdict(Judgement.UNKNOWN)
 
 

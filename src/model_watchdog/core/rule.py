@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from model_watchdog.core.pace import Pace
 from model_watchdog.core.sample import Selector
 
 
@@ -34,17 +35,25 @@ class Judgement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judgement of one sample, with the numbers that a person needs to follow it."""
+    """A judgement of one sample, with the numbers that a person needs to follow it.
+
+    `is_over` is False where a breach only goes on, between the level at which it began and the one at which it ends.
+    """
 
     judgement: Judgement
     numbers: Mapping[str, float | str] = field(default_factory=dict)
+    is_over: bool = True
+
+
+OK = Verdict(Judgement.OK)
+UNKNOWN = Verdict(Judgement.UNKNOWN)
 
 
 class Watch(Protocol):
     """A condition on one series: remembers what it must of the samples before."""
 
-    def judge(self, value: float, firing: bool) -> Verdict:
-        """Judges one new sample; `firing` tells whether the alert fires now (its end may lie at another level)."""
+    def judge(self, value: float, at: float, firing: bool) -> Verdict:
+        """Judges one new sample of steady time `at`; `firing` tells whether the alert fires now (its end may lie at another level)."""
 
 
 class Condition(Protocol):
@@ -52,6 +61,9 @@ class Condition(Protocol):
 
     def watch(self) -> Watch:
         """A fresh watch for one series."""
+
+    def pace(self) -> Pace | None:
+        """How often alerts of one series are told; None: each of them."""
 
 
 @dataclass(frozen=True, slots=True)

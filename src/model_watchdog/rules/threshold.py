@@ -27,7 +27,10 @@ class Threshold:
         """It remembers nothing: it is its own watch."""
         return self
 
-    def judge(self, value: float, firing: bool) -> Verdict:
+    def pace(self) -> None:
+        """Each is told."""
+
+    def judge(self, value: float, at: float, firing: bool) -> Verdict:
         """NaN is no evidence; while firing, the level is `clear`."""
         if value != value:
             return Verdict(Judgement.UNKNOWN)

@@ -19,7 +19,7 @@ from model_watchdog.probes.http import Http
 from model_watchdog.probes.unit import Unit
 from model_watchdog.recoveries.command import Command
 from model_watchdog.recoveries.systemctl import Systemctl
-from model_watchdog.rules.sigma import Sigma
+from model_watchdog.rules.sigma import AdaptiveSigma, Sigma
 from model_watchdog.rules.threshold import Threshold
 from tests.unit.config.texts import MINIMAL, Load
 
@@ -183,7 +183,7 @@ def test_the_example_is_loaded_and_shows_everything(tmp_path: Path) -> None:
     kinds = {probe.kind for service in config.services.values() for probe in service.probes} | {probe.kind for probe in config.host.probes}
     assert kinds == {"http", "unit", "host"}
     rules = [rule for service in config.services.values() for rule in service.core.rules] + list(config.host.rules)
-    assert {type(rule.condition) for rule in rules} == {Threshold, Sigma}
+    assert {type(rule.condition) for rule in rules} == {Threshold, Sigma, AdaptiveSigma}
     assert {rule.then for rule in rules} == set(Then)
     assert {service.recovery_kind for service in config.services.values()} == {"systemctl", "command"}
     assert max(len(line) for line in EXAMPLE.read_text().splitlines()) <= 80

@@ -30,6 +30,8 @@ services:
     rules:
       down: off
       slow: {metric: 'probe_duration_seconds{probe=~"a\\\\.b|c"}', sigma: 2.5, window: 20, min_relative: 0.05}
+      own: {metric: probe_duration_seconds, sigma: 4.5, newness: off, min_absolute: 50ms, max_gap: 10m, clip: 0, center: 1000}
+      new: {metric: probe_duration_seconds, sigma: 4.5, direction: above, for: 3m}
       odd: {metric: 'probe_success{probe!="c\\"d"}', below: 0.5, clear: 90%, for: 1500ms, then: inhibit}
     recovery: {stable: 0s, backoff: {first: 100ms}, breaker: {per: 2d}}
   bert:

@@ -245,7 +245,17 @@ RULES = {
         "{metric: probe_success, above: 1, clear: 3}"
     ): f"7:7: {AT}: clear must not lie above 1, or the alert would end while it is in breach",
     rule("{metric: probe_success, sigma: 0, window: 3}"): f"7:7: {AT}: sigma must be greater than 0",
-    rule("{metric: probe_success, sigma: 3}"): f"7:34: {AT}.sigma: without window arrives later; write for example window: 10 beside it",
+    rule("{metric: probe_success, sigma: 3, window: 9, smooth: 3}"): (
+        f"7:55: {AT}.smooth: belongs to sigma without window, the adaptive form, and this one states window"
+    ),
+    rule("{metric: probe_success, above: 3, cooldown: 9}"): (
+        f"7:44: {AT}.cooldown: belongs to a rule of the form sigma, and this one is of the form threshold"
+    ),
+    rule("{metric: probe_success, sigma: 3, newness: maybe}"): (f'7:53: {AT}.newness: "maybe" is not known here; there is off, on'),
+    rule("{metric: probe_success, sigma: 3, smooth: 0}"): f"7:7: {AT}: smooth must be between 1 and 10000 samples",
+    rule("{metric: probe_success, sigma: 3, levels: 65}"): f"7:7: {AT}: levels must be between 1 and 64",
+    rule("{metric: probe_success, sigma: 3, backoff: 0.5}"): (f"7:7: {AT}: backoff must be at least 1, which keeps the cooldown as it is"),
+    rule("{metric: probe_success, sigma: 3, max_gap: 0s}"): f"7:7: {AT}: max_gap must be longer than 0s",
     rule("{metric: probe_success, sigma: 3, window: 9, clear: 2}"): (
         f"7:55: {AT}.clear: belongs to a rule of the form threshold, and this one is of the form sigma"
     ),
