@@ -12,7 +12,7 @@ from model_watchdog.config.model import HostConfig, ProbeConfig
 from model_watchdog.core.decision import Cause, Decision, Event, Notification
 from model_watchdog.core.host import HostState, step_host
 from model_watchdog.core.memory import remember_host
-from model_watchdog.core.sample import conclude
+from model_watchdog.core.sample import Outcome, conclude
 from model_watchdog.core.service import STALE_AFTER
 from model_watchdog.observing import observe
 from model_watchdog.probes import Running, Surroundings
@@ -36,12 +36,14 @@ class HostWatch:
         self._running: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._kept = ""
+        self._timer: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         for probe in self.config.probes:
             self._runners[probe.name] = probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units))
 
     async def close(self) -> None:
+        self._wake_at(None)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -109,8 +111,21 @@ class HostWatch:
             outcome = conclude(None, probe.name, started, clock.steady(), observation.measurements, failure, text)
         finally:
             self._running.discard(probe.name)
-        self.carry_out(step_host(self.config.rules, self.state, [outcome]))
+        self._step([outcome])
         self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))
+
+    def _step(self, outcomes: list[Outcome]) -> None:
+        self.carry_out(step_host(self.config.rules, self.state, outcomes, self.means.clock.steady()))
+        self._wake_at(self.state.wake_at)
+
+    def _wake_at(self, at: float | None) -> None:
+        """Looks again then (steady seconds) even if no probe has said anything."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if at is not None:
+            delay = max(0.0, at - self.means.clock.steady())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._step, [])
 
     def _describe(self) -> list[dict[str, Any]]:
         """The newest value of each series that is still measured, and the daemon's own."""

@@ -88,6 +88,14 @@ def _counted(params: Params) -> str:
     return f" ({params['count']} of {params['of']})" if int(params["count"]) <= int(params["of"]) else f" {params['count']} times"
 
 
+def _subject(params: Params) -> str:
+    """What the value is of: a series, or what the rule makes of it."""
+    series = str(params["series"])
+    if "minus" in params:
+        series += f" less {params['minus']}"
+    return f"the {params['as']} of {series} over {duration(float(params['over']))}" if "as" in params else series
+
+
 def _of_late(params: Params) -> str:
     return f" ({_number(params['recent'])} on average of late)" if "recent" in params else ""
 
@@ -136,10 +144,14 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "new_invocation": lambda p: "a new process runs" + (f" (pid {p['pid']})" if p["pid"] else "") + f", started by {p['by']}",
     "pause_over": "the pause is over",
     "over": lambda p: f"{p['rule']} is over" + (f": {p['series']} is {_number(p['value'])}" if "series" in p else ""),
-    "above": lambda p: f"{p['series']} is {_number(p['value'])}, above {_number(p['above'])}",
-    "below": lambda p: f"{p['series']} is {_number(p['value'])}, below {_number(p['below'])}",
+    "above": lambda p: f"{_subject(p)} is {_number(p['value'])}, above {_number(p['above'])}",
+    "below": lambda p: f"{_subject(p)} is {_number(p['value'])}, below {_number(p['below'])}",
+    "equals": lambda p: f"{_subject(p)} is {_number(p['value'])}",
+    "outside": lambda p: f"{_subject(p)} is {_number(p['value'])}, outside {_number(p['low'])} to {_number(p['high'])}",
+    "absent": lambda p: f"{p['series']} has not arrived for {duration(float(p['value']))}",
+    "message": lambda p: str(p["text"]),
     "unlike": lambda p: (
-        f"{p['series']} is {_number(p['value'])}{_of_late(p)}; "
+        f"{_subject(p)} is {_number(p['value'])}{_of_late(p)}; "
         f"normal is {_number(p['mean'])} with a usual deviation of {_number(p['usual'])}"
         if "mean" in p
         else f"{p['rule']} is over"

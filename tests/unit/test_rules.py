@@ -105,6 +105,13 @@ def test_what_is_not_finite_is_neither_judged_nor_learnt(odd: float) -> None:
         (Threshold(below=Number(1)), 1.0, "ok"),
         (Threshold(below=Number(1)), 0.0, "breach"),
         (Threshold(above=Number(80)), math.nan, "unknown"),
+        (Threshold(equals=Number(2)), 2.0, "breach"),
+        (Threshold(equals=Number(2)), 2.1, "ok"),
+        (Threshold(equals=Number(2)), math.nan, "unknown"),
+        (Threshold(outside=(Number(1), Number(2))), 1.0, "ok"),
+        (Threshold(outside=(Number(1), Number(2))), 2.0, "ok"),
+        (Threshold(outside=(Number(1), Number(2))), 0.9, "breach"),
+        (Threshold(outside=(Number(1), Number(2))), math.inf, "breach"),
     ],
 )
 def test_a_threshold(rule: Threshold, sample: float, expected: str) -> None:
@@ -131,6 +138,10 @@ def test_a_firing_alert_ends_at_clear() -> None:
     [
         lambda: Threshold(),
         lambda: Threshold(above=Number(1), below=Number(2)),
+        lambda: Threshold(equals=Number(1), outside=(Number(1), Number(2))),
+        lambda: Threshold(outside=(Number(2), Number(1))),
+        lambda: Threshold(outside=(Number(2),)),
+        lambda: Threshold(equals=Number(1), clear=Number(1)),
         lambda: Threshold(above=Number(80), clear=Number(90)),
         lambda: Threshold(below=Number(10), clear=Number(5)),
         lambda: Sigma(sigma=0, window=10),

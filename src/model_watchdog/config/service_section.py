@@ -8,11 +8,11 @@ from typing import Any
 from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Scalar, Table
 from model_watchdog.config.faults import Place, quote
-from model_watchdog.config.kinds import find_kind
+from model_watchdog.config.kinds import find_kind, list_kinds
 from model_watchdog.config.model import HostConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
-from model_watchdog.config.rule_section import Scope, make_builtin_rules, read_rules
+from model_watchdog.config.rule_section import Scope, make_builtin_rules, make_host_rules, read_rules
 from model_watchdog.config.sources import tell
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.state import ProbePlan, Service
@@ -20,6 +20,7 @@ from model_watchdog.core.units import Seconds
 from model_watchdog.recoveries import Recovery
 
 KEYS = ("unit", "startup", "busy_patience", "probes", "rules", "recovery")
+DEFAULT_HOST_PROBES: dict[str, str | None] = {"system": "host", "gpu": "nvml"}
 OWN_UNIT = "model-watchdog.service"
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
 _OTHER_UNITS = (".socket", ".target", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope", ".device")
@@ -41,7 +42,7 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     kinds, probes = _read_probes(context, table, path, Scope(entry.key.text, {}), entry.key if "unit" in table.entries else None)
     if not kinds and recovery is not None:
         options.refuse(entry.key.place, f"{path}.probes", "is missing; without a unit and without a probe there is nothing to watch")
-    scope = Scope(entry.key.text, kinds)
+    scope = Scope(entry.key.text, kinds, {probe.name: probe for probe in probes})
     rules = read_rules(context, table.entries.get("rules"), f"{path}.rules", scope, make_builtin_rules(unit, kinds))
     if recovery is None or not unit_is_known:
         return None
@@ -54,16 +55,18 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
 
 
 def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig:
-    """The host's probes and rules; without `probes:` it has the probe `system` of kind host."""
+    """The host's probes and rules; without `probes:` it has one for itself and one for its GPUs."""
     table = context.options.read_table(entry.value, "host") if entry else None
     entries = table.entries if table else {}
     context.options.check_keys(entries, "host", ("probes", "rules"))
     if "probes" in entries:
         kinds, probes = _read_probes(context, Table(entries, place), "host", Scope(None, {}), None)
     else:
-        made = make_probe(context, "system", "host", Scalar("host", True, place), "host.probes.system")
-        kinds, probes = {"system": "host"}, (made,) if made else ()
-    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", Scope(None, kinds), {}))
+        kinds = {name: kind for name, kind in DEFAULT_HOST_PROBES.items() if kind in list_kinds("probes")}
+        made = (make_probe(context, name, str(kind), Scalar("host", True, place), f"host.probes.{name}") for name, kind in kinds.items())
+        probes = tuple(probe for probe in made if probe)
+    scope = Scope(None, kinds, {probe.name: probe for probe in probes})
+    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", scope, make_host_rules(kinds)))
 
 
 def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, int]], service: str) -> tuple[str | None, bool]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from model_watchdog.core.pace import Pace
+from model_watchdog.core.rollup import Rollup
 from model_watchdog.core.rule import Judgement, Rule, Then, Verdict, Watch
 from model_watchdog.core.sample import Sample, SeriesId
 
@@ -32,10 +33,12 @@ class Alert:
     series: SeriesId
     watch: Watch
     pace: Pace | None = None
+    rollup: Rollup | None = None
     phase: Phase = Phase.INACTIVE
     since: float = 0.0
     count: int = 0
     breached_at: float | None = None
+    over_at: float | None = None  # since when it is over, and goes on firing all the same
     value: float = 0.0
     numbers: dict[str, float | str] = field(default_factory=dict)
     sent: bool = False  # "firing" was told, so "resolved" must be
@@ -44,7 +47,7 @@ class Alert:
 
     @classmethod
     def on(cls, rule: Rule, series: SeriesId) -> "Alert":
-        return cls(rule, series, rule.condition.watch(), rule.condition.pace())
+        return cls(rule, series, rule.condition.watch(), rule.condition.pace(), _make_rollup(rule))
 
     @property
     def key(self) -> str:
@@ -60,15 +63,24 @@ class Alert:
 
     def judge(self, value: float, at: float) -> Change | None:
         """The same for a value of steady time `at`."""
+        if self.rollup is not None:
+            rolled = self.rollup.push(value, at)
+            if rolled is None:
+                return None
+            value = rolled
         verdict = self.watch.judge(value, at, self.phase is Phase.FIRING)
         if verdict.judgement is Judgement.UNKNOWN:
             return None
         if self.pace is not None:
             self.pace.count()
         self.value = value
-        if verdict.judgement is Judgement.OK:
-            return self._ok(at)
-        return self._breach(at, verdict)
+        if verdict.judgement is Judgement.BREACH:
+            return self._breach(at, verdict)
+        if self.phase is Phase.FIRING and self.rule.keep_firing_for is not None:
+            self.over_at = at if self.over_at is None else self.over_at
+            if at - self.over_at < self.rule.keep_firing_for:
+                return None
+        return self._end(at)
 
     def excuse(self) -> None:
         """What was counted towards firing counts no longer; a firing alert stays."""
@@ -85,20 +97,22 @@ class Alert:
             self.start_over()
         self.excuse()
         self.watch, self.pace = self.rule.condition.watch(), self.rule.condition.pace()
+        if self.rollup is None or self.rule.then is Then.RESTART or not self.rollup.as_.is_of_counters:  # they bear a reset
+            self.rollup = _make_rollup(self.rule)
 
     def resolve(self, at: float) -> Change | None:
         """Ends it for a reason that is not in the series."""
-        return self._ok(at)
+        return self._end(at)
 
-    def _ok(self, at: float) -> Change | None:
+    def _end(self, at: float) -> Change | None:
         was = self.phase
-        self.phase, self.count, self.muted = Phase.INACTIVE, 0, False
+        self.phase, self.count, self.muted, self.over_at = Phase.INACTIVE, 0, False, None
         if was is not Phase.INACTIVE:
             self.since = at
         return Change.RESOLVED if was is Phase.FIRING or self.sent else None
 
     def _breach(self, at: float, verdict: Verdict) -> Change | None:
-        self.breached_at = at
+        self.breached_at, self.over_at = at, None
         self.numbers = dict(verdict.numbers)
         if self.phase is Phase.FIRING:
             return self._tell_late(verdict)
@@ -118,3 +132,7 @@ class Alert:
             self.muted = False
             return Change.DUE
         return None
+
+
+def _make_rollup(rule: Rule) -> Rollup | None:
+    return Rollup(rule.over, rule.as_) if rule.over is not None and rule.as_ is not None else None

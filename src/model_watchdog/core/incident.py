@@ -9,6 +9,7 @@ from model_watchdog.core.diagnosis import Diagnosis
 from model_watchdog.core.rule import Judgement, Rule, Severity, Then, Verdict
 from model_watchdog.core.sample import Outcome, Selector, SeriesId
 from model_watchdog.core.state import Incident, Service, ServiceState
+from model_watchdog.core.template import fill
 
 if TYPE_CHECKING:
     from model_watchdog.core.service import Facts
@@ -19,10 +20,25 @@ CONDITION = "watchdog_condition"
 
 
 def alert_reason(alert: Alert) -> Reason:
-    """The alert in numbers: its value, and what it is measured against."""
-    key = "above" if "above" in alert.numbers else "below" if "below" in alert.numbers else "unlike"
-    params: dict[str, Param] = {"rule": alert.rule.name, "series": str(alert.series), "value": alert.value, **alert.numbers}
-    return Reason(key, params)
+    """The alert in the rule's own words, or in numbers: its value, and what it is measured against."""
+    rule = alert.rule
+    params: dict[str, Param] = {"rule": rule.name, "series": str(alert.series), "value": alert.value, **alert.numbers}
+    if rule.message:
+        return Reason("message", {**params, "text": fill(rule.message, {**dict(alert.series.labels), "value": f"{alert.value:.6g}"})})
+    if rule.as_ is not None and rule.over is not None:
+        params.update({"as": rule.as_.value, "over": rule.over})
+    if rule.minus is not None:
+        params["minus"] = str(rule.minus)
+    key = next((key for key in ("above", "below", "equals", "low", "absent") if key in alert.numbers), "unlike")
+    return Reason("outside" if key == "low" else key, params)
+
+
+def over_reason(alert: Alert) -> Reason:
+    """It is over; with the value that says so, where the rule judges values as they are measured."""
+    rule, params = alert.rule, dict[str, Param](rule=alert.rule.name)
+    if rule.silence is None and rule.as_ is None and rule.minus is None:
+        params.update(series=str(alert.series), value=alert.value)
+    return Reason("over", params)
 
 
 def resolve_vanished(service: Service, state: ServiceState, now: float, decisions: list[Decision]) -> None:
@@ -53,19 +69,20 @@ def tell_alert(
     facts: "Facts",
     now: float,
     decisions: list[Decision],
-    outcome: Outcome,
+    outcome: Outcome | None = None,
 ) -> None:
     """An alert began or ceased to fire. Rules that restart are told by what comes of the restart, unless none can help."""
     if change is None:
         return
     if change is Change.RESOLVED:
-        over = Reason("over", {"rule": alert.rule.name, "series": str(alert.series), "value": alert.value})
-        decisions.append(Event("alert_resolved", None, over))
+        decisions.append(Event("alert_resolved", None, over_reason(alert)))
         _tell_resolved(service, state, alert, decisions)
         return
     cause = diagnosis.cause
     reason = alert_reason(alert) if alert.rule.then is not Then.RESTART or diagnosis.state is State.HEALTHY else diagnosis.reason
-    if alert.untrusted:
+    if alert.rule.message:
+        reason = alert_reason(alert)
+    if alert.untrusted and outcome is not None:
         cause, reason = Cause.HEALTH_TLS, Reason("health_tls", {"probe": outcome.probe, "detail": outcome.detail})
     if change is Change.FIRED:
         decisions.append(Event("alert_fired", cause, reason))

@@ -144,7 +144,7 @@ def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list
         rule = named.get(plain["rule"])
         if series.metric == CONDITION:
             alert = condition_alert(plain["rule"], Severity(plain["severity"]))
-        elif rule is not None and rule.selector.matches(series):
+        elif rule is not None and (rule.selector.matches(series) or series == rule.selector.to_series()):
             alert = Alert.on(rule, series)
         else:
             orphans += [(plain["rule"], plain["severity"])] if plain["sent"] else []
