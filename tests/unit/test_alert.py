@@ -3,7 +3,7 @@
 import pytest
 
 from model_watchdog.core.alert import Alert, Change, Phase
-from model_watchdog.core.incident import alert_reason
+from model_watchdog.core.incident import alert_reason, find_inhibiting
 from model_watchdog.core.rollup import As
 from model_watchdog.core.rule import Rule, Then
 from model_watchdog.core.sample import Failure, Sample, Selector, SeriesId, conclude
@@ -46,6 +46,13 @@ def test_it_goes_on_firing_for_a_while_and_a_breach_begins_that_anew() -> None:
     assert alert.take(Sample(HOT, 70.0, 70.0)) is Change.RESOLVED
     feed(alert, [90])
     assert alert.resolve(1.0) is Change.RESOLVED  # for a reason that is not in the series, it does not
+
+
+def test_what_goes_on_firing_goes_on_forbidding_restarts_while_its_series_arrives() -> None:
+    rule = Rule("hot", Selector("heat"), Threshold(above=Number(80)), then=Then.INHIBIT, keep_firing_for=600.0)
+    alert = Alert.on(rule, HOT)
+    feed(alert, [90, *[70] * 20])
+    assert find_inhibiting([alert], 170.0) == ["hot"] and find_inhibiting([alert], 201.0) == []
 
 
 def test_it_judges_what_the_last_seconds_make_of_it() -> None:

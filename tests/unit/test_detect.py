@@ -93,6 +93,11 @@ def test_without_its_header_nothing_is_read(detect: Detect, text: str) -> None:
     assert answer.err == "watchdog: line 1: the header must name the columns timestamp and value\n"
 
 
+def test_a_line_without_an_end_is_not_kept(detect: Detect) -> None:
+    answer = detect("timestamp,value\n1,2\n" + "3" * 2_000_000)
+    assert answer.code == 1 and answer.err == "watchdog: line 3 is longer than 1000000 bytes; this is no CSV of numbers\n"
+
+
 def test_columns_may_stand_in_any_order(detect: Detect) -> None:
     text = "\ufeffhost, VALUE ,timestamp\r\n" + 'a,1,"1 Jan, 00:00"\r\n\r\n'
     assert detect(text).rows == [["timestamp", "score", "alert"], ['"1 Jan', ' 00:00"', "0", "0"]]

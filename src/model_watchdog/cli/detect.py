@@ -28,6 +28,7 @@ Reads timestamp,value with a header line on standard input, writes timestamp,sco
 alert is 1 on the samples that people would be told of. A value that is missing or no number has the score nan.
 """
 SIGMA = 3.5
+LONGEST_LINE = 1_000_000
 MANY = 10
 """So many bad lines are named; of the others only their number."""
 _TEXTS = {
@@ -140,10 +141,10 @@ def _judge_all(alert: Alert, source: IO[bytes], sink: IO[str], timed: bool) -> i
         write((stamp, score, "1" if told else "0"))
 
 
-def _read_header(rows: "Iterator[list[str]]") -> tuple[int, int]:
+def _read_header(rows: Iterator[list[str]]) -> tuple[int, int]:
     """In which columns timestamp and value stand."""
     try:
-        names = [name.strip().lower() for name in next(rows, [])]
+        names = [name.strip("\ufeff \t").lower() for name in next(rows, [])]
     except csv.Error as error:
         raise CommandError(f"line 1: {error}") from None
     if "timestamp" not in names or "value" not in names:
@@ -171,12 +172,14 @@ class _Lines:
     def _read(self) -> Iterator[str]:
         rest = b""
         while chunk := self._source.read1(65536):  # type: ignore[attr-defined]
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                yield line.decode("utf-8-sig", "replace")
+            whole, end, rest = (rest + chunk).rpartition(b"\n")
+            if end:
+                yield from whole.decode("utf-8", "replace").split("\n")
+            if len(rest) > LONGEST_LINE:
+                raise CommandError(f"line {self.number + 1} is longer than {LONGEST_LINE} bytes; this is no CSV of numbers")
             self._sink.flush()
         if rest:
-            yield rest.decode("utf-8-sig", "replace")
+            yield rest.decode("utf-8", "replace")
 
 
 def _read_time(stamp: str) -> float:

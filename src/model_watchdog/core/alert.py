@@ -23,7 +23,8 @@ class Change(StrEnum):
 
 @dataclass(slots=True)
 class Alert:
-    """The state of one rule on one series. `since` is when the present phase began; `breached_at` the last breach seen.
+    """The state of one rule on one series. `since` is when the present phase began; `breached_at` the last breach seen,
+    `judged_at` the last verdict of either kind.
 
     A rule may have a pace (`sigma` without `window`: its cooldown). The alert then fires and ends as any other; only people
     hear less of it: it fires `muted` where the pace does not allow it yet, and is DUE at the first sample over the bar that it allows.
@@ -38,6 +39,7 @@ class Alert:
     since: float = 0.0
     count: int = 0
     breached_at: float | None = None
+    judged_at: float | None = None
     over_at: float | None = None  # since when it is over, and goes on firing all the same
     value: float = 0.0
     numbers: dict[str, float | str] = field(default_factory=dict)
@@ -73,7 +75,7 @@ class Alert:
             return None
         if self.pace is not None:
             self.pace.count()
-        self.value = value
+        self.value, self.judged_at = value, at
         if verdict.judgement is Judgement.BREACH:
             return self._breach(at, verdict)
         if self.phase is Phase.FIRING and self.rule.keep_firing_for is not None:

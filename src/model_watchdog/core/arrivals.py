@@ -7,6 +7,9 @@ from model_watchdog.core.alert import Alert, Change
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Sample, SeriesId
 
+A_LITTLE = 0.001
+"""Seconds later than it is due, so that no rounding makes it too early."""
+
 
 @dataclass(slots=True)
 class Arrivals:
@@ -49,7 +52,7 @@ class Arrivals:
     def next_due(self, rules: Sequence[Rule], alerts: MutableMapping[str, Alert], now: float) -> float | None:
         """When the next series will have been silent for too long."""
         due = [
-            now + rule.silence - silent
+            now + rule.silence - silent + A_LITTLE
             for rule in rules
             if rule.silence is not None
             for _, silent in self._list_silences(rule, alerts, now)

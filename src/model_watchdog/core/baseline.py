@@ -42,10 +42,26 @@ class Newness:
 class Baseline:
     """The usual of one series. Before the first sample all is 0; `center` and `usual` are those that the newest sample was held against."""
 
-    __slots__ = ("_at", "_c", "_learning", "_levels", "_magnitude", "_n", "_recent", "_v", "center", "newness", "recent", "usual")
+    __slots__ = (
+        "_at",
+        "_c",
+        "_learning",
+        "_least_center",
+        "_least_spread",
+        "_levels",
+        "_magnitude",
+        "_n",
+        "_recent",
+        "_v",
+        "center",
+        "newness",
+        "recent",
+        "usual",
+    )
 
     def __init__(self, learning: Learning, newness: Newness | None) -> None:
         self._learning = learning
+        self._least_center, self._least_spread = 2.0 / (learning.center + 1), 2.0 / (learning.spread + 1)
         self._recent = _Recent(learning.smooth)
         self._levels = _Levels(newness) if newness is not None else None
         self._n = 0
@@ -77,7 +93,10 @@ class Baseline:
         c, v, magnitude = self._c, self._v, self._magnitude
         y = self._recent.push(x)
         d = y - c
-        s = max(math.sqrt(v), rules.min_relative * magnitude, rules.min_absolute, LEAST)
+        s = math.sqrt(v)
+        for floor in (rules.min_relative * magnitude, rules.min_absolute, LEAST):
+            if s < floor:
+                s = floor
         self.center, self.usual, self.recent = c, s, y
         if self._levels is not None:
             self.newness = self._levels.push(x, s, n)
@@ -86,10 +105,10 @@ class Baseline:
             most = rules.clip * s
             q = most if d > most else -most if d < -most else d
         first = 1.0 / (n + 1)
-        a = max(first, 2.0 / (rules.spread + 1))
+        a = first if first > self._least_spread else self._least_spread
         self._v = (1.0 - a) * v + a * q * q
         self._magnitude = magnitude + a * (abs(x) - magnitude)
-        self._c = c + max(first, 2.0 / (rules.center + 1)) * (x - c)
+        self._c = c + (first if first > self._least_center else self._least_center) * (x - c)
         self._n = n + 1
         return d / s if warm else 0.0
 

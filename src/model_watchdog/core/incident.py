@@ -141,9 +141,9 @@ def condition_alert(name: str, severity: Severity) -> Alert:
 
 
 def find_inhibiting(alerts: Iterable[Alert], since: float) -> list[str]:
-    """The rules that forbid restarts: firing, and with a sample in breach since then. A series that has stopped forbids nothing."""
+    """The rules that forbid restarts: firing, and confirmed since then. A series that has stopped forbids nothing."""
     firing = (alert for alert in alerts if alert.is_firing and alert.rule.then is Then.INHIBIT)
-    return sorted(alert.rule.name for alert in firing if alert.breached_at is not None and alert.breached_at >= since)
+    return sorted(alert.rule.name for alert in firing if alert.judged_at is not None and alert.judged_at >= since)
 
 
 def resolve_all(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float, decisions: list[Decision]) -> None:

@@ -175,7 +175,8 @@ class AdaptiveWatch:
         off = _turn(z, self._direction)
         score = off / self._always
         if self._bar:
-            score = max(score, math.sqrt(off * baseline.newness) / self._bar)
+            new = math.sqrt(off * baseline.newness) / self._bar
+            score = new if new > score else score
         self.score = score
         if score <= 1.0 and not (firing and score >= LET_GO):
             return OK
