@@ -75,6 +75,23 @@ def test_what_fires_too_soon_and_stays_is_told_when_its_time_comes() -> None:
     assert world.happened("incident_opened") == 2 and world.state.incident is not None
 
 
+def test_what_fired_too_soon_is_told_after_a_restart_of_the_daemon() -> None:
+    rule = Rule("load", Selector("host_load1"), AdaptiveSigma(3.5, newness="off", center=100_000, spread=100_000))
+    state, told = HostState(), list[int]()
+
+    def look(row: int, value: float) -> None:
+        seen = conclude(None, "system", row * 10.0, row * 10.0 + 0.001, [("host_load1", {}, value)])
+        told.extend(row for decision in step_host((rule,), state, [seen], seen.at) if isinstance(decision, Notification))
+
+    for row in range(1050):
+        look(row, 200.0 if 1000 <= row < 1006 or row >= 1036 else 100.0)
+    assert told == [1000, 1011]  # fired and resolved; what came at 1036 was too soon
+    state = recall_host((rule,), remember_host(state), 0.0)
+    for row in range(1050, 1180):
+        look(row, 100.0 if row < 1150 else 200.0)
+    assert told[2:] == [1150]
+
+
 def test_of_the_host_too_only_what_is_due_is_told() -> None:
     rule = Rule("load", Selector("host_load1"), AdaptiveSigma(3.5, newness="off", center=100_000, spread=100_000))
     state, decisions = HostState(), list[Decision]()

@@ -152,6 +152,7 @@ def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list
         alert.phase, alert.since, alert.sent = Phase.FIRING, plain["since"] + shift, plain["sent"]
         alert.value, alert.numbers = plain["value"], dict(plain["numbers"])
         alert.untrusted = plain["untrusted"]
+        alert.muted = alert.pace is not None and not alert.sent  # it may still be told, when it is due
         if not plain["firing"]:
             alert.phase = Phase.INACTIVE
         alerts[f"{plain['rule']} " if series.metric == CONDITION else alert.key] = alert
