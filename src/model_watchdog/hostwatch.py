@@ -14,7 +14,7 @@ from model_watchdog.core.gpu import Gpu
 from model_watchdog.core.host import HostState, set_troubles, step_host, tell_once
 from model_watchdog.core.memory import remember_host
 from model_watchdog.core.rule import Severity
-from model_watchdog.core.sample import conclude
+from model_watchdog.core.sample import Outcome, conclude
 from model_watchdog.core.service import STALE_AFTER
 from model_watchdog.observing import observe
 from model_watchdog.probes import Running, Surroundings
@@ -42,6 +42,7 @@ class HostWatch:
         self._tasks: set[asyncio.Task[None]] = set()
         self._kept = ""
         self._kept_gpus = ""
+        self._timer: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         if known := self.means.store.setting(GPUS):
@@ -53,6 +54,7 @@ class HostWatch:
             self._runners[probe.name] = probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus))
 
     async def close(self) -> None:
+        self._wake_at(None)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -129,7 +131,8 @@ class HostWatch:
         decisions = set_troubles(self.state, probe.name, troubles, is_good=failure is None, now=outcome.at)
         for news in observation.news:
             decisions += tell_once(self.state, news.key, Severity.WARNING, news, news.params)
-        self.carry_out([*decisions, *step_host(self.config.rules, self.state, [outcome])])
+        self.carry_out(decisions)
+        self._step([outcome])
         self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))
 
     def _take_gpus(self, at: float, gpus: tuple[Gpu, ...]) -> None:
@@ -139,6 +142,19 @@ class HostWatch:
         if known != self._kept_gpus:
             self._kept_gpus = known
             self.means.store.put(record.setting(GPUS, known))
+
+    def _step(self, outcomes: list[Outcome]) -> None:
+        self.carry_out(step_host(self.config.rules, self.state, outcomes, self.means.clock.steady()))
+        self._wake_at(self.state.wake_at)
+
+    def _wake_at(self, at: float | None) -> None:
+        """Looks again then (steady seconds) even if no probe has said anything."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if at is not None:
+            delay = max(0.0, at - self.means.clock.steady())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._step, [])
 
     def _describe(self) -> list[dict[str, Any]]:
         """The newest value of each series that is still measured, and the daemon's own."""

@@ -109,6 +109,18 @@ def _life(params: Params) -> str:
     return f" (pid {params['pid']}, up {duration(float(params['up']))})" if "pid" in params else ""
 
 
+def _subject(params: Params) -> str:
+    """What the value is of: a series, or what the rule makes of it."""
+    series = str(params["series"])
+    if "minus" in params:
+        series += f" less {params['minus']}"
+    return f"the {params['as']} of {series} over {duration(float(params['over']))}" if "as" in params else series
+
+
+def _of_late(params: Params) -> str:
+    return f" ({_number(params['recent'])} on average of late)" if "recent" in params else ""
+
+
 _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "healthy": "all probes are good",
     "not_seen": "not looked at yet",
@@ -154,10 +166,15 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "pause_over": "the pause is over",
     "pause_ended": lambda p: f"the pause was ended by uid {p['uid']}",
     "over": lambda p: f"{p['rule']} is over" + (f": {p['series']} is {_number(p['value'])}" if "series" in p else ""),
-    "above": lambda p: f"{p['series']} is {_number(p['value'])}, above {_number(p['above'])}",
-    "below": lambda p: f"{p['series']} is {_number(p['value'])}, below {_number(p['below'])}",
+    "above": lambda p: f"{_subject(p)} is {_number(p['value'])}, above {_number(p['above'])}",
+    "below": lambda p: f"{_subject(p)} is {_number(p['value'])}, below {_number(p['below'])}",
+    "equals": lambda p: f"{_subject(p)} is {_number(p['value'])}",
+    "outside": lambda p: f"{_subject(p)} is {_number(p['value'])}, outside {_number(p['low'])} to {_number(p['high'])}",
+    "absent": lambda p: f"{p['series']} has not arrived for {duration(float(p['value']))}",
+    "message": lambda p: str(p["text"]),
     "unlike": lambda p: (
-        f"{p['series']} is {_number(p['value'])}; normal is {_number(p['mean'])} with a usual deviation of {_number(p['usual'])}"
+        f"{_subject(p)} is {_number(p['value'])}{_of_late(p)}; "
+        f"normal is {_number(p['mean'])} with a usual deviation of {_number(p['usual'])}"
         if "mean" in p
         else f"{p['rule']} is over"
     ),

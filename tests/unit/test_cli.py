@@ -101,7 +101,7 @@ def test_an_example_is_a_command_line_that_works(name: str) -> None:
     import shlex
 
     for line in re.findall(r"^ *(?:sudo )?(?:/opt/model-watchdog/bin/)?watchdog (.*)$", load_command(name).EXAMPLES, re.M):
-        words = shlex.split(re.split(r"  +| [|>&] | && ", line)[0])
+        words = shlex.split(re.split(r"  +| [|<>&] | && ", line)[0])
         before, found, after = main._split(words)
         assert found == name
         build_parser(name, load_command(name)).parse_args(before + after)

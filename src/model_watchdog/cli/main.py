@@ -41,12 +41,11 @@ COMMANDS = {
     "notify-test": "send a test message to each notifier",
     "install": "set up the user, the directories, the unit and the polkit rule",
     "uninstall": "take away what install set up",
+    "detect": "run the sigma rule over a CSV of numbers",
     "demo": "the whole story on this machine in about a minute",
     "completion": "print a completion script for a shell",
 }
-LATER = frozenset(
-    ("reload", "doctor", "detect", "incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report")
-)
+LATER = frozenset(("reload", "doctor", "incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
 
 GLOBAL_OPTIONS = {
     "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),

@@ -1,40 +1,57 @@
 """`rules:` of a service or of the host, and the rules that a service has without being told."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Scalar, Table
 from model_watchdog.config.faults import Place, find_nearest, quote, suggest
 from model_watchdog.config.kinds import find_kind, list_kinds
+from model_watchdog.config.model import ProbeConfig
 from model_watchdog.config.options import MISSING, list_options
+from model_watchdog.config.rule_options import check_times, read_keep_firing_for, read_message, read_minus, read_over
 from model_watchdog.config.vocabulary import EVERY_PROBE, LATER_METRICS, OWN_METRICS
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Selector, SeriesId
 from model_watchdog.core.units import Number, Seconds
 
-COMMON = ("metric", "severity", "then", "for", "times")
+COMMON = ("metric", "severity", "then", "for", "times", "over", "as", "minus", "keep_firing_for", "message")
 PLAIN_FORM = "threshold"
 UNHEALTHY_TIMES = 3
+BUILTIN, BUILTIN_OF_HOST = ("unhealthy", "down"), ("disk-full", "memory-short", "gpu-lost", "gpu-hot")
+TOO_NEAR = 5.0
+"""A GPU is hot from so many degrees below the temperature at which it slows itself down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a rule can look at: the probes of one service, or of the host (`service` None). A kind is None where it is not known."""
+    """What a rule can look at: the probes of one service, or of the host (`service` None). A kind is None where it is not known.
+
+    `probes` are those that could be read, by name.
+    """
 
     service: str | None
     kinds: Mapping[str, str | None]
+    probes: Mapping[str, ProbeConfig] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
         return "the host" if self.service is None else self.service
 
-    def find_givers(self, metric: str) -> list[str]:
+    def find_givers(self, metric: str) -> Iterator[str]:
         """The probes that give this metric."""
         everyone = metric in EVERY_PROBE
         giving = {kind for kind in set(self.kinds.values()) if kind and (everyone or metric in list_metrics(kind))}
-        return [name for name, kind in self.kinds.items() if kind in giving]
+        return (name for name, kind in self.kinds.items() if kind in giving)
+
+    def find_probes(self, selector: Selector) -> list[ProbeConfig]:
+        """The probes from which the series of a rule come."""
+        givers = [self.probes[name] for name in self.find_givers(selector.metric) if name in self.probes]
+        matchers = tuple(matcher for matcher in selector.matchers if matcher[0] == "probe")
+        one = Selector(selector.metric, matchers)
+        return [probe for probe in givers if one.matches(SeriesId.of(selector.metric, {"probe": probe.name}))]
 
     def list_metrics(self) -> set[str]:
         """All that the probes give."""
@@ -64,11 +81,18 @@ def make_builtin_rules(unit: str | None, kinds: Mapping[str, str | None]) -> dic
 
 
 def make_host_rules(kinds: Mapping[str, str | None]) -> dict[str, Rule]:
-    """`gpu-lost`, where a probe looks at the GPUs. Restarts are held by the loss itself, and only for the services on that GPU."""
-    if "nvml" not in kinds.values():
-        return {}
-    below = find_kind("rules", PLAIN_FORM)(below=Number(1.0))
-    return {"gpu-lost": Rule("gpu-lost", Selector("gpu_up"), below, Severity.CRITICAL, Then.ALERT, 2)}
+    """What is told of every host: a full disk, memory short, a GPU that is lost or near the temperature at which it slows itself down."""
+    threshold = find_kind("rules", PLAIN_FORM)
+    scope = Scope(None, kinds)
+    near = threshold(above=Number(-TOO_NEAR), clear=Number(-TOO_NEAR - 3))
+    limit = Selector("gpu_temperature_limit_celsius", (("kind", "=", "slowdown"),))
+    rules = (
+        Rule("disk-full", Selector("host_disk_percent"), threshold(above=Number(95.0), clear=Number(93.0)), times=None, for_=60.0),
+        Rule("memory-short", Selector("host_memory_percent"), threshold(above=Number(95.0), clear=Number(90.0)), times=None, for_=60.0),
+        Rule("gpu-lost", Selector("gpu_up"), threshold(below=Number(1.0)), Severity.CRITICAL, times=2),
+        Rule("gpu-hot", Selector("gpu_temperature_celsius"), near, times=None, for_=60.0, minus=limit),
+    )
+    return {rule.name: rule for rule in rules if any(scope.find_givers(rule.selector.metric))}
 
 
 def read_rules(context: Context, entry: Entry | None, path: str, scope: Scope, builtin: Mapping[str, Rule]) -> tuple[Rule, ...]:
@@ -80,20 +104,20 @@ def read_rules(context: Context, entry: Entry | None, path: str, scope: Scope, b
         context.check_name(one.key, inside)
         if isinstance(one.value, Scalar) and not one.value.is_null:
             rules[name] = None
-            _check_off(context, one, inside, scope)
+            _check_off(context, one, inside, BUILTIN_OF_HOST if scope.service is None else BUILTIN)
         else:
             rules[name] = _read_rule(context, one, inside, scope)
     return tuple(rule for rule in rules.values() if rule is not None)
 
 
-def _check_off(context: Context, entry: Entry, path: str, scope: Scope) -> None:
+def _check_off(context: Context, entry: Entry, path: str, builtin: tuple[str, ...]) -> None:
     value = entry.value
     assert isinstance(value, Scalar)
     if not (value.plain and value.text == "off"):
         text = f"{quote(value.text)} is no rule; write its metric and level, or off to take a built-in rule away"
         context.literal.refuse(value.place, path, text)
-    elif scope.service is None or entry.key.text not in ("unhealthy", "down"):
-        text = "off takes away a built-in rule, and this is none; built in are unhealthy and down of a service"
+    elif entry.key.text not in builtin:
+        text = f"off takes away a built-in rule, and this is none; built in here: {', '.join(builtin)}"
         context.literal.refuse(entry.key.place, path, text)
 
 
@@ -108,41 +132,60 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
         return None
     form, cls = _find_form(table)
     names = [option.name for option in list_options(cls)]
-    complete = _check_form(context, table, path, form, [*COMMON, *names])
+    _check_form(context, table, path, form, [*COMMON, *names], getattr(cls, "refuses", {}))
     selector = _read_selector(context, table, place, path, scope)
     mine = {name: table.entries[name] for name in names if name in table.entries}
-    condition = options.build(cls, mine, path, place, gaps) if complete else None
+    condition = options.build(cls, mine, path, place, gaps)
     severity = _read(context, table, "severity", Severity, path, Severity.WARNING)
     then = _read(context, table, "then", Then, path, Then.ALERT)
-    times, for_ = _read_patience(context, table, path, then is Then.RESTART)
+    judged = form != "absent"
+    times, for_ = _read_patience(context, table, path, then is Then.RESTART and judged)
     if then is Then.RESTART and scope.service is None:
         options.refuse(table.entries["then"].value.place, f"{path}.then", "restart of what? A rule of the host may alert or inhibit")
+    elif then is Then.RESTART and not judged:
+        text = "silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit"
+        options.refuse(table.entries["then"].value.place, f"{path}.then", text)
+    over, as_ = read_over(context, table, path, selector, judged)
+    givers = scope.find_probes(selector) if selector and not table.entries.keys().isdisjoint(("over", "absent", "minus")) else []
+    check_times(context, table, path, over, getattr(condition, "absent", None), givers)
+    together = {probe.kind: list_metrics(probe.kind) for probe in givers}
+    minus = read_minus(context, table, path, selector, together) if judged else None
+    keep = read_keep_firing_for(context, table, path, then)
+    message = read_message(context, table, path, selector, scope.service)
     if options.gaps != gaps or selector is None or condition is None:
         return None
-    return Rule(entry.key.text, selector, condition, severity, then, times, for_)
+    return Rule(entry.key.text, selector, condition, severity, then, times, for_, over, as_, minus, keep, message)
 
 
 def _find_form(table: Table) -> tuple[str, type[Any]]:
-    """A form is chosen by the key of its name (`sigma:`); a rule without one is a threshold."""
+    """A form is chosen by the key of its name (`sigma:`); a rule without one is a threshold. Its other keys may choose the class."""
     form = next((name for name in list_kinds("rules") if name in table.entries), PLAIN_FORM)
-    return form, find_kind("rules", form)
+    found = find_kind("rules", form)
+    return form, found.choose(table.entries) if hasattr(found, "choose") else found
 
 
-def _check_form(context: Context, table: Table, path: str, form: str, names: list[str]) -> bool:
-    """Tells keys that are not of this form. False where the form is not complete, which is told too."""
-    options, others, mine = context.literal, {}, dict(table.entries)
-    for other in list_kinds("rules"):
-        for option in list_options(find_kind("rules", other)):
-            if option.name in mine and option.name not in names:
-                others[option.name] = other
-    for name, other in others.items():
-        text = f"belongs to a rule of the form {other}, and this one is of the form {form}"
+def _check_form(context: Context, table: Table, path: str, form: str, names: list[str], refuses: Mapping[str, str]) -> None:
+    """Tells keys that are not of this form, and those of every rule that the form refuses, with its reason."""
+    options, mine, forms = context.literal, dict(table.entries), _list_forms()
+    for name in [name for name in mine if name in refuses]:
+        options.refuse(mine.pop(name).key.place, f"{path}.{name}", f"does not go with {form}: {refuses[name]}")
+    for name in [name for name in mine if name not in names and name in forms]:
+        text = f"belongs to a rule of the form {forms[name]}, and this one is of the form {form}"
+        if forms[name] == form:
+            text = f"belongs to {form} without window, the adaptive form, and this one states window"
         options.refuse(mine.pop(name).key.place, f"{path}.{name}", text)
-    complete = form != "sigma" or "window" in mine
-    if not complete:
-        options.refuse(mine["sigma"].key.place, f"{path}.sigma", "without window arrives later; write for example window: 10 beside it")
     options.check_keys(mine, path, names, "rule")
-    return complete
+
+
+@cache
+def _list_forms() -> dict[str, str]:
+    """Each option of a form with the form's name."""
+    forms = {}
+    for form in list_kinds("rules"):
+        found = find_kind("rules", form)
+        for cls in found.variants() if hasattr(found, "variants") else (found,):
+            forms.update(dict.fromkeys((option.name for option in list_options(cls)), form))
+    return forms
 
 
 def _read_patience(context: Context, table: Table, path: str, restart: bool) -> tuple[int | None, float | None]:
@@ -177,13 +220,12 @@ def _read_selector(context: Context, table: Table, place: Place, path: str, scop
     fault = _judge_metric(selector.metric, scope) or _judge_matchers(selector, scope)
     if fault:
         context.literal.refuse(entry.value.place, inside, fault)
-    return selector
+    return None if fault else selector
 
 
 def _judge_metric(metric: str, scope: Scope) -> str:
     """What is wrong with this metric in this scope, or nothing."""
-    givers = scope.find_givers(metric)
-    if givers and not metric.endswith("_total"):
+    if any(scope.find_givers(metric)):
         return ""
     later = next((kind for kind, metrics in LATER_METRICS.items() if metric in metrics and kind not in list_kinds("probes")), None)
     if later:
@@ -191,8 +233,6 @@ def _judge_metric(metric: str, scope: Scope) -> str:
     if metric in OWN_METRICS:
         return f"rules on {quote(metric)} arrive later"
     elsewhere = next((kind for kind in list_kinds("probes") if metric in list_metrics(kind)), None)
-    if metric.endswith("_total") and (givers or elsewhere):
-        return f"{quote(metric)} only ever grows: it must say rate or increase, which arrive later"
     if None in scope.kinds.values():  # a probe that could not be read may be the one that is meant
         return ""
     if elsewhere or metric in EVERY_PROBE:

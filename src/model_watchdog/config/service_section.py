@@ -20,6 +20,7 @@ from model_watchdog.core.units import Seconds
 from model_watchdog.recoveries import Recovery
 
 KEYS = ("unit", "startup", "busy_patience", "probes", "rules", "recovery")
+DEFAULT_HOST_PROBES: dict[str, str | None] = {"system": "host", "gpu": "nvml"}
 OWN_UNIT = "model-watchdog.service"
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
 _OTHER_UNITS = (".socket", ".target", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope", ".device")
@@ -41,7 +42,7 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     kinds, probes = _read_probes(context, table, path, Scope(entry.key.text, {}), entry.key if "unit" in table.entries else None)
     if not kinds and recovery is not None:
         options.refuse(entry.key.place, f"{path}.probes", "is missing; without a unit and without a probe there is nothing to watch")
-    scope = Scope(entry.key.text, kinds)
+    scope = Scope(entry.key.text, kinds, {probe.name: probe for probe in probes})
     rules = read_rules(context, table.entries.get("rules"), f"{path}.rules", scope, make_builtin_rules(unit, kinds))
     if recovery is None or not unit_is_known:
         return None
@@ -68,7 +69,8 @@ def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig
         key = Scalar("host", True, place)
         made = [make_probe(context, name, kind, key, f"host.probes.{name}") for name, kind in kinds.items() if kind]
         probes = tuple(probe for probe in made if probe is not None)
-    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", Scope(None, kinds), make_host_rules(kinds)))
+    scope = Scope(None, kinds, {probe.name: probe for probe in probes})
+    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", scope, make_host_rules(kinds)))
 
 
 def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, int]], service: str) -> tuple[str | None, bool]:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from model_watchdog.config.masking import mask_secret, mask_url
 from model_watchdog.config.model import Config, NotifierConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import list_options, split_optional
-from model_watchdog.config.rule_section import make_builtin_rules
+from model_watchdog.config.rule_section import make_builtin_rules, make_host_rules
 from model_watchdog.config.values import Wrong, read_plain, write_bytes, write_number, write_seconds
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Selector
@@ -33,9 +33,12 @@ class Flow(dict[str, Any]):
 
 def show(config: Config) -> str:
     """The configuration as understood. Read again it gives the same services, rules and timings; a secret is `***`."""
+    host = config.host
+    builtin = make_host_rules({probe.name: probe.kind for probe in host.probes})
+    rules = {**{name: Word("off") for name in builtin}, **{rule.name: _show_rule(rule) for rule in host.rules}}
     tree = {
         "services": {name: _show_service(service) for name, service in config.services.items()},
-        "host": {"probes": _show_probes(config.host.probes), "rules": {rule.name: _show_rule(rule) for rule in config.host.rules}},
+        "host": {"probes": _show_probes(host.probes), "rules": rules},
         "notifiers": {name: _show_notifier(notifier) for name, notifier in config.notifiers.items()},
         "language": config.language,
     }
@@ -67,9 +70,18 @@ def _show_probes(probes: Iterable[ProbeConfig]) -> dict[str, Any]:
 
 
 def _show_rule(rule: Rule) -> dict[str, Any]:
-    patience = {"times": rule.times} if rule.for_ is None else {"for": _show_value(rule.for_, Seconds)}
-    effect = {**patience, "severity": rule.severity.value, "then": rule.then.value}
-    return Flow({"metric": Written(_write_selector(rule.selector)), **_show_fields(rule.condition), **effect})
+    shown: dict[str, Any] = {"metric": Written(_write_selector(rule.selector))}
+    if rule.minus is not None:
+        shown["minus"] = Written(_write_selector(rule.minus))
+    if rule.over is not None and rule.as_ is not None:
+        shown |= {"over": _show_value(rule.over, Seconds), "as": rule.as_.value}
+    shown |= _show_fields(rule.condition)
+    if rule.silence is None:
+        shown |= {"times": rule.times} if rule.for_ is None else {"for": _show_value(rule.for_, Seconds)}
+    shown |= {"severity": rule.severity.value, "then": rule.then.value}
+    if rule.keep_firing_for is not None:
+        shown["keep_firing_for"] = _show_value(rule.keep_firing_for, Seconds)
+    return Flow(shown | ({"message": Written(rule.message)} if rule.message else {}))
 
 
 def _show_notifier(notifier: NotifierConfig) -> dict[str, Any]:
@@ -100,6 +112,8 @@ def _show_value(value: Any, hint: Any) -> Any:
     for kind, write in ((Seconds, write_seconds), (Bytes, write_bytes), (Number, write_number)):
         if inner is kind:
             return Word(write(value))
+    if get_origin(inner) is Literal:
+        return Word(value)
     if isinstance(value, (Enum, Path)):
         return value.value if isinstance(value, Enum) else str(value)
     return _show_inside(value, inner)

@@ -9,7 +9,7 @@ LATER_KEYS: dict[str, dict[str, str]] = {
         "heartbeat": "",
         "maintenance": "",
     },
-    "rule": dict.fromkeys(("expr", "absent", "over", "as", "equals", "outside", "keep_firing_for", "message"), ""),
+    "rule": {"expr": ""},
     "notifier": dict.fromkeys(("message", "maintenance"), ""),
 }
 """Key to what it is, by the kind of mapping it stands in."""
@@ -39,6 +39,23 @@ LATER_METRICS: dict[str, tuple[str, ...]] = {
     "log": ("log_records_total", "log_consecutive_errors", "log_pattern_matches_total", "log_field"),
 }
 """Metrics of probes that arrive later, by the kind that will give them."""
+
+LABELS: dict[str, tuple[str, ...]] = {
+    "host_disk_percent": ("mount",),
+    "host_disk_": ("device",),
+    "host_network_": ("device",),
+    "gpu_temperature_limit_celsius": ("gpu", "uuid", "kind"),
+    "gpu_clock_hertz": ("gpu", "uuid", "domain"),
+    "gpu_throttled": ("gpu", "uuid", "reason"),
+    "gpu_remapped_rows": ("gpu", "uuid", "kind"),
+    "gpu_xid_errors_total": ("gpu", "uuid", "xid"),
+    "gpu_": ("gpu", "uuid"),
+    "service_gpu_memory_bytes": ("gpu",),
+    "log_records_total": ("level",),
+    "log_pattern_matches_total": ("pattern",),
+    "log_field": ("field",),
+}
+"""The labels of metrics besides `service` and `probe`: the first name with which the metric begins."""
 
 OWN_METRICS = (
     "watchdog_up",

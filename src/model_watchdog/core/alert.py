@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from model_watchdog.core.pace import Pace
+from model_watchdog.core.rollup import Rollup
 from model_watchdog.core.rule import Judgement, Rule, Then, Verdict, Watch
 from model_watchdog.core.sample import Sample, SeriesId
 
@@ -15,28 +17,39 @@ class Phase(StrEnum):
 
 class Change(StrEnum):
     FIRED = "fired"
+    DUE = "due"  # it fired before, too soon after another to be told; now it may be told
     RESOLVED = "resolved"
 
 
 @dataclass(slots=True)
 class Alert:
-    """The state of one rule on one series. `since` is when the present phase began; `breached_at` the last breach seen."""
+    """The state of one rule on one series. `since` is when the present phase began; `breached_at` the last breach seen,
+    `judged_at` the last verdict of either kind.
+
+    A rule may have a pace (`sigma` without `window`: its cooldown). The alert then fires and ends as any other; only people
+    hear less of it: it fires `muted` where the pace does not allow it yet, and is DUE at the first sample over the bar that it allows.
+    """
 
     rule: Rule
     series: SeriesId
     watch: Watch
+    pace: Pace | None = None
+    rollup: Rollup | None = None
     phase: Phase = Phase.INACTIVE
     since: float = 0.0
     count: int = 0
     breached_at: float | None = None
+    judged_at: float | None = None
+    over_at: float | None = None  # since when it is over, and goes on firing all the same
     value: float = 0.0
     numbers: dict[str, float | str] = field(default_factory=dict)
     sent: bool = False  # "firing" was told, so "resolved" must be
+    muted: bool = False  # it fires, and people are not told of it yet
     untrusted: bool = False  # what was counted so far was the certificate, which no restart mends
 
     @classmethod
     def on(cls, rule: Rule, series: SeriesId) -> "Alert":
-        return cls(rule, series, rule.condition.watch())
+        return cls(rule, series, rule.condition.watch(), rule.condition.pace(), _make_rollup(rule))
 
     @property
     def key(self) -> str:
@@ -48,13 +61,28 @@ class Alert:
 
     def take(self, sample: Sample) -> Change | None:
         """Judges one new sample and moves on; says whether the alert began or ceased to fire."""
-        verdict = self.watch.judge(sample.value, self.is_firing)
+        return self.judge(sample.value, sample.at)
+
+    def judge(self, value: float, at: float) -> Change | None:
+        """The same for a value of steady time `at`."""
+        if self.rollup is not None:
+            rolled = self.rollup.push(value, at)
+            if rolled is None:
+                return None
+            value = rolled
+        verdict = self.watch.judge(value, at, self.phase is Phase.FIRING)
         if verdict.judgement is Judgement.UNKNOWN:
             return None
-        self.value = sample.value
-        if verdict.judgement is Judgement.OK:
-            return self._ok(sample.at)
-        return self._breach(sample.at, verdict)
+        if self.pace is not None:
+            self.pace.count()
+        self.value, self.judged_at = value, at
+        if verdict.judgement is Judgement.BREACH:
+            return self._breach(at, verdict)
+        if self.phase is Phase.FIRING and self.rule.keep_firing_for is not None:
+            self.over_at = at if self.over_at is None else self.over_at
+            if at - self.over_at < self.rule.keep_firing_for:
+                return None
+        return self._end(at)
 
     def excuse(self) -> None:
         """What was counted towards firing counts no longer; a firing alert stays."""
@@ -70,24 +98,26 @@ class Alert:
         if self.rule.then is Then.RESTART:
             self.start_over()
         self.excuse()
-        self.watch = self.rule.condition.watch()
+        self.watch, self.pace = self.rule.condition.watch(), self.rule.condition.pace()
+        if self.rollup is None or self.rule.then is Then.RESTART or not self.rollup.as_.is_of_counters:  # they bear a reset
+            self.rollup = _make_rollup(self.rule)
 
     def resolve(self, at: float) -> Change | None:
         """Ends it for a reason that is not in the series."""
-        return self._ok(at)
+        return self._end(at)
 
-    def _ok(self, at: float) -> Change | None:
+    def _end(self, at: float) -> Change | None:
         was = self.phase
-        self.phase, self.count = Phase.INACTIVE, 0
+        self.phase, self.count, self.muted, self.over_at = Phase.INACTIVE, 0, False, None
         if was is not Phase.INACTIVE:
             self.since = at
         return Change.RESOLVED if was is Phase.FIRING or self.sent else None
 
     def _breach(self, at: float, verdict: Verdict) -> Change | None:
-        self.breached_at = at
+        self.breached_at, self.over_at = at, None
         self.numbers = dict(verdict.numbers)
         if self.phase is Phase.FIRING:
-            return None
+            return self._tell_late(verdict)
         if self.phase is Phase.INACTIVE:
             self.phase, self.since, self.count = Phase.PENDING, at, 0
         self.count += 1
@@ -96,4 +126,15 @@ class Alert:
         if not enough:
             return None
         self.phase, self.since = Phase.FIRING, at
+        self.muted = self.pace is not None and not self.pace.ask()
         return Change.FIRED
+
+    def _tell_late(self, verdict: Verdict) -> Change | None:
+        if self.muted and verdict.is_over and (self.pace is None or self.pace.ask()):
+            self.muted = False
+            return Change.DUE
+        return None
+
+
+def _make_rollup(rule: Rule) -> Rollup | None:
+    return Rollup(rule.over, rule.as_) if rule.over is not None and rule.as_ is not None else None

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from model_watchdog.core.alert import Alert, Change, Phase
+from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason
-from model_watchdog.core.incident import CONDITION, alert_reason, condition_alert, find_inhibiting
+from model_watchdog.core.incident import CONDITION, alert_reason, condition_alert, find_inhibiting, over_reason
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.sample import Outcome, Sample, SeriesId
 
@@ -22,6 +23,8 @@ class HostState:
     judged: dict[str, float] = field(default_factory=dict)
     conditions: dict[str, Reason] = field(default_factory=dict)
     sequence: int = 0
+    arrivals: Arrivals | None = None
+    wake_at: float | None = None
 
     def inhibited(self, since: float) -> str:
         """The name of a firing rule that forbids restarts and has seen a breach since then, or nothing."""
@@ -32,18 +35,24 @@ class HostState:
         return f"{HOST}/{self.sequence}/{about}"
 
 
-def step_host(rules: Sequence[Rule], state: HostState, outcomes: Sequence[Outcome]) -> list[Decision]:
-    """Judges each new sample of the host's probes once."""
+def step_host(rules: Sequence[Rule], state: HostState, outcomes: Sequence[Outcome], now: float) -> list[Decision]:
+    """Judges each new sample of the host's probes once, and what has stopped arriving; `wake_at` then says when to look again."""
     decisions: list[Decision] = []
+    fresh: list[Sample] = []
     for outcome in outcomes:
         if outcome.at <= state.judged.get(outcome.probe, float("-inf")):
             continue
         state.judged[outcome.probe] = outcome.at
         for sample in outcome.samples:
             state.newest[sample.series] = sample
+            fresh.append(sample)
             for rule in rules:
-                if rule.selector.matches(sample.series):
-                    _take(state, rule, sample, decisions)
+                if rule.silence is None and rule.selector.matches(sample.series):
+                    _take(state, rule, sample, outcome, decisions)
+    arrivals = state.arrivals = state.arrivals or Arrivals(now)
+    for alert, change in arrivals.judge(rules, state.alerts, fresh, now):
+        _tell(state, alert, change, decisions)
+    state.wake_at = arrivals.next_due(rules, state.alerts, now)
     return decisions
 
 
@@ -105,29 +114,31 @@ def tell_rights(state: HostState, about: str, units: Mapping[str, str]) -> list[
     return [Notification(state.next_key(about), Severity.CRITICAL, about, Cause.NOT_PERMITTED, reason, params)]
 
 
-def _take(state: HostState, rule: Rule, sample: Sample, decisions: list[Decision]) -> None:
+def _take(state: HostState, rule: Rule, sample: Sample, outcome: Outcome, decisions: list[Decision]) -> None:
+    value = rule.find_value(sample, outcome.samples)
+    if value is None:
+        return
     key = f"{rule.name} {sample.series}"
     alert = state.alerts.get(key)
     if alert is None:
         alert = state.alerts[key] = Alert.on(rule, sample.series)
-    change = alert.take(sample)
-    if change is None:
-        return
+    change = alert.judge(value, sample.at)
+    if change is not None:
+        _tell(state, alert, change, decisions)
+
+
+def _tell(state: HostState, alert: Alert, change: Change, decisions: list[Decision]) -> None:
     reason = alert_reason(alert)
     if change is Change.RESOLVED:
-        reason = Reason("over", {"rule": rule.name, "series": str(sample.series), "value": sample.value})
-    decisions.append(Event(f"alert_{change.value}", None, reason))
-    if change is Change.FIRED:
-        alert.sent = True
-    elif alert.sent:
-        alert.sent = False
-    else:
+        reason = over_reason(alert)
+    if change is not Change.DUE:
+        decisions.append(Event(f"alert_{change.value}", None, reason))
+    if (change is Change.RESOLVED and not alert.sent) or alert.muted:
         return
+    alert.sent = change is not Change.RESOLVED
     decisions.append(_tell_change(state, alert, change, reason))
 
 
 def _tell_change(state: HostState, alert: Alert, change: Change, reason: Reason) -> Notification:
-    name = alert.rule.name
-    return Notification(
-        state.next_key(f"{name}-{change.value}"), alert.rule.severity, f"alert_{change.value}", None, reason, {"rule": name}
-    )
+    name, what = alert.rule.name, "resolved" if change is Change.RESOLVED else "fired"
+    return Notification(state.next_key(f"{name}-{what}"), alert.rule.severity, f"alert_{what}", None, reason, {"rule": name})

@@ -9,6 +9,7 @@ from model_watchdog.core.diagnosis import Diagnosis
 from model_watchdog.core.rule import Judgement, Rule, Severity, Then, Verdict
 from model_watchdog.core.sample import Outcome, Selector, SeriesId
 from model_watchdog.core.state import Incident, Service, ServiceState
+from model_watchdog.core.template import fill
 
 if TYPE_CHECKING:
     from model_watchdog.core.service import Facts
@@ -19,12 +20,30 @@ CONDITION = "watchdog_condition"
 
 
 def alert_reason(alert: Alert) -> Reason:
-    """The alert in numbers: its value, and what it is measured against. One that comes from a sensor's state carries its reason."""
+    """The alert in the rule's own words, or in numbers: its value, and what it is measured against.
+
+    One that comes from a sensor's state carries its reason.
+    """
     if "key" in alert.numbers:
         return Reason(str(alert.numbers["key"]), alert.numbers)
-    key = "above" if "above" in alert.numbers else "below" if "below" in alert.numbers else "unlike"
-    params: dict[str, Param] = {"rule": alert.rule.name, "series": str(alert.series), "value": alert.value, **alert.numbers}
-    return Reason(key, params)
+    rule = alert.rule
+    params: dict[str, Param] = {"rule": rule.name, "series": str(alert.series), "value": alert.value, **alert.numbers}
+    if rule.message:
+        return Reason("message", {**params, "text": fill(rule.message, {**dict(alert.series.labels), "value": f"{alert.value:.6g}"})})
+    if rule.as_ is not None and rule.over is not None:
+        params.update({"as": rule.as_.value, "over": rule.over})
+    if rule.minus is not None:
+        params["minus"] = str(rule.minus)
+    key = next((key for key in ("above", "below", "equals", "low", "absent") if key in alert.numbers), "unlike")
+    return Reason("outside" if key == "low" else key, params)
+
+
+def over_reason(alert: Alert) -> Reason:
+    """It is over; with the value that says so, where the rule judges values as they are measured."""
+    rule, params = alert.rule, dict[str, Param](rule=alert.rule.name)
+    if rule.silence is None and rule.as_ is None and rule.minus is None:
+        params.update(series=str(alert.series), value=alert.value)
+    return Reason("over", params)
 
 
 def resolve_vanished(service: Service, state: ServiceState, now: float, decisions: list[Decision]) -> None:
@@ -55,21 +74,25 @@ def tell_alert(
     facts: "Facts",
     now: float,
     decisions: list[Decision],
-    outcome: Outcome,
+    outcome: Outcome | None = None,
 ) -> None:
     """An alert began or ceased to fire. Rules that restart are told by what comes of the restart, unless none can help."""
     if change is None:
         return
     if change is Change.RESOLVED:
-        over = Reason("over", {"rule": alert.rule.name, "series": str(alert.series), "value": alert.value})
-        decisions.append(Event("alert_resolved", None, over))
+        decisions.append(Event("alert_resolved", None, over_reason(alert)))
         _tell_resolved(service, state, alert, decisions)
         return
     cause = diagnosis.cause
     reason = alert_reason(alert) if alert.rule.then is not Then.RESTART or diagnosis.state is State.HEALTHY else diagnosis.reason
-    if alert.untrusted:
+    if alert.rule.message:
+        reason = alert_reason(alert)
+    if alert.untrusted and outcome is not None:
         cause, reason = Cause.HEALTH_TLS, Reason("health_tls", {"probe": outcome.probe, "detail": outcome.detail})
-    decisions.append(Event("alert_fired", cause, reason))
+    if change is Change.FIRED:
+        decisions.append(Event("alert_fired", cause, reason))
+    if alert.muted:
+        return
     open_incident(service, state, reason, facts, now, decisions)
     if alert.rule.then is not Then.RESTART or alert.untrusted or not diagnosis.restart_helps:
         tell_firing(service, state, alert, cause, reason, decisions)
@@ -123,9 +146,9 @@ def condition_alert(name: str, severity: Severity) -> Alert:
 
 
 def find_inhibiting(alerts: Iterable[Alert], since: float) -> list[str]:
-    """The rules that forbid restarts: firing, and with a sample in breach since then. A series that has stopped forbids nothing."""
+    """The rules that forbid restarts: firing, and confirmed since then. A series that has stopped forbids nothing."""
     firing = (alert for alert in alerts if alert.is_firing and alert.rule.then is Then.INHIBIT)
-    return sorted(alert.rule.name for alert in firing if alert.breached_at is not None and alert.breached_at >= since)
+    return sorted(alert.rule.name for alert in firing if alert.judged_at is not None and alert.judged_at >= since)
 
 
 def resolve_all(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float, decisions: list[Decision]) -> None:
@@ -182,7 +205,10 @@ class _Holds:
     def watch(self) -> "_Holds":
         return self
 
-    def judge(self, value: float, firing: bool) -> Verdict:
+    def pace(self) -> None:
+        """Each is told."""
+
+    def judge(self, value: float, at: float, firing: bool) -> Verdict:
         return Verdict(Judgement.UNKNOWN)
 
 

@@ -147,7 +147,7 @@ def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list
         rule = named.get(plain["rule"])
         if series.metric == CONDITION:
             alert = condition_alert(plain["rule"], Severity(plain["severity"]))
-        elif rule is not None and rule.selector.matches(series):
+        elif rule is not None and (rule.selector.matches(series) or series == rule.selector.to_series()):
             alert = Alert.on(rule, series)
         else:
             orphans += [(plain["rule"], plain["severity"])] if plain["sent"] else []
@@ -155,6 +155,7 @@ def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list
         alert.phase, alert.since, alert.sent = Phase.FIRING, plain["since"] + shift, plain["sent"]
         alert.value, alert.numbers = plain["value"], dict(plain["numbers"])
         alert.untrusted = plain["untrusted"]
+        alert.muted = alert.pace is not None and not alert.sent  # it may still be told, when it is due
         if not plain["firing"]:
             alert.phase = Phase.INACTIVE
         alerts[f"{plain['rule']} " if series.metric == CONDITION else alert.key] = alert

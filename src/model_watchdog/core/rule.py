@@ -1,11 +1,13 @@
 """Rules: a condition on a series, for how long, how severe, and what then."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from model_watchdog.core.sample import Selector
+from model_watchdog.core.pace import Pace
+from model_watchdog.core.rollup import As
+from model_watchdog.core.sample import Sample, Selector, SeriesId
 
 
 class Severity(StrEnum):
@@ -34,17 +36,25 @@ class Judgement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judgement of one sample, with the numbers that a person needs to follow it."""
+    """A judgement of one sample, with the numbers that a person needs to follow it.
+
+    `is_over` is False where a breach only goes on, between the level at which it began and the one at which it ends.
+    """
 
     judgement: Judgement
     numbers: Mapping[str, float | str] = field(default_factory=dict)
+    is_over: bool = True
+
+
+OK = Verdict(Judgement.OK)
+UNKNOWN = Verdict(Judgement.UNKNOWN)
 
 
 class Watch(Protocol):
     """A condition on one series: remembers what it must of the samples before."""
 
-    def judge(self, value: float, firing: bool) -> Verdict:
-        """Judges one new sample; `firing` tells whether the alert fires now (its end may lie at another level)."""
+    def judge(self, value: float, at: float, firing: bool) -> Verdict:
+        """Judges one new sample of steady time `at`; `firing` tells whether the alert fires now (its end may lie at another level)."""
 
 
 class Condition(Protocol):
@@ -53,10 +63,18 @@ class Condition(Protocol):
     def watch(self) -> Watch:
         """A fresh watch for one series."""
 
+    def pace(self) -> Pace | None:
+        """How often alerts of one series are told; None: each of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule as configured. Exactly one of `times` and `for_` is set; `for_` is in seconds."""
+    """A rule as configured. Exactly one of `times` and `for_` is set; times are in seconds.
+
+    `over` and `as_` (both or none) make one number of the last `over` seconds, which is judged instead of the sample. `minus` is another
+    metric of the same probe: judged is how far this one lies above that with the same labels. `keep_firing_for` is how long the alert
+    goes on when it is over. `message` is what people are told instead of the numbers.
+    """
 
     name: str
     selector: Selector
@@ -65,3 +83,21 @@ class Rule:
     then: Then = Then.ALERT
     times: int | None = 1
     for_: float | None = None
+    over: float | None = None
+    as_: As | None = None
+    minus: Selector | None = None
+    keep_firing_for: float | None = None
+    message: str = ""
+
+    @property
+    def silence(self) -> float | None:
+        """After how many seconds without a sample it is in breach, or None where it judges samples."""
+        found: float | None = getattr(self.condition, "absent", None)
+        return found
+
+    def find_value(self, sample: Sample, others: Iterable[Sample]) -> float | None:
+        """What it judges of a sample: its value, less that of `minus` among the `others` of its probe; None where there is none."""
+        if self.minus is None:
+            return sample.value
+        wanted = SeriesId.of(self.minus.metric, {**dict(sample.series.labels), **{name: value for name, _, value in self.minus.matchers}})
+        return next((sample.value - other.value for other in others if other.series == wanted), None)

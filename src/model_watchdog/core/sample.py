@@ -70,6 +70,10 @@ class Selector:
         labels = dict(series.labels)
         return all(_holds(labels.get(label, ""), operator, value) for label, operator, value in self.matchers)
 
+    def to_series(self) -> SeriesId:
+        """What stands for its series while none is known: its name, with the labels that are stated exactly."""
+        return SeriesId.of(self.metric, {label: value for label, operator, value in self.matchers if operator == "="})
+
     def __str__(self) -> str:
         inside = ", ".join(f'{label}{operator}"{_escape(value)}"' for label, operator, value in self.matchers)
         return f"{self.metric}{{{inside}}}" if inside else self.metric

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model_watchdog.core.alert import Alert, Change
+from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.attempt import RecoveryPhase, deadline
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Reason, State
 from model_watchdog.core.diagnosis import Diagnosis, Evidence, diagnose, is_moving
@@ -131,6 +132,8 @@ def _begin_invocation(
     state.changes.clear()
     state.busy.clear()
     state.well_since = None
+    if state.arrivals is not None:
+        state.arrivals.rest(now)
     for alert in state.alerts.values():
         alert.begin_anew()
 
@@ -250,7 +253,8 @@ def _judge(
     for outcome in fresh:
         for sample in outcome.samples:
             for rule in service.rules:
-                if not rule.selector.matches(sample.series):
+                value = rule.find_value(sample, outcome.samples) if rule.selector.matches(sample.series) else None
+                if value is None or rule.silence is not None:
                     continue
                 key = f"{rule.name} {sample.series}"
                 alert = state.alerts.get(key)
@@ -263,10 +267,11 @@ def _judge(
                 if alert.untrusted != untrusted and outcome.ok is False:
                     alert.start_over()  # what the certificate was to blame for does not count against the service
                     alert.untrusted = untrusted
-                change = alert.take(sample)
+                change = alert.judge(value, sample.at)
                 tell_alert(service, state, alert, change, diagnosis, facts, now, decisions, outcome)
                 if change is Change.RESOLVED:
                     state.held = ""
+    _judge_arrivals(service, state, fresh, diagnosis, facts, now, decisions)
     for alert in state.alerts.values():
         if alert.rule.then is not Then.RESTART or not alert.is_firing:
             continue
@@ -275,6 +280,19 @@ def _judge(
         if not alert.untrusted:
             confirmed.append(alert)
     return confirmed
+
+
+def _judge_arrivals(
+    service: Service, state: ServiceState, fresh: list[Outcome], diagnosis: Diagnosis, facts: Facts, now: float, decisions: list[Decision]
+) -> None:
+    """What has stopped arriving. Of a service that is down, or not up yet, nothing is expected."""
+    arrivals = state.arrivals = state.arrivals or Arrivals(now)
+    if state.attempt is not None or diagnosis.state in (State.LOADING, State.DEAD, State.STOPPED, State.SLEEPING):
+        arrivals.rest(now)
+        return
+    samples = [sample for outcome in fresh for sample in outcome.samples]
+    for alert, change in arrivals.judge(service.rules, state.alerts, samples, now):
+        tell_alert(service, state, alert, change, diagnosis, facts, now, decisions)
 
 
 def _is_excused(service: Service, state: ServiceState, rule: Rule, outcome: Outcome, diagnosis: Diagnosis, now: float) -> bool:
@@ -368,5 +386,7 @@ def _wake_at(service: Service, state: ServiceState, now: float) -> float | None:
         due.append(state.began + service.startup)
     if state.well_since is not None and state.breaker.state != "closed":
         due.append(state.well_since + service.stable)
+    if state.arrivals is not None:
+        due.append(state.arrivals.next_due(service.rules, state.alerts, now))
     later = [at for at in due if at is not None and at > now]
     return min(later, default=None)

@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from model_watchdog.core.alert import Alert
+from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.attempt import Attempt
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy, CircuitBreaker
 from model_watchdog.core.decision import Cause, Reason, State
@@ -90,6 +91,7 @@ class ServiceState:
     orphans: list[tuple[str, str]] = field(default_factory=list)  # rule and severity of what was told and is configured no longer
     # deciding
     alerts: dict[str, Alert] = field(default_factory=dict)
+    arrivals: Arrivals | None = None  # from its first step on
     attempt: Attempt | None = None
     last_restart_at: float | None = None
     last_result: str | None = None

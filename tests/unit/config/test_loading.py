@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from model_watchdog.config import rule_section
+from model_watchdog.config.kinds import find_kind
 from model_watchdog.config.loading import load
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
+from model_watchdog.core.rollup import As
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Selector
 from model_watchdog.core.state import ProbePlan
@@ -21,7 +24,8 @@ from model_watchdog.probes.nvml import Nvml
 from model_watchdog.probes.unit import Unit
 from model_watchdog.recoveries.command import Command
 from model_watchdog.recoveries.systemctl import Systemctl
-from model_watchdog.rules.sigma import Sigma
+from model_watchdog.rules.absent import Absent
+from model_watchdog.rules.sigma import AdaptiveSigma, Sigma
 from model_watchdog.rules.threshold import Threshold
 from tests.rig.fakenvml import FakeNvml
 from tests.unit.config.texts import MINIMAL, Load
@@ -135,8 +139,55 @@ def test_a_sigma_rule_and_a_threshold_with_everything(load_text: Load) -> None:
 
 def test_a_rule_of_the_host(load_text: Load) -> None:
     text = f"{MINIMAL}host:\n  rules:\n    full: {{metric: 'host_disk_percent{{mount=\"/\"}}', above: 90%, times: 3}}\n"
-    (rule,) = load_text(text).host.rules
+    *builtin, rule = load_text(text).host.rules
+    assert [one.name for one in builtin] == ["disk-full", "memory-short"]
     assert rule == Rule("full", Selector.parse('host_disk_percent{mount="/"}'), Threshold(above=Number(90.0)), times=3)
+
+
+def test_built_in_rules_of_the_host_are_replaced_by_name_or_taken_away(load_text: Load) -> None:
+    rules = "memory-short: off, disk-full: {metric: host_disk_percent, above: 80, clear: 70}"
+    (rule,) = load_text(f"{MINIMAL}host: {{rules: {{{rules}}}}}\n").host.rules
+    assert rule == Rule("disk-full", Selector("host_disk_percent"), Threshold(above=Number(80.0), clear=Number(70.0)))
+
+
+def test_what_every_rule_may_say_besides(load_text: Load) -> None:
+    text = """\
+host:
+  rules:
+    writes:
+      metric: host_disk_written_bytes_total
+      over: 5m
+      as: rate
+      sigma: 4
+      keep_firing_for: 10m
+      message: "{device} writes {value} bytes a second {{as told}}"
+    full: {metric: host_disk_percent, minus: 'host_disk_percent{mount="/"}', outside: [-10, 10%]}
+    gone: {metric: host_load1, absent: 2m, then: inhibit}
+    swap: {metric: host_swap_percent, equals: 100}
+"""
+    rules = {rule.name: rule for rule in load_text(text).host.rules}
+    writes, full, gone, swap = rules["writes"], rules["full"], rules["gone"], rules["swap"]
+    assert (writes.over, writes.as_, writes.keep_firing_for) == (300.0, As.RATE, 600.0)
+    assert (writes.condition, writes.message) == (AdaptiveSigma(4.0), "{device} writes {value} bytes a second {{as told}}")
+    assert (full.minus, full.condition) == (
+        Selector.parse('host_disk_percent{mount="/"}'),
+        Threshold(outside=(Number(-10.0), Number(10.0))),
+    )
+    assert (gone.condition, gone.silence, gone.then) == (Absent(Seconds(120.0)), 120.0, Then.INHIBIT)
+    assert swap.condition == Threshold(equals=Number(100.0)) and swap.silence is None
+
+
+def test_the_gpus_have_their_rules_where_they_are_measured() -> None:
+    class Nvml:
+        metrics = ("gpu_up", "gpu_temperature_celsius", "gpu_temperature_limit_celsius")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rule_section, "find_kind", lambda folder, word: Nvml if word == "nvml" else find_kind(folder, word))
+        rules = rule_section.make_host_rules({"gpu": "nvml"})
+    lost, hot = rules["gpu-lost"], rules["gpu-hot"]
+    assert list(rules) == ["gpu-lost", "gpu-hot"]
+    assert (lost.severity, lost.times, lost.then) == (Severity.CRITICAL, 2, Then.ALERT)
+    assert str(hot.minus) == 'gpu_temperature_limit_celsius{kind="slowdown"}' and hot.for_ == 60.0
 
 
 def test_defaults_lie_under_what_a_service_says(load_text: Load) -> None:
@@ -209,7 +260,7 @@ def test_the_example_is_loaded_and_shows_everything(tmp_path: Path) -> None:
     kinds = {probe.kind for service in config.services.values() for probe in service.probes} | {probe.kind for probe in config.host.probes}
     assert kinds == {"http", "unit", "host", "nvml"}
     rules = [rule for service in config.services.values() for rule in service.core.rules] + list(config.host.rules)
-    assert {type(rule.condition) for rule in rules} == {Threshold, Sigma}
+    assert {type(rule.condition) for rule in rules} == {Threshold, Sigma, AdaptiveSigma, Absent}
     assert {rule.then for rule in rules} == set(Then)
     assert {service.recovery_kind for service in config.services.values()} == {"systemctl", "command"}
     assert max(len(line) for line in EXAMPLE.read_text().splitlines()) <= 80

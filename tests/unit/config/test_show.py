@@ -30,6 +30,9 @@ services:
     rules:
       down: off
       slow: {metric: 'probe_duration_seconds{probe=~"a\\\\.b|c"}', sigma: 2.5, window: 20, min_relative: 0.05}
+      own: {metric: probe_duration_seconds, sigma: 4.5, newness: off, min_absolute: 50ms, max_gap: 10m, clip: 0, center: 1000}
+      new: {metric: probe_duration_seconds, sigma: 4.5, direction: above, for: 3m}
+      often: {metric: unit_restarts_total, over: 1h, as: increase, above: 5, severity: info, message: "$${{x}}: {value} of {service}"}
       odd: {metric: 'probe_success{probe!="c\\"d"}', below: 0.5, clear: 90%, for: 1500ms, then: inhibit}
     recovery: {stable: 0s, backoff: {first: 100ms}, breaker: {per: 2d}}
   bert:
@@ -37,7 +40,12 @@ services:
     recovery: {kind: command, command: [/bin/echo, "8", "a b", "\\u00e9\\n\\u2028\\x07", "$${HOME}", "${HOME}"], timeout: 0.1s}
 host:
   probes: {one: {kind: host, disks: [/, /data]}, two: {kind: http, url: "http://h/"}}
-  rules: {full: {metric: 'host_disk_percent{mount="/"}', above: 90%}}
+  rules:
+    full: {metric: 'host_disk_percent{mount="/"}', above: 90%}
+    disk-full: off
+    more: {metric: host_disk_percent, minus: 'host_disk_percent{mount="/"}', outside: [-0.5, 10%], keep_firing_for: 90s}
+    gone: {metric: host_load1, absent: 2m, then: inhibit, message: "no"}
+    swap: {metric: host_swap_percent, equals: 100, for: 0s}
 notifiers:
   ops: {kind: apprise, url: "json://u:p@h/path", min_severity: info}
 """
@@ -101,7 +109,9 @@ services:
 host:
   probes:
     system: {kind: host, disks: [/], every: 10s, timeout: 5s, retry_every: 5s}
-  rules: {}
+  rules:
+    disk-full: {metric: host_disk_percent, above: 95, clear: 93, for: 1m, severity: warning, then: alert}
+    memory-short: {metric: host_memory_percent, above: 95, clear: 90, for: 1m, severity: warning, then: alert}
 notifiers:
   ops: {kind: apprise, url: "json://***", timeout: 30s, min_severity: warning}
 language: en

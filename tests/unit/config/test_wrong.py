@@ -239,13 +239,23 @@ def test_services_that_cannot_be_watched(faults_of: Faults, text: str, faults: l
 AT = "services.chatglm.rules.r"
 RULES = {
     rule("{above: 1}"): f"7:7: {AT}.metric: is missing; it takes the name of a metric, such as probe_success",
-    rule("{metric: probe_success}"): f"7:7: {AT}: state either above or below",
-    rule("{metric: probe_success, above: 1, below: 3}"): f"7:7: {AT}: state either above or below",
+    rule("{metric: probe_success}"): f"7:7: {AT}: state one of above, below, equals and outside",
+    rule("{metric: probe_success, above: 1, below: 3}"): f"7:7: {AT}: state one of above, below, equals and outside",
     rule(
         "{metric: probe_success, above: 1, clear: 3}"
     ): f"7:7: {AT}: clear must not lie above 1, or the alert would end while it is in breach",
     rule("{metric: probe_success, sigma: 0, window: 3}"): f"7:7: {AT}: sigma must be greater than 0",
-    rule("{metric: probe_success, sigma: 3}"): f"7:34: {AT}.sigma: without window arrives later; write for example window: 10 beside it",
+    rule("{metric: probe_success, sigma: 3, window: 9, smooth: 3}"): (
+        f"7:55: {AT}.smooth: belongs to sigma without window, the adaptive form, and this one states window"
+    ),
+    rule("{metric: probe_success, above: 3, cooldown: 9}"): (
+        f"7:44: {AT}.cooldown: belongs to a rule of the form sigma, and this one is of the form threshold"
+    ),
+    rule("{metric: probe_success, sigma: 3, newness: maybe}"): (f'7:53: {AT}.newness: "maybe" is not known here; there is off, on'),
+    rule("{metric: probe_success, sigma: 3, smooth: 0}"): f"7:7: {AT}: smooth must be between 1 and 10000 samples",
+    rule("{metric: probe_success, sigma: 3, levels: 65}"): f"7:7: {AT}: levels must be between 1 and 64",
+    rule("{metric: probe_success, sigma: 3, backoff: 0.5}"): (f"7:7: {AT}: backoff must be at least 1, which keeps the cooldown as it is"),
+    rule("{metric: probe_success, sigma: 3, max_gap: 0s}"): f"7:7: {AT}: max_gap must be longer than 0s",
     rule("{metric: probe_success, sigma: 3, window: 9, clear: 2}"): (
         f"7:55: {AT}.clear: belongs to a rule of the form threshold, and this one is of the form sigma"
     ),
@@ -256,8 +266,58 @@ RULES = {
     rule("{metric: probe_success, below: 1, then: restart}"): (
         f"7:50: {AT}: then: restart must state for or times, such as times: 3, so that no single bad sample restarts it by accident"
     ),
+    rule("{metric: probe_success, outside: [3, 1]}"): f"7:7: {AT}: outside takes two levels, the lower one first, such as [10, 90]",
+    rule("{metric: probe_success, outside: [3]}"): f"7:7: {AT}: outside takes two levels, the lower one first, such as [10, 90]",
+    rule("{metric: probe_success, equals: 1, clear: 1}"): f"7:7: {AT}: clear goes with above or below",
+    rule("{metric: probe_success, absent: 0s}"): f"7:7: {AT}: absent must be longer than 0s",
+    rule("{metric: probe_success, absent: 5m, times: 2}"): f"7:46: {AT}.times: does not go with absent: absent states the time itself",
+    rule("{metric: probe_success, absent: 5m, minus: x}"): f"7:46: {AT}.minus: does not go with absent: absent looks at no value",
+    rule("{metric: probe_success, absent: 5m, above: 2}"): (
+        f"7:46: {AT}.above: belongs to a rule of the form threshold, and this one is of the form absent"
+    ),
+    rule("{metric: probe_success, absent: 5m, then: restart}"): (
+        f"7:52: {AT}.then: silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit"
+    ),
+    rule("{metric: 'probe_success{probe=\"health\"}', absent: 30s}"): (
+        f"7:60: {AT}.absent: 30s is not longer than the time between two samples of the probe health, which runs every 30s"
+    ),
+    rule("{metric: unit_tasks, above: 1, over: 5m}"): f"7:41: {AT}.over: needs as beside it, such as as: avg",
+    rule("{metric: unit_tasks, above: 1, as: avg}"): f"7:41: {AT}.as: needs over beside it, such as over: 5m",
+    rule("{metric: unit_tasks, above: 1, over: 5m, as: mean}"): (
+        f'7:55: {AT}.as: "mean" is not known here; there is avg, increase, max, min, p95, range, rate'
+    ),
+    rule("{metric: unit_tasks, above: 1, over: 5m, as: rate}"): (
+        f'7:55: {AT}.as: rate is for counters, whose names end in _total; "unit_tasks" can fall as well as rise'
+    ),
+    rule("{metric: unit_restarts_total, above: 1, over: 5m, as: avg}"): (
+        f'7:64: {AT}.as: "unit_restarts_total" only ever grows: state rate or increase'
+    ),
+    rule("{metric: unit_tasks, above: 1, over: 15s, as: max}"): (
+        f"7:47: {AT}.over: 15s is shorter than two samples of the probe unit, which runs every 10s"
+    ),
+    rule("{metric: unit_tasks, above: 1, over: 7d, as: max}"): (
+        f"7:47: {AT}.over: 7d holds more than 4096 samples of the probe unit; 20480s is the most"
+    ),
+    rule("{metric: unit_tasks, below: 1, times: 2, then: restart, keep_firing_for: 1m}"): (
+        f"7:66: {AT}.keep_firing_for: does not go with then: restart: a service that is well again must not count as broken"
+    ),
+    rule("{metric: unit_tasks, above: 1, message: '{value.real}'}"): (
+        f'7:50: {AT}.message: "{{value.real}}" stands for nothing; write {{value}}, {{service}} or a label, and {{{{ for a brace itself'
+    ),
+    rule("{metric: unit_tasks, above: 1, message: 'of {mount}'}"): (
+        f"7:50: {AT}.message: {{mount}} stands for nothing here; there is {{value}}, {{service}}"
+    ),
+    "host: {rules: {r: {metric: host_disk_percent, above: 1, message: '{service}'}}}\n": (
+        "1:66: host.rules.r.message: {service} stands for nothing here; there is {value}, {mount}"
+    ),
+    "host: {rules: {r: {metric: host_load1, minus: host_load5, above: 1}}}\n": (
+        '1:47: host.rules.r.minus: "host_load5" is not measured together with "host_load1"; did you mean "host_load1"?'
+    ),
+    "host: {rules: {r: {metric: host_disk_percent, minus: 'host_disk_percent{mount!=\"/\"}', above: 1}}}\n": (
+        '1:54: host.rules.r.minus: takes exact labels only, such as {kind="slowdown"}'
+    ),
     rule("no"): f'7:10: {AT}: "no" is no rule; write its metric and level, or off to take a built-in rule away',
-    rule("off"): f"7:7: {AT}: off takes away a built-in rule, and this is none; built in are unhealthy and down of a service",
+    rule("off"): f"7:7: {AT}: off takes away a built-in rule, and this is none; built in here: unhealthy, down",
     rule("{metric: 'probe_success{probe=health}', below: 1}"): (
         f'7:19: {AT}.metric: "probe=health" is not a label matcher; write label="value"'
     ),
@@ -278,7 +338,7 @@ RULES = {
     ),
     rule("{metric: host_load1, above: 1}"): f'7:19: {AT}.metric: no probe of chatglm gives "host_load1"; a probe of kind host would',
     rule("{metric: unit_restarts_total, above: 1}"): (
-        f'7:19: {AT}.metric: "unit_restarts_total" only ever grows: it must say rate or increase, which arrive later'
+        f'7:19: {AT}.metric: "unit_restarts_total" only ever grows: state rate or increase, such as over: 5m, as: rate'
     ),
     rule("{metric: gpu_temp, above: 1}"): (f'7:19: {AT}.metric: no probe gives "gpu_temp"; did you mean "gpu_temperature_celsius"?'),
     rule("{metric: gpu_temperature_celsius, above: 1}"): (
@@ -288,7 +348,7 @@ RULES = {
         "1:66: host.rules.r.then: restart of what? A rule of the host may alert or inhibit"
     ),
     "host: {rules: {down: off}}\n": (
-        "1:16: host.rules.down: off takes away a built-in rule, and this is none; built in are unhealthy and down of a service"
+        "1:16: host.rules.down: off takes away a built-in rule, and this is none; built in here: disk-full, memory-short, gpu-lost, gpu-hot"
     ),
     "host: {probes: {}, rules: {r: {metric: probe_success, below: 1}}}\n": (
         '1:40: host.rules.r.metric: no probe of the host gives "probe_success"'
@@ -313,11 +373,6 @@ def test_later_sections(faults_of: Faults, key: str) -> None:
 def test_later_keys_of_a_service(faults_of: Faults, key: str) -> None:
     (fault,) = faults_of(service(f"{key}: x"))
     assert fault.startswith(f"config.yaml:6:5: services.chatglm.{key}: arrives later")
-
-
-@pytest.mark.parametrize("key", sorted(set(LATER_KEYS["rule"]) - {"expr"}))
-def test_later_keys_of_a_rule(faults_of: Faults, key: str) -> None:
-    assert faults_of(rule(f"{{metric: probe_success, {key}: 5m}}")) == [f"config.yaml:7:34: {AT}.{key}: {LATER}"]
 
 
 def test_a_later_form_of_a_rule(faults_of: Faults) -> None:

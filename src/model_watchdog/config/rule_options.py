@@ -1,0 +1,123 @@
+"""What every rule may state besides its form: `over` and `as`, `minus`, `keep_firing_for`, `message`."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from model_watchdog.config.context import Context
+from model_watchdog.config.document import Table
+from model_watchdog.config.faults import quote, suggest
+from model_watchdog.config.model import ProbeConfig
+from model_watchdog.config.options import MISSING
+from model_watchdog.config.values import write_seconds
+from model_watchdog.config.vocabulary import LABELS
+from model_watchdog.core.rollup import MOST, As
+from model_watchdog.core.rule import Then
+from model_watchdog.core.sample import Selector
+from model_watchdog.core.template import list_names
+from model_watchdog.core.units import Seconds
+
+_COUNTERS = ("_total", "_count", "_sum", "_bucket")
+"""How the names of counters end; those of a histogram are counters too."""
+
+
+def read_over(context: Context, table: Table, path: str, selector: Selector | None, judged: bool) -> tuple[Seconds | None, As | None]:
+    """`over` and `as`, both or none. `judged` is False for a form that looks at no value, which may watch a counter as it is."""
+    options, entries = context.literal, table.entries
+    over = _read(context, table, "over", Seconds, path)
+    as_ = _read(context, table, "as", As, path)
+    for one, other, example in (("over", "as", "as: avg"), ("as", "over", "over: 5m")):
+        if one in entries and other not in entries:
+            options.refuse(entries[one].key.place, f"{path}.{one}", f"needs {other} beside it, such as {example}")
+    if over is not None and over <= 0:
+        options.refuse(entries["over"].value.place, f"{path}.over", "must be longer than 0s")
+    if selector is None:
+        return over, as_
+    metric = selector.metric
+    if as_ is not None and as_.is_of_counters and not metric.endswith(_COUNTERS):
+        text = f"{as_.value} is for counters, whose names end in _total; {quote(metric)} can fall as well as rise"
+        options.refuse(entries["as"].value.place, f"{path}.as", text)
+    elif judged and metric.endswith("_total") and (as_ is None or not as_.is_of_counters) and "as" not in entries:
+        text = f"{quote(metric)} only ever grows: state rate or increase, such as over: 5m, as: rate"
+        options.refuse(entries["metric"].value.place, f"{path}.metric", text)
+    elif judged and metric.endswith("_total") and as_ is not None and not as_.is_of_counters:
+        options.refuse(entries["as"].value.place, f"{path}.as", f"{quote(metric)} only ever grows: state rate or increase")
+    return over, as_
+
+
+def check_times(context: Context, table: Table, path: str, over: float | None, absent: float | None, givers: Iterable[ProbeConfig]) -> None:
+    """What the probes' intervals do not fit: no sample would be there, or far too many."""
+    for probe in givers:
+        for name, seconds, least in (("over", over, 2 * probe.every), ("absent", absent, probe.every)):
+            if seconds is not None and (seconds < least or (name == "absent" and seconds == least)):
+                words = "is shorter than two samples of" if name == "over" else "is not longer than the time between two samples of"
+                text = f"{write_seconds(seconds)} {words} the probe {probe.name}, which runs every {write_seconds(probe.every)}"
+                context.literal.refuse(table.entries[name].value.place, f"{path}.{name}", text)
+        if over is not None and over > MOST * min(probe.every, probe.retry_every):
+            most = write_seconds(MOST * min(probe.every, probe.retry_every))
+            text = f"{write_seconds(over)} holds more than {MOST} samples of the probe {probe.name}; {most} is the most"
+            context.literal.refuse(table.entries["over"].value.place, f"{path}.over", text)
+
+
+def read_minus(context: Context, table: Table, path: str, selector: Selector | None, kinds: Mapping[str, Any]) -> Selector | None:
+    """`minus`: another metric of the same probes. `kinds` are the kinds of probes that give the rule's own metric, with their metrics."""
+    text = _read(context, table, "minus", str, path)
+    if text is None or selector is None:
+        return None
+    place, inside = table.entries["minus"].value.place, f"{path}.minus"
+    try:
+        minus = Selector.parse(text)
+    except ValueError as error:
+        context.literal.refuse(place, inside, str(error))
+        return None
+    fault = ""
+    if any(operator != "=" for _, operator, _ in minus.matchers):
+        fault = 'takes exact labels only, such as {kind="slowdown"}'
+    elif kinds and not all(minus.metric in metrics for metrics in kinds.values()):
+        known = set.intersection(*(set(metrics) for metrics in kinds.values()))
+        fault = f"{quote(minus.metric)} is not measured together with {quote(selector.metric)}{suggest(minus.metric, known)}"
+    elif "over" in table.entries:
+        fault = "does not go with over, which judges one metric"
+    if fault:
+        context.literal.refuse(place, inside, fault)
+        return None
+    return minus
+
+
+def read_keep_firing_for(context: Context, table: Table, path: str, then: Then) -> Seconds | None:
+    """How long it goes on firing when it is over."""
+    keep = _read(context, table, "keep_firing_for", Seconds, path)
+    if keep is not None and then is Then.RESTART:
+        text = "does not go with then: restart: a service that is well again must not count as broken"
+        context.literal.refuse(table.entries["keep_firing_for"].key.place, f"{path}.keep_firing_for", text)
+    return None if keep is None else Seconds(keep)
+
+
+def read_message(context: Context, table: Table, path: str, selector: Selector | None, service: str | None) -> str:
+    """The rule's own words; every name in braces is one that can be filled in."""
+    text = _read(context, table, "message", str, path)
+    if text is None:
+        return ""
+    place, inside = table.entries["message"].value.place, f"{path}.message"
+    try:
+        wanted = list_names(text)
+    except ValueError as error:
+        context.literal.refuse(place, inside, str(error))
+        return ""
+    known = ["value", *(["service"] if service is not None else []), *(_list_labels(selector) if selector else [])]
+    for name in wanted:
+        if selector is not None and name not in known:
+            here = ", ".join(f"{{{one}}}" for one in known)
+            context.literal.refuse(place, inside, f"{{{name}}} stands for nothing here; there is {here}")
+    return str(text)
+
+
+def _list_labels(selector: Selector) -> list[str]:
+    own = next((labels for start, labels in LABELS.items() if selector.metric.startswith(start)), ())
+    return [*own, *(["probe"] if selector.metric.startswith("probe_") else []), *(label for label, _, _ in selector.matchers)]
+
+
+def _read(context: Context, table: Table, name: str, hint: Any, path: str) -> Any:
+    """An option, None where it is not stated or faulty."""
+    entry = table.entries.get(name)
+    value = context.literal.read(entry.value, hint, f"{path}.{name}") if entry else None
+    return None if value is MISSING else value
