@@ -1,7 +1,7 @@
 """`rules:` of a service or of the host, and the rules that a service has without being told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from model_watchdog.config.context import Context
@@ -21,10 +21,14 @@ UNHEALTHY_TIMES = 3
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a rule can look at: the probes of one service, or of the host (`service` None). A kind is None where it is not known."""
+    """What a rule can look at: the probes of one service, or of the host (`service` None). A kind is None where it is not known.
+
+    `declared` are the metrics that a probe's own options name, by the probe.
+    """
 
     service: str | None
     kinds: Mapping[str, str | None]
+    declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -33,18 +37,27 @@ class Scope:
     def find_givers(self, metric: str) -> list[str]:
         """The probes that give this metric."""
         everyone = metric in EVERY_PROBE
-        return [name for name, kind in self.kinds.items() if kind and (everyone or metric in list_metrics(kind))]
+        return [name for name, kind in self.kinds.items() if kind and (everyone or metric in self._given_by(name, kind))]
 
     def list_metrics(self) -> set[str]:
         """All that the probes give."""
-        own = {metric for kind in self.kinds.values() if kind for metric in list_metrics(kind)}
+        own = {metric for name, kind in self.kinds.items() if kind for metric in self._given_by(name, kind)}
         return own | set(EVERY_PROBE if self.kinds else ())
+
+    def _given_by(self, name: str, kind: str) -> tuple[str, ...]:
+        return list_metrics(kind) + self.declared.get(name, ())
 
 
 def list_metrics(kind: str) -> tuple[str, ...]:
-    """What probes of this kind give, besides what is measured around every probe."""
+    """What every probe of this kind gives, besides what is measured around each. What its options name (`command`) is not among it."""
     metrics: tuple[str, ...] = getattr(find_kind("probes", kind), "metrics", ())
     return metrics
+
+
+def is_ours(metric: str) -> bool:
+    """The watchdog itself gives this metric, or will."""
+    given = any(metric in list_metrics(kind) for kind in list_kinds("probes"))
+    return given or metric in EVERY_PROBE or metric in OWN_METRICS or any(metric in metrics for metrics in LATER_METRICS.values())
 
 
 def make_builtin_rules(unit: str | None, kinds: Mapping[str, str | None]) -> dict[str, Rule]:

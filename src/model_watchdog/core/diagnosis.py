@@ -20,6 +20,7 @@ _CAUSE_OF_FAILURE = {
     Failure.DNS: Cause.HEALTH_DNS,
     Failure.PROTOCOL: Cause.HEALTH_PROTOCOL,
     Failure.CONNECTION_LOST: Cause.HEALTH_CONNECTION_LOST,
+    Failure.ENDED: Cause.ENDED_BY_ITSELF,
     Failure.WATCHER: Cause.CANNOT_ACT,
 }
 _CAUSE_OF_RESULT = {
@@ -190,7 +191,8 @@ def _failing(e: Evidence) -> Diagnosis | None:
             params["cores"] = outcome.cores
         if outcome.failure is Failure.TIMEOUT and is_moving(outcome):
             key, params["patience"] = "patience_ended", e.busy_patience
-        return Diagnosis(State.UNHEALTHY, cause_of_failure(outcome.failure), Reason(key, params))
+        state = State.DEAD if outcome.failure is Failure.ENDED else State.UNHEALTHY
+        return Diagnosis(state, cause_of_failure(outcome.failure), Reason(key, params))
     return None
 
 

@@ -103,6 +103,7 @@ class Failure(StrEnum):
     DNS = "dns"
     PROTOCOL = "protocol"
     CONNECTION_LOST = "connection_lost"
+    ENDED = "ended"  # its main process has ended, and systemd does not know
     WATCHER = "watcher"  # our own fault: no descriptors, no memory, no processes, systemd not reachable
 
 

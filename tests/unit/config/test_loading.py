@@ -181,7 +181,7 @@ def test_the_example_is_loaded_and_shows_everything(tmp_path: Path) -> None:
     assert not config.warnings
     assert set(config.services) == {"chatglm", "bert", "embed"}
     kinds = {probe.kind for service in config.services.values() for probe in service.probes} | {probe.kind for probe in config.host.probes}
-    assert kinds == {"http", "unit", "host"}
+    assert kinds >= {"http", "unit", "host", "process", "tcp", "command"}
     rules = [rule for service in config.services.values() for rule in service.core.rules] + list(config.host.rules)
     assert {type(rule.condition) for rule in rules} == {Threshold, Sigma}
     assert {rule.then for rule in rules} == set(Then)
