@@ -29,7 +29,7 @@ def processor_seconds(facts: UnitFacts) -> float | None:
         if used is not None:
             return used
     used, found = 0.0, False
-    for pid in _pids(facts):
+    for pid in list_pids(facts):
         stat = _read_stat(pid)
         if stat is not None:
             used, found = used + sum(map(int, stat[11:15])) / _TICKS, True  # utime stime cutime cstime
