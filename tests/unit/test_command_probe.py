@@ -111,7 +111,8 @@ def test_declared_numbers_become_samples_and_others_are_text() -> None:
 
 def test_bad_ones_keep_their_numbers_and_unknown_ones_do_not() -> None:
     assert fail("echo queue_depth 900; echo too deep; exit 1", metrics=("queue_depth",)).measurements == [("queue_depth", {}, 900.0)]
-    assert fail("echo queue_depth 900; exit 2", metrics=("queue_depth",)).measurements == ()
+    blind = fail("echo queue_depth 900; echo no idea; exit 2", metrics=("queue_depth",))
+    assert (blind.measurements, blind.detail) == ((), "/bin/sh cannot tell: exit code 2, no idea")
 
 
 def test_of_one_series_the_last_number_counts() -> None:

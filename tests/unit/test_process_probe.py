@@ -1,7 +1,9 @@
 """The probe `process` on real processes in control groups of the test's own, in the hierarchies that this machine has."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ from model_watchdog.probes import Observation, Surroundings
 from model_watchdog.probes import process as probing
 from model_watchdog.probes.process import Kept, Process
 from tests.rig.waiting import wait_until
+from tests.rig.wallclock import compiler
 
 ROOT = Path("/sys/fs/cgroup")
 HIERARCHIES = {"v2": (ROOT,), "hybrid": (ROOT / "unified", ROOT / "memory"), "v1": (ROOT / "systemd", ROOT / "memory")}
@@ -70,8 +73,11 @@ class Group:
         return child
 
     def remove(self) -> None:
+        while pids := cgroup._pids(self.facts):  # a program may go on to start others
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         for child in self.children:
-            child.kill()
             child.wait()
             assert child.stdout is not None
             child.stdout.close()
@@ -183,6 +189,60 @@ def test_gpu_memory_is_that_of_its_processes_on_each_gpu_unless_the_view_is_old(
     assert not [name for name in of(group, gpus=holder)[0] if "gpu" in name]
 
 
+D_STATE = r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Who has called vfork waits in the kernel, in D state, until the child has ended. */
+static void *wait_for_children(void *long_)
+{
+    do
+        if (vfork() == 0) {
+            if (long_) pause();
+            usleep(3000);
+            _exit(0);
+        }
+    while (1);
+}
+
+int main(int count, char **words)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, wait_for_children, count > 1 && !strcmp(words[1], "stuck") ? words[1] : NULL);
+    puts("");
+    fflush(stdout);
+    pause();
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def d_state(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A program of which one thread is in D state: for ever (`stuck`), or again and again for 3 ms."""
+    if not (cc := compiler()):
+        pytest.skip("no C compiler")
+    folder = tmp_path_factory.mktemp("d_state")
+    (folder / "d_state.c").write_text(D_STATE)
+    subprocess.run([cc, "-pthread", "-o", folder / "d_state", folder / "d_state.c"], check=True, timeout=60)
+    return str(folder / "d_state")
+
+
+@pytest.mark.parametrize(("what", "stuck"), [("stuck", [0, 1, 1]), ("gets on", [0, 0, 0])])
+def test_a_thread_is_stuck_when_it_does_not_get_on_in_d_state(group: Group, d_state: str, what: str, stuck: list[int]) -> None:
+    """One that loads weights from a disk is in D state at most looks, too."""
+    group.start(f"import subprocess\nchild = subprocess.Popen([{d_state!r}, {what!r}], stdout=-1)\nchild.stdout.readline()")
+    wait_until(lambda: what == "gets on" or "D" in map(_read_state, cgroup.list_tasks(group.facts)), told="no thread is in D state")
+    rounds = of(group, times=3, pause=0.2)
+    assert [seen["service_stuck_tasks"] for seen in rounds] == stuck
+
+
+def _read_state(task: int) -> str:
+    return (cgroup._read_stat(task) or [""])[0]
+
+
 # ---------------------------------------------------------------- what cannot be measured
 def test_fault_43_a_process_that_ends_meanwhile_is_left_out(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the list of processes and the look at each, and between two looks."""
@@ -288,7 +348,7 @@ def test_a_main_process_that_systemd_reaps_meanwhile_is_not_dead_for_us() -> Non
 def test_a_leader_that_ended_before_its_threads_is_no_zombie() -> None:
     code = "import ctypes, threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\nctypes.CDLL(None).pthread_exit(None)"
     child = subprocess.Popen([sys.executable, "-c", code])
-    wait_until(lambda: cgroup._read_stat(child.pid)[0] == "Z", told="its leader does not end")  # type: ignore[index]
+    wait_until(lambda: _read_state(child.pid) == "Z", told="its leader does not end")
     assert not cgroup.has_ended(child.pid)
     child.kill()
     child.wait()
@@ -347,8 +407,6 @@ def test_fifty_processes_cost_a_fraction_of_what_asking_each_of_them_would() -> 
         print(f"50 processes: {1e6 * ours:.0f} µs, with psutil {1e6 * theirs:.0f} µs")
         assert ours < theirs / 5
     finally:
-        for pid in cgroup.list_pids(group.facts):
-            os.kill(pid, 9)
         group.remove()
 
 

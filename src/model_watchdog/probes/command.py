@@ -70,11 +70,11 @@ class _Running:
             raise ProbeError(Failure.WATCHER, f"{program} was not done within {self._timeout:g} s and was killed") from None
         except OSError as error:
             raise ProbeError(Failure.WATCHER, f"{program} cannot be run: {error.strerror or error}") from None
+        text = _find_text(ended, self._metrics)
         if ended.returncode not in (0, 1):
             how = f"exit code {ended.returncode}" if ended.returncode > 0 else f"signal {-ended.returncode}"
-            text = _find_text(ended, frozenset())
             raise ProbeError(Failure.WATCHER, f"{program} cannot tell: {how}" + (f", {text}" if text else ""))
-        measurements, text = self._measure(ended), _find_text(ended, self._metrics)
+        measurements = self._measure(ended)
         if ended.returncode == 1:
             raise ProbeError(Failure.STATUS, text or f"{program} ended with exit code 1", measurements)
         return Observation(measurements, text)
