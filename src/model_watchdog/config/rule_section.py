@@ -1,6 +1,6 @@
 """`rules:` of a service or of the host, and the rules that a service has without being told."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Scalar, Table
 from model_watchdog.config.faults import Place, find_nearest, quote, suggest
 from model_watchdog.config.kinds import find_kind, list_kinds
+from model_watchdog.config.model import ProbeConfig
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.vocabulary import EVERY_PROBE, LATER_METRICS, OWN_METRICS
 from model_watchdog.core.rule import Rule, Severity, Then
@@ -23,29 +24,30 @@ UNHEALTHY_TIMES = 3
 class Scope:
     """What a rule can look at: the probes of one service, or of the host (`service` None). A kind is None where it is not known.
 
-    `declared` are the metrics that a probe's own options name, by the probe.
+    `probes` are those that could be read, by name.
     """
 
     service: str | None
     kinds: Mapping[str, str | None]
-    declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    probes: Mapping[str, ProbeConfig] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
         return "the host" if self.service is None else self.service
 
-    def find_givers(self, metric: str) -> list[str]:
+    def find_givers(self, metric: str) -> Iterator[str]:
         """The probes that give this metric."""
         everyone = metric in EVERY_PROBE
-        return [name for name, kind in self.kinds.items() if kind and (everyone or metric in self._given_by(name, kind))]
+        return (name for name, kind in self.kinds.items() if kind and (everyone or metric in self._list_given(name, kind)))
 
     def list_metrics(self) -> set[str]:
         """All that the probes give."""
-        own = {metric for name, kind in self.kinds.items() if kind for metric in self._given_by(name, kind)}
+        own = {metric for name, kind in self.kinds.items() if kind for metric in self._list_given(name, kind)}
         return own | set(EVERY_PROBE if self.kinds else ())
 
-    def _given_by(self, name: str, kind: str) -> tuple[str, ...]:
-        return list_metrics(kind) + self.declared.get(name, ())
+    def _list_given(self, name: str, kind: str) -> tuple[str, ...]:
+        """What its options name (`command`), or its kind."""
+        return getattr(self.probes[name].probe, "metrics", ()) if name in self.probes else list_metrics(kind)
 
 
 def list_metrics(kind: str) -> tuple[str, ...]:
@@ -186,7 +188,7 @@ def _read_selector(context: Context, table: Table, place: Place, path: str, scop
 
 def _judge_metric(metric: str, scope: Scope) -> str:
     """What is wrong with this metric in this scope, or nothing."""
-    givers = scope.find_givers(metric)
+    givers = any(scope.find_givers(metric))
     if givers and not metric.endswith("_total"):
         return ""
     later = next((kind for kind, metrics in LATER_METRICS.items() if metric in metrics and kind not in list_kinds("probes")), None)

@@ -43,7 +43,7 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     kinds, probes = _read_probes(context, table, path, Scope(entry.key.text, {}), entry.key if "unit" in table.entries else None)
     if not kinds and recovery is not None:
         options.refuse(entry.key.place, f"{path}.probes", "is missing; without a unit and without a probe there is nothing to watch")
-    scope = Scope(entry.key.text, kinds, _list_declared(probes))
+    scope = Scope(entry.key.text, kinds, {probe.name: probe for probe in probes})
     rules = read_rules(context, table.entries.get("rules"), f"{path}.rules", scope, make_builtin_rules(unit, kinds))
     if recovery is None or not unit_is_known:
         return None
@@ -65,7 +65,8 @@ def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig
     else:
         made = make_probe(context, "system", "host", Scalar("host", True, place), "host.probes.system")
         kinds, probes = {"system": "host"}, (made,) if made else ()
-    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", Scope(None, kinds, _list_declared(probes)), {}))
+    scope = Scope(None, kinds, {probe.name: probe for probe in probes})
+    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", scope, {}))
 
 
 def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, int]], service: str) -> tuple[str | None, bool]:
@@ -127,26 +128,22 @@ def _read_probes(
 def _check_declared(
     context: Context, entries: Mapping[str, Entry], kinds: Mapping[str, str | None], read: Iterable[ProbeConfig | None], path: str
 ) -> list[str]:
-    """Tells metrics that a probe names although somebody else gives them. Gives the probes of which nobody knows which they name."""
+    """Tells metrics that a probe's options name although somebody else gives them. Gives the probes whose options nobody knows."""
     probes = {probe.name: probe for probe in read if probe is not None}
+    naming = [name for name, kind in kinds.items() if kind and _names_metrics(kind)]
     givers: dict[str, str] = {}
-    for name, metrics in _list_declared(probes.values()).items():
-        for metric in metrics:
+    for name in naming:
+        for metric in getattr(probes[name].probe, "metrics", ()) if name in probes else ():
             if metric in givers or is_ours(metric):
                 giver = "the watchdog itself" if is_ours(metric) else f"the probe {givers[metric]}"
                 fault = f"{quote(metric)} is given by {giver} already; choose another name"
                 context.options.refuse(entries[name].key.place, f"{path}.{name}.metrics", fault)
             givers[metric] = name
-    return [name for name, kind in kinds.items() if kind and name not in probes and _names_metrics(kind)]
+    return [name for name in naming if name not in probes]
 
 
 def _names_metrics(kind: str) -> bool:
     return any(option.name == "metrics" for option in list_options(find_kind("probes", kind)))
-
-
-def _list_declared(probes: Iterable[ProbeConfig]) -> dict[str, tuple[str, ...]]:
-    """The metrics that a probe's own options name, by the probe."""
-    return {probe.name: tuple(getattr(probe.probe, "metrics", ())) for probe in probes if _names_metrics(probe.kind)}
 
 
 def _judge_kind(context: Context, entry: Entry, path: str, scope: Scope, has_unit: bool) -> str | None:
