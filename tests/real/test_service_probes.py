@@ -143,6 +143,7 @@ def test_what_a_program_says_and_the_numbers_that_it_prints(stand: Stand, http_s
     say(0, "long, but it moves", 250)
     alert = wait_firing(stand, model, "deep")["deep"]
     assert (alert["value"], alert["labels"]) == (250, {"service": model.name, "model": "a"})
+    stand.message(f"{model.name}: deep fires")
 
     say(3, "no idea", 250)
     stand.wait_state("unknown", model)
