@@ -1,12 +1,12 @@
-"""A unit's control group: its vital signs and its processes, with cgroup v2, v1 and the hybrid of both.
+"""A unit's control group: its vital signs, its memory, its processes and tasks, with cgroup v2, v1 and the hybrid of both.
 
-Paths are those that this process sees; nothing here blocks on anything but the kernel's own files (50 µs a group, and 20 µs a
+Paths are those that this process sees; nothing here blocks on anything but the kernel's own files (20 to 30 µs a file, and 20 µs a
 process where processor time must be added up).
 """
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from model_watchdog.core.unit import UnitFacts
@@ -29,17 +29,53 @@ def processor_seconds(facts: UnitFacts) -> float | None:
         if used is not None:
             return used
     used, found = 0.0, False
-    for pid in _pids(facts):
+    for pid in list_pids(facts):
         stat = _read_stat(pid)
         if stat is not None:
             used, found = used + sum(map(int, stat[11:15])) / _TICKS, True  # utime stime cutime cstime
     return used if found else None
 
 
+def memory_bytes(facts: UnitFacts) -> int | None:
+    """Memory that the unit's group holds and the kernel cannot simply take back: file pages not used of late (the weights, once they
+    are loaded) do not count. The same as the working set of container tools. None where the group's memory is not accounted.
+    """
+    for root, usage, idle in (
+        (CGROUPS, "memory.current", "inactive_file"),
+        (CGROUPS / "memory", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        folder = _folder(root, facts)
+        if folder is None:
+            continue
+        try:
+            used = int((folder / usage).read_text())
+            pages = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):
+            continue
+        return max(0, used - int(pages.get(idle, 0)))
+    return None
+
+
+def list_pids(facts: UnitFacts) -> frozenset[int]:
+    """The processes of the unit's group and of the groups below it. Without a group (systemd names none): its main process."""
+    return frozenset(_pids(facts) or {facts.main_pid} - {0})
+
+
+def list_tasks(facts: UnitFacts) -> frozenset[int]:
+    """All threads of those processes."""
+    return frozenset(_list(facts, ("cgroup.threads", "tasks")))
+
+
+def has_ended(pid: int) -> bool:
+    """It is a zombie: it has ended, all its threads too, and whoever started it has not asked how."""
+    stat = _read_stat(pid)
+    return stat is not None and stat[0] in ("Z", "X") and int(stat[17]) <= 1
+
+
 def processes(facts: UnitFacts) -> frozenset[Process]:
     """Every process of the unit, those in groups below its own too. Without a group (systemd names none): its main process."""
     found = []
-    for pid in _pids(facts) or {facts.main_pid} - {0}:
+    for pid in list_pids(facts):
         stat = _read_stat(pid)
         if stat is not None:
             found.append((pid, int(stat[19])))
@@ -96,22 +132,31 @@ def _read_usage(folder: Path | None) -> float | None:
 
 
 def _pids(facts: UnitFacts) -> set[int]:
-    """From the first hierarchy that knows the group: v2, the hybrid's v2, systemd's own v1."""
+    return _list(facts, ("cgroup.procs",))
+
+
+def _list(facts: UnitFacts, names: Sequence[str]) -> set[int]:
+    """The numbers in a file of the group and of those below it, from the first hierarchy that knows the group: v2, the hybrid's v2,
+    systemd's own v1. The file has one of these names.
+    """
     for root in (CGROUPS, CGROUPS / "unified", CGROUPS / "systemd"):
         folder = _folder(root, facts)
-        if folder is not None and (folder / "cgroup.procs").exists():
-            return set(_walk(folder))
+        name = next((name for name in names if folder is not None and (folder / name).exists()), None)
+        if folder is not None and name is not None:
+            return set(_walk(folder, name))
     return set()
 
 
-def _walk(folder: Path) -> Iterator[int]:
-    for below, _, files in os.walk(folder):
-        if "cgroup.procs" in files:
-            try:
-                text = Path(below, "cgroup.procs").read_text()
-            except OSError:  # it is gone by now, or it holds threads, whose processes are listed further up
-                continue
-            yield from map(int, text.split())
+def _walk(folder: Path, name: str) -> Iterator[int]:
+    groups = [str(folder)]
+    for group in groups:
+        try:
+            with open(f"{group}/{name}", "rb") as file:
+                yield from map(int, file.read().split())
+            if os.stat(group).st_nlink > 2:  # each group below counts
+                groups += [entry.path for entry in os.scandir(group) if entry.is_dir()]
+        except OSError:  # it is gone by now, or it holds threads, whose processes are listed further up
+            continue
 
 
 def _read_stat(pid: int) -> list[str] | None:

@@ -7,6 +7,7 @@ wait for whatever the child left behind with its output open, and lose the child
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,10 @@ from pathlib import Path
 
 OUTPUT_CAP = 64 * 1024
 """Bytes of each output stream that are kept; the rest is read and dropped, so that the child does not block on a full pipe."""
+
+
+ENVIRONMENT = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TMPDIR|XDG_RUNTIME_DIR|DOCKER_.*|LD_LIBRARY_PATH")
+"""The variables that a command of the operator's gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,14 @@ async def run_child(
     stdin: int = subprocess.DEVNULL,
     cap: int = OUTPUT_CAP,
     own_session: bool = False,
+    leave_nothing: bool = False,
 ) -> Finished:
     """Runs a program (never a shell), with the descriptor `stdin` or nothing on its standard input, and gives how it ended.
 
     After `deadline` seconds, or when the caller is cancelled, it is killed, with `own_session` together with everything it
     started there, and reaped whenever it is gone: a child stuck in the kernel delays nobody. Raises TimeoutError then, and
-    OSError where it cannot be started. What the child leaves behind with its output open is not waited for.
+    OSError where it cannot be started. What the child leaves behind with its output open is not waited for; with `leave_nothing`
+    what it leaves behind in its session is killed.
     """
     with contextlib.ExitStack() as held:
         child, pidfd, out, err = _start(argv, env, stdin, own_session, held)
@@ -49,8 +56,22 @@ async def run_child(
         held.callback(_end, child, pidfd, own_session)
         async with asyncio.timeout(deadline):
             await _end_of(pidfd)
+        if own_session and leave_nothing:
+            _kill(child, own_session)  # it is not reaped yet, so its number is nobody else's
         child.wait()
         return Finished(child.returncode, stdout.take(), stderr.take())
+
+
+def pick_environment() -> dict[str, str]:
+    """What a command of the operator's may need; not the daemon's own variables, which hold secrets of the configuration."""
+    return {name: value for name, value in os.environ.items() if ENVIRONMENT.fullmatch(name)}
+
+
+def read_lines(output: bytes) -> list[str]:
+    """Lines with something in them, cut, and without anything that a terminal would obey."""
+    text = output.decode(errors="replace")
+    lines = ("".join(letter if letter.isprintable() else " " for letter in line).strip() for line in text.splitlines())
+    return [line[:300] for line in lines if line]
 
 
 def _start(

@@ -138,6 +138,7 @@ class Daemon:
             own_metrics=self._measure_self,
             restart=recovery.carry_out,
             list_pids=self._list_pids,
+            look_at_gpus=lambda: self.host.look_at_gpus(),
             next_id=self.store.next_id(),
         )
         kept = self.store.load_states()

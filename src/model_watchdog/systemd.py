@@ -250,6 +250,11 @@ class UnitReader:
         self._deadline = deadline
         self._waiting: dict[str, asyncio.Future[UnitFacts]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._newest: dict[str, UnitFacts] = {}
+
+    def newest(self, unit: str) -> UnitFacts | None:
+        """What systemd last said of the unit; None before the first answer."""
+        return self._newest.get(unit)
 
     async def read(self, unit: str) -> UnitFacts:
         """What systemd says of the unit now, not earlier than this call. Raises ProbeError (`watcher`)."""
@@ -271,6 +276,7 @@ class UnitReader:
         failed = ProbeError(Failure.WATCHER, "the question to systemd was given up")
         try:
             found = await self._systemd.show(list(waiting), self._deadline)
+            self._newest.update(found)
         except ProbeError as error:
             failed = error
         finally:

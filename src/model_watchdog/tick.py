@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from model_watchdog import writes as record
-from model_watchdog.cgroup import find_unkillable, processor_seconds
+from model_watchdog.cgroup import find_unkillable
 from model_watchdog.clock import Clock
 from model_watchdog.config.model import ProbeConfig, ServiceConfig
 from model_watchdog.core.attempt import RecoveryPhase
@@ -17,7 +17,7 @@ from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Noti
 from model_watchdog.core.incident import find_inhibiting
 from model_watchdog.core.memory import remember
 from model_watchdog.core.restarting import cannot_act
-from model_watchdog.core.sample import Failure, Outcome, conclude
+from model_watchdog.core.sample import UNSEEN, Failure, Outcome, conclude
 from model_watchdog.core.service import STALE_AFTER, Facts, interval, step
 from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
@@ -29,6 +29,7 @@ from model_watchdog.probes import Running, Surroundings
 from model_watchdog.snapshot import describe_alerts, describe_problems, describe_progress, describe_service
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
+from model_watchdog.vitals import VitalSigns
 from model_watchdog.wording import Story, clean, compose, say
 from model_watchdog.writes import Write
 
@@ -40,7 +41,9 @@ SOON = (0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5)
 
 @dataclass
 class Means:
-    """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `list_pids` the processes of each service."""
+    """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `list_pids` the processes of each service;
+    `look_at_gpus` has the GPUs read now, beside their interval.
+    """
 
     clock: Clock
     store: Store
@@ -54,6 +57,7 @@ class Means:
     own_metrics: "Callable[[], list[tuple[str, dict[str, str], float]]]"
     restart: "Callable[[Watch, Restart], Awaitable[None]]"
     list_pids: Callable[[], dict[str, frozenset[int]]] = dict
+    look_at_gpus: Callable[[], None] = lambda: None
     gpus: GpuHolder = field(default_factory=GpuHolder)
     next_id: int = 1
     host_stopping: bool = False
@@ -138,11 +142,11 @@ class Watch:
 
     async def _observe(self, probe: ProbeConfig) -> Outcome:
         """One run of a probe under its total deadline; whatever goes wrong becomes part of the outcome."""
-        clock, signs = self.means.clock, VitalSigns(self, getattr(probe.probe, "max_duration", None) or probe.timeout)
+        clock, signs = self.means.clock, self._open_signs(getattr(probe.probe, "max_duration", None) or probe.timeout)
         started = clock.steady()
         observation, failure, detail = await observe(self.runners[probe.name], probe.timeout, f"{self.service.name}/{probe.name}")
         at = clock.steady()
-        cores = signs.read_cores() if failure in (Failure.TIMEOUT, Failure.SLOW) else None
+        vitals = signs.read() if failure in (Failure.TIMEOUT, Failure.SLOW) else UNSEEN
         signs.stop()
         if observation.facts is not None:
             await self._take_facts(observation.facts)
@@ -151,8 +155,11 @@ class Watch:
         elif probe.kind == "unit" and failure is not None:
             self._unit_error = detail
         return conclude(
-            self.service.name, probe.name, started, at, observation.measurements, failure, clean(detail or observation.detail), cores
+            self.service.name, probe.name, started, at, observation.measurements, failure, clean(detail or observation.detail), vitals
         )
+
+    def _open_signs(self, patience: float) -> VitalSigns:
+        return VitalSigns(lambda: self.state.unit, patience, self.means.clock, self.means.gpus, self.means.look_at_gpus)
 
     async def _take_facts(self, facts: UnitFacts) -> None:
         """Keeps what systemd says; of a unit that is down, finds out why, where its Result alone does not prove it."""
@@ -358,36 +365,3 @@ class Watch:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("service=%s event=bug", self.service.name, exc_info=error)
-
-
-class VitalSigns:
-    """How much processor time a service uses in the second half of a wait for its answer: before that nothing is read.
-
-    `patience` is how long the answer may take, in seconds.
-    """
-
-    def __init__(self, watch: Watch, patience: float) -> None:
-        self._watch = watch
-        self._before: tuple[float, float] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        if watch.service.unit:
-            self._timer = asyncio.get_running_loop().call_later(patience / 2, self._begin)
-
-    def _begin(self) -> None:
-        self._before = self._read()
-
-    def _read(self) -> tuple[float, float] | None:
-        facts = self._watch.state.unit
-        seconds = processor_seconds(facts) if facts is not None else None
-        return None if seconds is None else (self._watch.means.clock.steady(), seconds)
-
-    def read_cores(self) -> float | None:
-        """Cores used since the first reading; None where they cannot be told."""
-        after, before = self._read(), self._before
-        if before is None or after is None or after[0] <= before[0]:
-            return None
-        return max(0.0, (after[1] - before[1]) / (after[0] - before[0]))
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()

@@ -12,11 +12,12 @@ from model_watchdog.core.decision import Concluded, Decision, Event, Notificatio
 from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.restarting import answered, withdraw
 from model_watchdog.core.rule import Rule, Severity, Then
-from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
+from model_watchdog.core.sample import UNSEEN, Failure, Outcome, Selector, conclude
 from model_watchdog.core.service import Facts, interval, step
 from model_watchdog.core.state import ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.core.units import Number, Seconds
+from model_watchdog.core.vitals import Vitals
 from model_watchdog.rules.threshold import Threshold
 
 UNHEALTHY = Rule(
@@ -46,12 +47,13 @@ def make_service(**changes: object) -> Service:
 
 @dataclass
 class World:
-    """What is true. `health` gives the failure of the probe at a time (None: good), `cores` what the service burns meanwhile."""
+    """What is true. `health` gives the failure of the probe at a time (None: good), `cores` and `gpus` what works meanwhile."""
 
     service: Service = field(default_factory=make_service)
     now: float = 100_000.0
     health: Callable[[float], Failure | None] = lambda now: None
     cores: float | None = 0.0
+    gpus: tuple[str, ...] | None = ()
     load_seconds: float = 0.0
     active: str = "active"
     sub: str = "running"
@@ -205,8 +207,8 @@ class World:
         failure = self.health(self.now)
         if self.active != "active" or self.now - self.started_at < self.load_seconds:
             failure = Failure.REFUSED
-        cores = self.cores if failure is Failure.TIMEOUT else None
-        return conclude("model", name, self.now, self.now + 0.001, (), failure, str(failure or ""), cores)
+        vitals = Vitals(self.cores, self.gpus) if failure is Failure.TIMEOUT else UNSEEN
+        return conclude("model", name, self.now, self.now + 0.001, (), failure, str(failure or ""), vitals)
 
     # what a test asks
 

@@ -12,6 +12,7 @@ from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.unit import Ending, UnitFacts
 from model_watchdog.core.units import Number, Seconds
+from model_watchdog.core.vitals import Vitals
 from model_watchdog.rules.threshold import Threshold
 from model_watchdog.wording import say
 from tests.scenarios.simulation import DOWN, World, make_service
@@ -26,7 +27,7 @@ class TwoProbes(World):
         if name != "other":
             return super()._see_health(name)
         failure = self.others(self.now) if self.active == "active" else Failure.REFUSED
-        return conclude("model", name, self.now, self.now + 0.001, (), failure, str(failure or ""), self.cores)
+        return conclude("model", name, self.now, self.now + 0.001, (), failure, str(failure or ""), Vitals(self.cores))
 
 
 def two_probes(*, other_restarts: bool = True) -> Service:

@@ -7,10 +7,11 @@ import pytest
 
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy, BreakerState
 from model_watchdog.core.commands import pause, reset
-from model_watchdog.core.decision import Cause, State
+from model_watchdog.core.decision import Cause, Reason, Restart, State
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.unit import Ending
 from model_watchdog.core.units import Seconds
+from model_watchdog.wording import say
 from tests.scenarios.simulation import World, make_service
 
 
@@ -175,6 +176,35 @@ def test_busy_is_told_after_two_minutes_and_never_restarted_within_its_patience(
     assert world.restarts == []
     world.run(120)
     assert len(world.restarts) == 1, "patience ends"
+
+
+def reason_of_restart(world: World) -> Reason:
+    return next(decision.reason for decision in world.decisions if isinstance(decision, Restart))
+
+
+def test_busy_by_its_gpu_alone() -> None:
+    """The host waits for a long kernel, and uses next to no processor time meanwhile."""
+    world = World(health=always(Failure.TIMEOUT), cores=0.01, gpus=("1",))
+    world.run(200)
+    assert world.state.state is State.BUSY and say(world.state.reason) == "health: timeout, but GPU 1 is working"
+    world.cores = 1.04
+    world.run(60)
+    assert say(world.state.reason) == "health: timeout, but 1.0 cores and GPU 1 are working"
+    world.cores = 0.0
+    world.run(500)
+    assert world.restarts == []
+    world.run(240)
+    assert len(world.restarts) == 1, "patience ends"
+    assert "although GPU 1 works" in say(reason_of_restart(world))
+
+
+@pytest.mark.parametrize(("gpus", "said"), [((), True), (None, False)])
+def test_that_nothing_moved_is_said_only_where_all_was_looked_at(gpus: tuple[str, ...] | None, said: bool) -> None:
+    world = World(cores=0.0, gpus=gpus)
+    world.run(60)
+    world.health = lambda now: Failure.TIMEOUT if not world.restarts else None
+    world.run(40)
+    assert ("nothing moved" in say(reason_of_restart(world))) is said
 
 
 def test_a_hang_with_nothing_moving_is_restarted() -> None:

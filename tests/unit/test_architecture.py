@@ -22,7 +22,7 @@ PACKAGE = "model_watchdog"
 FLOORS = {
     4: "__main__ cli daemon demo",
     3: "tick recovery outbox control commands hostwatch rights status",
-    2: "store record database writes wording snapshot config gpuview",
+    2: "store record database writes wording snapshot config gpuview vitals",
     1: "probes recoveries evidence notifiers worker systemd journal properties cgroup pidfd sdnotify children clock schedule"
     " client observing crashpoint answers connecting resolver moments wire serving nvml mounts",
     0: "__init__ core rules errors",

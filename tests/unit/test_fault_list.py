@@ -13,8 +13,7 @@ ALL = [*map(str, range(1, 34)), "33a", *map(str, range(34, 88)), "F43"]
 PROMISED = [
     *map(str, [*range(1, 25), 26, 27, 28, 32, 33]),
     "33a",
-    *map(str, [*range(34, 43), 44]),
-    *map(str, [45, 47, 50, 51, 53, 57, *range(59, 66), 69, 70, *range(74, 79), 86]),
+    *map(str, [*range(34, 46), 47, 50, 51, 53, 57, *range(59, 66), 69, 70, *range(74, 79), 86]),
     "F43",
 ]
 

@@ -43,8 +43,7 @@ class Scope:
     def find_givers(self, metric: str) -> Iterator[str]:
         """The probes that give this metric."""
         everyone = metric in EVERY_PROBE
-        giving = {kind for kind in set(self.kinds.values()) if kind and (everyone or metric in list_metrics(kind))}
-        return (name for name, kind in self.kinds.items() if kind in giving)
+        return (name for name, kind in self.kinds.items() if kind and (everyone or metric in self._list_given(name, kind)))
 
     def find_probes(self, selector: Selector) -> list[ProbeConfig]:
         """The probes from which the series of a rule come."""
@@ -55,14 +54,24 @@ class Scope:
 
     def list_metrics(self) -> set[str]:
         """All that the probes give."""
-        own = {metric for kind in self.kinds.values() if kind for metric in list_metrics(kind)}
+        own = {metric for name, kind in self.kinds.items() if kind for metric in self._list_given(name, kind)}
         return own | set(EVERY_PROBE if self.kinds else ())
+
+    def _list_given(self, name: str, kind: str) -> tuple[str, ...]:
+        """What its options name (`command`), or its kind."""
+        return getattr(self.probes[name].probe, "metrics", ()) if name in self.probes else list_metrics(kind)
 
 
 def list_metrics(kind: str) -> tuple[str, ...]:
-    """What probes of this kind give, besides what is measured around every probe."""
+    """What every probe of this kind gives, besides what is measured around each. What its options name (`command`) is not among it."""
     metrics: tuple[str, ...] = getattr(find_kind("probes", kind), "metrics", ())
     return metrics
+
+
+def is_ours(metric: str) -> bool:
+    """The watchdog itself gives this metric, or will."""
+    given = any(metric in list_metrics(kind) for kind in list_kinds("probes"))
+    return given or metric in EVERY_PROBE or metric in OWN_METRICS or any(metric in metrics for metrics in LATER_METRICS.values())
 
 
 def make_builtin_rules(unit: str | None, kinds: Mapping[str, str | None]) -> dict[str, Rule]:

@@ -1,7 +1,7 @@
 """`services:` and `host:`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from model_watchdog.config.kinds import find_kind
 from model_watchdog.config.model import HostConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
-from model_watchdog.config.rule_section import Scope, make_builtin_rules, make_host_rules, read_rules
+from model_watchdog.config.rule_section import Scope, is_ours, make_builtin_rules, make_host_rules, read_rules
 from model_watchdog.config.sources import tell
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.state import ProbePlan, Service
@@ -20,7 +20,8 @@ from model_watchdog.core.units import Seconds
 from model_watchdog.recoveries import Recovery
 
 KEYS = ("unit", "startup", "busy_patience", "probes", "rules", "recovery")
-DEFAULT_HOST_PROBES: dict[str, str | None] = {"system": "host", "gpu": "nvml"}
+OF_A_UNIT = ("unit", "process")
+"""Kinds of probes that look at the service's unit."""
 OWN_UNIT = "model-watchdog.service"
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
 _OTHER_UNITS = (".socket", ".target", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope", ".device")
@@ -116,6 +117,7 @@ def _read_probes(
     entries = named.entries if named else {}
     kinds = {name: _judge_kind(context, one, f"{inside}.{name}", scope, unit is not None) for name, one in entries.items()}
     read = [read_probe(context, one, f"{inside}.{name}") for name, one in entries.items()]
+    kinds |= dict.fromkeys(_check_declared(context, entries, kinds, read, inside))
     own = [entries[name] for name, kind in kinds.items() if kind == "unit"]
     for extra in own[1:]:
         context.options.refuse(extra.key.place, f"{inside}.{extra.key.text}", f"a unit is asked once; {own[0].key.text} does that already")
@@ -128,6 +130,27 @@ def _read_probes(
     return kinds, tuple(probe for probe in read if probe is not None)
 
 
+def _check_declared(
+    context: Context, entries: Mapping[str, Entry], kinds: Mapping[str, str | None], read: Iterable[ProbeConfig | None], path: str
+) -> list[str]:
+    """Tells metrics that a probe's options name although somebody else gives them. Gives the probes whose options nobody knows."""
+    probes = {probe.name: probe for probe in read if probe is not None}
+    naming = [name for name, kind in kinds.items() if kind and _names_metrics(kind)]
+    givers: dict[str, str] = {}
+    for name in naming:
+        for metric in getattr(probes[name].probe, "metrics", ()) if name in probes else ():
+            if metric in givers or is_ours(metric):
+                giver = "the watchdog itself" if is_ours(metric) else f"the probe {givers[metric]}"
+                fault = f"{quote(metric)} is given by {giver} already; choose another name"
+                context.options.refuse(entries[name].key.place, f"{path}.{name}.metrics", fault)
+            givers[metric] = name
+    return [name for name in naming if name not in probes]
+
+
+def _names_metrics(kind: str) -> bool:
+    return any(option.name == "metrics" for option in list_options(find_kind("probes", kind)))
+
+
 def _judge_kind(context: Context, entry: Entry, path: str, scope: Scope, has_unit: bool) -> str | None:
     """The kind of a probe, None where it is not one of ours; a kind in the wrong place is told."""
     if not isinstance(entry.value, Table):
@@ -136,8 +159,9 @@ def _judge_kind(context: Context, entry: Entry, path: str, scope: Scope, has_uni
     if found is None:
         return None
     place = entry.value.entries["kind"].value.place
-    if found[0] == "unit" and not has_unit:
-        context.options.refuse(place, f"{path}.kind", "there is no unit here to ask about; state unit: beside probes:")
+    if found[0] in OF_A_UNIT and not has_unit:
+        where = "put this probe under a service that has one" if scope.service is None else "state unit: beside probes:"
+        context.options.refuse(place, f"{path}.kind", f"there is no unit here to ask about; {where}")
     if getattr(found[1], "for_host", False) and scope.service is not None:
         whole = "the host is" if found[0] == "host" else "the GPUs of the host are"
         context.options.refuse(place, f"{path}.kind", f"{whole} no part of a service; put this probe under host:")

@@ -15,7 +15,7 @@ LATER_KEYS: dict[str, dict[str, str]] = {
 """Key to what it is, by the kind of mapping it stands in."""
 
 LATER_KINDS: dict[str, tuple[str, ...]] = {
-    "probes": ("canary", "command", "kernel", "log", "process", "scrape", "tcp"),
+    "probes": ("canary", "kernel", "log", "scrape"),
     "notifiers": ("journal",),
     "recoveries": (),
 }
@@ -26,14 +26,6 @@ EVERY_PROBE = ("probe_success", "probe_duration_seconds")
 """What is measured around each probe."""
 
 LATER_METRICS: dict[str, tuple[str, ...]] = {
-    "process": (
-        "service_cpu_percent",
-        "service_memory_bytes",
-        "service_gpu_memory_bytes",
-        "service_open_files",
-        "service_threads",
-        "service_stuck_tasks",
-    ),
     "kernel": ("gpu_xid_errors_total", "host_oom_kills_total"),
     "canary": ("canary_first_token_seconds", "canary_tokens_per_second", "canary_answer_correct"),
     "log": ("log_records_total", "log_consecutive_errors", "log_pattern_matches_total", "log_field"),

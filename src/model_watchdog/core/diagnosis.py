@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from model_watchdog.core.decision import Cause, Param, Reason, State
 from model_watchdog.core.sample import Failure, Outcome
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
-
-MOVING_CORES = 0.2
-"""From this share of a core on a service that does not answer is working, not hung."""
+from model_watchdog.core.vitals import Vitals
 
 _CAUSE_OF_FAILURE = {
     Failure.REFUSED: Cause.HEALTH_REFUSED,
@@ -20,6 +18,7 @@ _CAUSE_OF_FAILURE = {
     Failure.DNS: Cause.HEALTH_DNS,
     Failure.PROTOCOL: Cause.HEALTH_PROTOCOL,
     Failure.CONNECTION_LOST: Cause.HEALTH_CONNECTION_LOST,
+    Failure.ENDED: Cause.ENDED_BY_ITSELF,
     Failure.WATCHER: Cause.CANNOT_ACT,
 }
 _CAUSE_OF_RESULT = {
@@ -76,7 +75,7 @@ class Diagnosis:
 
 def is_moving(outcome: Outcome) -> bool:
     """The service worked while it left the probe waiting, or answered too late: progress proves life."""
-    return outcome.failure in (Failure.TIMEOUT, Failure.SLOW) and outcome.cores is not None and outcome.cores >= MOVING_CORES
+    return outcome.failure in (Failure.TIMEOUT, Failure.SLOW) and outcome.vitals.is_moving
 
 
 def cause_of_failure(failure: Failure) -> Cause:
@@ -215,11 +214,13 @@ def _failing(e: Evidence) -> Diagnosis | None:
         params: dict[str, Param] = {"probe": name, "detail": outcome.detail, "count": count, "of": of}
         key = "health_timeout" if outcome.failure is Failure.TIMEOUT else "health_failed"
         params |= ask_for_port(outcome, e.never_reached)
-        if outcome.cores is not None:
-            params["cores"] = outcome.cores
+        if outcome.vitals.is_complete:
+            params["still"] = 1
         if outcome.failure is Failure.TIMEOUT and is_moving(outcome):
-            key, params["patience"] = "patience_ended", e.busy_patience
-        return Diagnosis(State.UNHEALTHY, cause_of_failure(outcome.failure), Reason(key, params))
+            key = "patience_ended" if outcome.vitals.processor_moves else "patience_ended_gpu"
+            params |= {"patience": e.busy_patience, **_name_moving(outcome.vitals)}
+        state = State.DEAD if outcome.failure is Failure.ENDED else State.UNHEALTHY
+        return Diagnosis(state, cause_of_failure(outcome.failure), Reason(key, params))
     return None
 
 
@@ -234,9 +235,15 @@ def _untrusted(e: Evidence) -> Diagnosis | None:
 def _busy(e: Evidence) -> Diagnosis | None:
     for name, outcome in e.outcomes.items():
         if outcome.ok is False and is_moving(outcome):
-            params: dict[str, Param] = {"probe": name, "cores": outcome.cores or 0.0, "detail": outcome.detail}
-            return Diagnosis(State.BUSY, Cause.HEALTH_TIMEOUT, Reason("busy", params), is_excused=True)
+            vitals = outcome.vitals
+            key = ("busy_both" if vitals.gpus else "busy") if vitals.processor_moves else "busy_gpu"
+            params: dict[str, Param] = {"probe": name, "detail": outcome.detail, **_name_moving(vitals)}
+            return Diagnosis(State.BUSY, Cause.HEALTH_TIMEOUT, Reason(key, params), is_excused=True)
     return None
+
+
+def _name_moving(vitals: Vitals) -> dict[str, Param]:
+    return {"cores": vitals.cores or 0.0, "gpus": ", ".join(vitals.gpus or ())}
 
 
 def _blind(e: Evidence) -> Diagnosis | None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from model_watchdog.core.vitals import Vitals
+
 _MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
 _SELECTOR = re.compile(r"^\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{(.*)\})?\s*$", re.S)
 
@@ -107,8 +109,12 @@ class Failure(StrEnum):
     DNS = "dns"
     PROTOCOL = "protocol"
     CONNECTION_LOST = "connection_lost"
+    ENDED = "ended"  # its main process has ended, and systemd does not know
     WATCHER = "watcher"  # our own fault: no descriptors, no memory, no processes, systemd not reachable
 
+
+UNSEEN = Vitals()
+"""Nothing of it was looked at."""
 
 BLIND = frozenset({Failure.DNS, Failure.WATCHER})
 """Failures that say nothing about the service: no sample, no verdict, no restart."""
@@ -123,8 +129,8 @@ class Outcome:
     """What one run of a probe found.
 
     `at` is when the run ended (steady seconds), `started` when it began. `ok` is None when the watcher was
-    blind. `cores` is how much processor time the service used while a time-out was waited for, in cores, or
-    None when it could not be read. `samples` carry `probe_success` (absent when blind) and what the probe measured.
+    blind. `vitals` is what of the service moved while a time-out was waited for. `samples` carry `probe_success`
+    (absent when blind) and what the probe measured.
     """
 
     probe: str
@@ -134,7 +140,7 @@ class Outcome:
     failure: Failure | None = None
     detail: str = ""
     samples: tuple[Sample, ...] = ()
-    cores: float | None = None
+    vitals: Vitals = UNSEEN
 
     @property
     def duration(self) -> float:
@@ -149,7 +155,7 @@ def conclude(
     measured: Iterable[tuple[str, Mapping[str, str], float]] = (),
     failure: Failure | None = None,
     detail: str = "",
-    cores: float | None = None,
+    vitals: Vitals = UNSEEN,
 ) -> Outcome:
     """The outcome of one run: what it measured, with `probe_success` and `probe_duration_seconds` around it.
 
@@ -162,7 +168,7 @@ def conclude(
         around = own if metric.startswith("probe_") else base
         samples.append(Sample(SeriesId.of(metric, {**around, **labels}), value, at))
     if failure in BLIND:  # guard: 6
-        return Outcome(probe, at, started, None, failure, detail, tuple(samples), cores)
+        return Outcome(probe, at, started, None, failure, detail, tuple(samples), vitals)
     samples.append(Sample(SeriesId.of("probe_success", own), float(failure is None), at))
     samples.append(Sample(SeriesId.of("probe_duration_seconds", own), at - started, at))
-    return Outcome(probe, at, started, failure is None, failure, detail, tuple(samples), cores)
+    return Outcome(probe, at, started, failure is None, failure, detail, tuple(samples), vitals)

@@ -1,16 +1,11 @@
 """Restarts what systemd does not run, by a command of the operator's. It runs as the daemon's user, without privileges."""
 
-import os
-import re
 from dataclasses import dataclass
 
-from model_watchdog.children import run_child
+from model_watchdog.children import pick_environment, read_lines, run_child
 from model_watchdog.core.units import Seconds
 from model_watchdog.errors import RecoveryError
 from model_watchdog.recoveries import Act
-
-ENVIRONMENT = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TMPDIR|XDG_RUNTIME_DIR|DOCKER_.*|LD_LIBRARY_PATH")
-"""The variables that a recovery command gets."""
 
 
 @dataclass(frozen=True)
@@ -32,25 +27,13 @@ class Command:
     async def restart(self, act: Act) -> str:
         """Runs it in a session of its own; what it started there is killed with it when it takes too long. Gives its last line."""
         try:
-            ended = await run_child(self.command, self.timeout, env=_environment(), own_session=True)
+            ended = await run_child(self.command, self.timeout, env=pick_environment(), own_session=True)
         except TimeoutError:
             raise RecoveryError("start_timeout", f"{self.command[0]} was not done within {self.timeout:g} s and was killed") from None
         except (OSError, ValueError) as error:
             raise RecoveryError("cannot_act", f"{self.command[0]} cannot be run: {getattr(error, 'strerror', None) or error}") from None
-        said = _lines(ended.stderr) or _lines(ended.stdout)
+        said = read_lines(ended.stderr) or read_lines(ended.stdout)
         if ended.returncode != 0:
             how = f"exit code {ended.returncode}" if ended.returncode > 0 else f"signal {-ended.returncode}"
             raise RecoveryError("start_failed", f"{self.command[0]} ended with {how}" + (f": {said[0]}" if said else ""))
         return said[-1] if said else ""
-
-
-def _environment() -> dict[str, str]:
-    """What a program may need; not the daemon's own variables, which hold secrets of the configuration."""
-    return {name: value for name, value in os.environ.items() if ENVIRONMENT.fullmatch(name)}
-
-
-def _lines(output: bytes) -> list[str]:
-    """Lines with something in them, cut, and without anything that a terminal would obey."""
-    text = output.decode(errors="replace")
-    lines = ("".join(letter if letter.isprintable() else " " for letter in line).strip() for line in text.splitlines())
-    return [line[:300] for line in lines if line]

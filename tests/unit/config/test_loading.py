@@ -258,7 +258,7 @@ def test_the_example_is_loaded_and_shows_everything(tmp_path: Path) -> None:
     assert not config.warnings
     assert set(config.services) == {"chatglm", "bert", "embed"}
     kinds = {probe.kind for service in config.services.values() for probe in service.probes} | {probe.kind for probe in config.host.probes}
-    assert kinds == {"http", "unit", "host", "nvml"}
+    assert kinds == {"http", "unit", "host", "nvml", "process", "tcp", "command"}
     rules = [rule for service in config.services.values() for rule in service.core.rules] + list(config.host.rules)
     assert {type(rule.condition) for rule in rules} == {Threshold, Sigma, AdaptiveSigma, Absent}
     assert {rule.then for rule in rules} == set(Then)

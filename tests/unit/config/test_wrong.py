@@ -6,7 +6,7 @@ import pytest
 
 from model_watchdog.config.loading import InvalidConfig, load
 from model_watchdog.config.vocabulary import LATER_KEYS, LATER_KINDS, LATER_METRICS, OWN_METRICS
-from tests.unit.config.texts import MINIMAL, Faults
+from tests.unit.config.texts import MINIMAL, Faults, Load
 
 LATER = "arrives later; this version does not have it"
 
@@ -59,7 +59,9 @@ UNKNOWN = {
     ),
     probe("{kind: unit, disks: [/]}"): "4:23: services.a.probes.p.disks: no such key; there is every, kind, retry_every, timeout",
     probe("{kind: htpp}"): '4:17: services.a.probes.p.kind: there is no kind "htpp"; did you mean "http"?',
-    probe("{kind: 'no way'}"): '4:17: services.a.probes.p.kind: there is no kind "no way"; there is host, http, nvml, unit',
+    probe(
+        "{kind: 'no way'}"
+    ): '4:17: services.a.probes.p.kind: there is no kind "no way"; there is command, host, http, nvml, process, tcp, unit',
     service("recovery: {kind: systemd}"): '6:22: services.chatglm.recovery.kind: there is no kind "systemd"; did you mean "systemctl"?',
     service("recovery: {command: [/bin/true]}"): (
         "6:16: services.chatglm.recovery.command: no such key; there is backoff, breaker, kind, stable"
@@ -216,7 +218,7 @@ SERVICES = {
         '1:22: services.a.unit: "model-watchdog" is the watchdog\'s own unit, which it cannot restart; systemd does that'
     ],
     "services:\n  a: {unit: x}\n  b: {unit: x.service}\n": ['3:13: services.b.unit: "x.service" is the unit of a already (line 2)'],
-    probe("{}"): ["4:7: services.a.probes.p.kind: is missing; there is host, http, nvml, unit"],
+    probe("{}"): ["4:7: services.a.probes.p.kind: is missing; there is command, host, http, nvml, process, tcp, unit"],
     probe("{kind: http}"): ["4:7: services.a.probes.p.url: is missing; it takes an address such as http://127.0.0.1:8000/health"],
     probe("{kind: host}"): ["4:17: services.a.probes.p.kind: the host is no part of a service; put this probe under host:"],
     "services: {a: {unit: a, probes: {unit: {kind: http, url: 'http://h'}}}}\n": [
@@ -225,7 +227,32 @@ SERVICES = {
     "services: {a: {unit: a, probes: {p: {kind: unit}, q: {kind: unit}}}}\n": [
         "1:51: services.a.probes.q: a unit is asked once; p does that already"
     ],
-    "host: {probes: {u: {kind: unit}}}\n": ["1:27: host.probes.u.kind: there is no unit here to ask about; state unit: beside probes:"],
+    "host: {probes: {u: {kind: unit}}}\n": [
+        "1:27: host.probes.u.kind: there is no unit here to ask about; put this probe under a service that has one"
+    ],
+    "host: {probes: {u: {kind: process}}}\n": [
+        "1:27: host.probes.u.kind: there is no unit here to ask about; put this probe under a service that has one"
+    ],
+    "services: {a: {recovery: {kind: command, command: [/bin/true]}, probes: {p: {kind: process}}}}\n": [
+        "1:84: services.a.probes.p.kind: there is no unit here to ask about; state unit: beside probes:"
+    ],
+    probe("{kind: tcp, address: '8001'}"): [
+        '4:7: services.a.probes.p: "8001" is not HOST:PORT; write it like 127.0.0.1:8001, localhost:6379 or "[::1]:8001"'
+    ],
+    probe("{kind: command, command: []}"): [
+        "4:7: services.a.probes.p: command needs a program: command: [/usr/local/bin/check-queue, --brief]"
+    ],
+    probe("{kind: command, command: /bin/true}"): ['4:35: services.a.probes.p.command: expected a list in [ ], not "/bin/true"'],
+    probe("{kind: command, command: [/bin/true], metrics: [queue-depth]}"): [
+        '4:7: services.a.probes.p: "queue-depth" cannot be the name of a metric; it takes letters, digits, _ and :, '
+        "and does not begin with a digit"
+    ],
+    probe("{kind: command, command: [/bin/true], metrics: [unit_active]}"): [
+        '4:7: services.a.probes.p.metrics: "unit_active" is given by the watchdog itself already; choose another name'
+    ],
+    probe("{kind: command, command: [/bin/true], metrics: [q]},\n      o: {kind: command, command: [/bin/true], metrics: [q]}"): [
+        '5:7: services.a.probes.o.metrics: "q" is given by the probe p already; choose another name'
+    ],
     "notifiers: {a: {url: 'json://h'}}\n": ["1:13: notifiers.a.kind: is missing; there is apprise"],
     "notifiers: {a: {kind: apprise}}\n": ["1:13: notifiers.a.url: is missing; it takes a text, file:/path or credential:NAME"],
 }
@@ -398,6 +425,30 @@ def test_later_metrics(faults_of: Faults, metric: str) -> None:
     (fault,) = faults_of(rule(f"{{metric: {metric}, above: 1}}"))
     assert fault.endswith(("arrives later", "arrive later"))
     assert f'"{metric}"' in fault
+
+
+COMMAND = """\
+services:
+  a:
+    unit: a
+    probes: {queue: {kind: command, command: [/bin/true], metrics: [queue_depth]}}
+    rules: {deep: {metric: METRIC, above: 100}}
+"""
+
+
+def test_rules_see_what_a_probe_itself_names(load_text: Load, faults_of: Faults) -> None:
+    (rule,) = [rule for rule in load_text(COMMAND.replace("METRIC", "queue_depth")).services["a"].core.rules if rule.name == "deep"]
+    assert rule.selector.metric == "queue_depth"
+    assert faults_of(COMMAND.replace("METRIC", "queue_dept")) == [
+        'config.yaml:5:28: services.a.rules.deep.metric: no probe gives "queue_dept"; did you mean "queue_depth"?'
+    ]
+    elsewhere = "  b: {unit: b, rules: {deep: {metric: queue_depth, above: 100}}}\n"
+    (fault,) = faults_of(COMMAND.replace("METRIC", "queue_depth") + elsewhere)
+    assert fault.startswith('config.yaml:6:39: services.b.rules.deep.metric: no probe gives "queue_depth"')
+    broken = COMMAND.replace("METRIC", "queue_depth").replace("/bin/true", "")
+    assert faults_of(broken) == [
+        "config.yaml:4:14: services.a.probes.queue: command needs a program: command: [/usr/local/bin/check-queue, --brief]"
+    ], "the rule is not to blame"
 
 
 def test_a_probe_that_cannot_be_read_makes_no_other_faults(faults_of: Faults) -> None:

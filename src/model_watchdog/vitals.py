@@ -1,0 +1,68 @@
+"""The vital signs of a service, read while it leaves a probe waiting."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from model_watchdog.cgroup import list_pids, processor_seconds
+from model_watchdog.clock import Clock
+from model_watchdog.core.gpu import Gpu
+from model_watchdog.core.unit import UnitFacts
+from model_watchdog.core.vitals import Vitals, works
+from model_watchdog.gpuview import GpuHolder
+
+
+class VitalSigns:
+    """What moves in the second half of a wait for an answer: before that nothing is read, so that a service that answers costs nothing.
+
+    `unit` gives what is known of the service's unit, `patience` is how long the answer may take, in seconds, and `look_at_gpus` has
+    the GPUs read now: a view that is older than the wait says nothing about it.
+    """
+
+    def __init__(
+        self, unit: Callable[[], UnitFacts | None], patience: float, clock: Clock, gpus: GpuHolder, look_at_gpus: Callable[[], None]
+    ) -> None:
+        self._unit = unit
+        self._clock = clock
+        self._gpus = gpus
+        self._look_at_gpus = look_at_gpus
+        self._before: tuple[float, float] | None = None  # when the second half began, and processor seconds used by then
+        self._asked_at: float | None = None
+        self._timer = asyncio.get_running_loop().call_later(patience / 2, self._begin)
+
+    def read(self) -> Vitals:
+        """What moved since the second half began. Nothing can be told where the wait was shorter than that."""
+        return Vitals(self._read_cores(), self._read_gpus())
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _begin(self) -> None:
+        self._before = self._read_processor()
+        if any(self._used()):
+            self._asked_at = self._clock.steady()
+            self._look_at_gpus()
+
+    def _read_processor(self) -> tuple[float, float] | None:
+        facts = self._unit()
+        seconds = processor_seconds(facts) if facts is not None else None
+        return None if seconds is None else (self._clock.steady(), seconds)
+
+    def _read_cores(self) -> float | None:
+        after, before = self._read_processor(), self._before
+        if before is None or after is None or after[0] <= before[0]:
+            return None
+        return max(0.0, (after[1] - before[1]) / (after[0] - before[0]))
+
+    def _read_gpus(self) -> tuple[str, ...] | None:
+        used = list(self._used())
+        if not used:
+            return ()
+        view = self._gpus.view
+        if view is None or view.is_stale or self._asked_at is None or view.at < self._asked_at:
+            return None
+        return tuple(gpu.index for gpu in used if works(gpu))
+
+    def _used(self) -> Iterable[Gpu]:
+        """The GPUs that the service's processes are on."""
+        facts = self._unit() if self._gpus.view is not None else None
+        return self._gpus.of(list_pids(facts)) if facts is not None else ()
