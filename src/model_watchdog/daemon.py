@@ -13,12 +13,13 @@ from pathlib import Path
 
 from model_watchdog import __version__, recovery
 from model_watchdog import writes as record
-from model_watchdog.clock import Clock, ClockGuard
+from model_watchdog.clock import STEP, Clock, ClockGuard, slept_so_far
 from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config, ServiceConfig
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.commands import gain_right, lose_right
 from model_watchdog.core.decision import Cause, Event, Reason
+from model_watchdog.core.gap import begin_after_gap, is_gap
 from model_watchdog.core.host import HostState, set_condition, tell_once
 from model_watchdog.core.memory import recall, recall_host
 from model_watchdog.core.rule import Severity
@@ -86,6 +87,7 @@ class Daemon:
         self.stopping = asyncio.Event()
         self._guard = ClockGuard()
         self._lag = 0.0
+        self._slept = slept_so_far()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def main(self) -> int:
@@ -214,6 +216,7 @@ class Daemon:
                 await asyncio.wait_for(self.stopping.wait(), max(0.0, expected - loop.time()))
             lag, expected = max(0.0, loop.time() - expected), loop.time() + 1.0
             crash_point("beat")
+            self._notice_gap(lag)
             self._guard_clock()
             self._guard_means()
             if not self._overdue():
@@ -226,6 +229,18 @@ class Daemon:
             beat += 1
         self.host.carry_out([Event("daemon_stopped", None, Reason("daemon_stopped"))])
         self._write_daemon(0.0)
+
+    def _notice_gap(self, lag: float) -> None:
+        """What was counted before the watchdog was away, or the host slept, is forgotten, and nothing is restarted at once."""
+        before, self._slept = self._slept, slept_so_far()
+        slept = self._slept - before
+        now, key, seconds = self.clock.steady(), *(("host_slept", slept) if slept > STEP else ("held_up", lag))
+        away = [watch for watch in self.watches.values() if is_gap(watch.service, seconds)]
+        for watch in away:
+            begin_after_gap(watch.service, watch.state, now)
+            watch.measure_all()
+        if away:
+            self.host.carry_out([Event(key, None, Reason(key, {"seconds": seconds}))])
 
     def _guard_clock(self) -> None:
         stepped = self._guard.check(self.clock.steady(), self.clock.wall())

@@ -99,6 +99,8 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "end_not_seen": "not running; why is being looked up",
     "silent": lambda p: f"probe {p['probe']} has not answered of late",
     "loading": lambda p: f"loading for {duration(float(p['seconds']))} of at most {duration(float(p['startup']))}",
+    "queued": lambda p: f"its start waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",
+    "queued_too_long": lambda p: f"its start still waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",
     "loading_too_long": lambda p: f"still starting after {duration(float(p['seconds']))}, expected at most {duration(float(p['startup']))}",
     "busy": lambda p: f"{p['probe']}: {p['detail']}, but {float(p['cores']):.1f} cores are working",
     "patience_ended": lambda p: (
@@ -172,6 +174,9 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "clock_stepped": lambda p: (
         f"the wall clock was stepped by {duration(abs(float(p['seconds'])))} {'forward' if float(p['seconds']) > 0 else 'back'}"
     ),
+    "held_up": lambda p: f"the watchdog was away for {duration(float(p['seconds']))}: stopped, or without the processor",
+    "host_slept": lambda p: f"the host slept for {duration(float(p['seconds']))}",
+    "just_back": lambda p: f"the watchdog was away; it looks for another {duration(float(p['seconds']))} before it restarts anything",
     "daemon_started": lambda p: f"model-watchdog {p['version']} watches {p['services']} services",
     "daemon_stopped": "model-watchdog was stopped",
     "daemon_died": "the run before was not stopped: it was killed, crashed, or hung until systemd ended it (journalctl -u model-watchdog)",

@@ -52,6 +52,7 @@ class Evidence:
     failing: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # probe: how many bad in a row, of how many
     silent: frozenset[str] = frozenset()  # probes that have not said anything of late
     began: float = 0.0
+    queued_since: float | None = None
     settled: bool = True
     busy_since: Mapping[str, float] = field(default_factory=dict)
     flapping: Cause | None = None
@@ -141,6 +142,16 @@ def _in_transition(e: Evidence) -> Diagnosis | None:
     if unit.active == "activating":
         return _describe_loading(e, late=e.now - e.began >= e.startup)
     return Diagnosis(State.UNKNOWN, None, Reason("is_stopping"), is_excused=True)
+
+
+def _queued(e: Evidence) -> Diagnosis | None:
+    """Its start waits for something else in systemd's queue (a mount, a slow unit before it): no verdict yet."""
+    if e.queued_since is None:
+        return None
+    waited = e.now - e.queued_since
+    late = waited >= e.startup
+    cause, key = (Cause.START_TIMEOUT, "queued_too_long") if late else (None, "queued")
+    return Diagnosis(State.LOADING, cause, Reason(key, {"seconds": waited, "startup": e.startup}), is_excused=True)
 
 
 def _down(e: Evidence) -> Diagnosis | None:
@@ -238,6 +249,7 @@ TABLE: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     _masked,
     _stopping_host,
     _in_transition,
+    _queued,
     _down,
     _loading,
     _failing,

@@ -76,6 +76,9 @@ class ServiceState:
     failing: dict[str, int] = field(default_factory=dict)
     changes: dict[str, deque[float]] = field(default_factory=dict)
     busy: dict[str, float] = field(default_factory=dict)  # probe: since when it times out while the service works
+    woke_at: float = 0.0  # the end of the last gap: what was asked before it does not count
+    grace_until: float = 0.0  # nothing is restarted before
+    queued_since: float | None = None  # since when its start waits in systemd's queue
     well_since: float | None = None
     unwell_since: float | None = None  # over all invocations, until it was well for `stable`
     # the unit
