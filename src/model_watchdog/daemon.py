@@ -18,6 +18,7 @@ from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config, ServiceConfig
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.commands import gain_right, lose_right
+from model_watchdog.core.common import CommonCause
 from model_watchdog.core.decision import Cause, Event, Reason
 from model_watchdog.core.gap import begin_after_gap, is_gap
 from model_watchdog.core.host import HostState, set_condition, tell_once
@@ -88,6 +89,7 @@ class Daemon:
         self._guard = ClockGuard()
         self._lag = 0.0
         self._slept = slept_so_far()
+        self._together = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def main(self) -> int:
@@ -134,6 +136,7 @@ class Daemon:
             inhibited=lambda: self.host.inhibited(),
             own_metrics=self._measure_self,
             restart=recovery.carry_out,
+            common=CommonCause(self.config.host.common_cause),
             next_id=self.store.next_id(),
         )
         kept = self.store.load_states()
@@ -259,6 +262,15 @@ class Daemon:
         if decisions:
             self.host.carry_out(decisions)
             self._write_daemon(0.0)
+        self._tell_common_cause()
+
+    def _tell_common_cause(self) -> None:
+        """Once while it lasts; each service's own messages follow as it is restarted."""
+        group = self.means.common.group
+        if group and not self._together:
+            reason = Reason("fail_together", {"services": len(group), "names": ", ".join(sorted(group))})
+            self.host.carry_out(tell_once(self.host.state, "fail_together", Severity.WARNING, reason))
+        self._together = bool(group)
 
     def _overdue(self) -> str:
         """What should have been done long ago, or nothing."""

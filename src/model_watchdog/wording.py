@@ -176,6 +176,9 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     ),
     "held_up": lambda p: f"the watchdog was away for {duration(float(p['seconds']))}: stopped, or without the processor",
     "host_slept": lambda p: f"the host slept for {duration(float(p['seconds']))}",
+    "common_cause": lambda p: f"{p['services']} services fail together; restarts wait {duration(float(p['seconds']))}",
+    "one_at_a_time": lambda p: f"{p['services']} services fail together, and are restarted one at a time; now {p['other']}",
+    "fail_together": lambda p: f"{p['services']} services fail together: {p['names']}; they are restarted later, one at a time",
     "just_back": lambda p: f"the watchdog was away; it looks for another {duration(float(p['seconds']))} before it restarts anything",
     "daemon_started": lambda p: f"model-watchdog {p['version']} watches {p['services']} services",
     "daemon_stopped": "model-watchdog was stopped",
@@ -236,6 +239,7 @@ _TITLES = {
     "masked": "{subject} is masked",
     "paused": "{subject} is paused",
     "clock_stepped": "the clock was stepped",
+    "fail_together": "many services fail together",
     "record_replaced": "the record was damaged and has been replaced",
     "test": "a test message from model-watchdog",
 }

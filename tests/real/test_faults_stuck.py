@@ -1,9 +1,10 @@
-"""Units that are stuck in the kernel, out of memory, or wait in systemd's queue: rows 25, 29 and 87, judged from outside."""
+"""Units that are stuck in the kernel, out of memory, wait in systemd's queue, or share what is down: rows 25, 29, 31 and 87."""
 
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,24 @@ def test_fault_87_its_start_waits_for_another(stand: Stand, http_sink: HttpSink,
     stand.wait_state("healthy", waits, patient)
     assert stand.told(patient) == [] and (waits.restarts, patient.restarts) == (0, 0)
     fault_row(87, "its start is queued behind one that takes long", waits.restarts + patient.restarts, len(stand.told(waits)))
+
+
+def test_fault_31_what_they_share_is_down(stand: Stand, http_sink: HttpSink, fault_row: FaultRow) -> None:
+    """Told once for all; a round later they are restarted, one after the other."""
+    models = [stand.model(heals=True) for _ in range(5)]
+    stand.start(*models)
+    common = "host: {common_cause: {services: 3, within: 10s}}\n"
+    stand.watch(http_sink, *[model.config() for model in models], more=common)
+    stand.wait_state("healthy", *models)
+    for model in models:
+        model.set("500")
+    told = stand.message("many services fail together")
+    assert all(model.name in told.body for model in models)
+    for model in models:
+        stand.message(f"{model.name} {WELL}", timeout=30)
+    calls = sorted(at for model in models for at in model.calls())
+    assert len(calls) == 5 and sum("fail together" in title for title in stand.told()) == 1
+    assert all(later - earlier > 1.0 for earlier, later in pairwise(calls)), f"one at a time, each proved for a second: {calls}"
+    reasons = {event["reason"] for model in models for event in model.events() if event["event"] == "not_restarted"}
+    assert any("restarts wait" in reason for reason in reasons) and any("one at a time" in reason for reason in reasons), reasons
+    fault_row(31, "five services answer 500 in the same moment", sum(model.restarts for model in models), len(http_sink.messages))

@@ -15,6 +15,7 @@ from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
 from model_watchdog.config.rule_section import Scope, make_builtin_rules, read_rules
 from model_watchdog.config.sources import tell
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
+from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
 from model_watchdog.recoveries import Recovery
@@ -57,13 +58,25 @@ def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig
     """The host's probes and rules; without `probes:` it has the probe `system` of kind host."""
     table = context.options.read_table(entry.value, "host") if entry else None
     entries = table.entries if table else {}
-    context.options.check_keys(entries, "host", ("probes", "rules"))
+    context.options.check_keys(entries, "host", ("probes", "rules", "common_cause"))
     if "probes" in entries:
         kinds, probes = _read_probes(context, Table(entries, place), "host", Scope(None, {}), None)
     else:
         made = make_probe(context, "system", "host", Scalar("host", True, place), "host.probes.system")
         kinds, probes = {"system": "host"}, (made,) if made else ()
-    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", Scope(None, kinds), {}))
+    rules = read_rules(context, entries.get("rules"), "host.rules", Scope(None, kinds), {})
+    return HostConfig(probes, rules, _read_common_cause(context, entries.get("common_cause")))
+
+
+def _read_common_cause(context: Context, entry: Entry | None) -> CommonCausePolicy | None:
+    """`common_cause: {services: 3, within: 10s}`, or off."""
+    path = "host.common_cause"
+    if entry is None:
+        return CommonCausePolicy()
+    if isinstance(entry.value, Scalar) and entry.value.plain and entry.value.text == "off":
+        return None
+    read = context.options.read(entry.value, CommonCausePolicy, path)
+    return read if isinstance(read, CommonCausePolicy) else None
 
 
 def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, int]], service: str) -> tuple[str | None, bool]:

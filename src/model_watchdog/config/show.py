@@ -35,7 +35,11 @@ def show(config: Config) -> str:
     """The configuration as understood. Read again it gives the same services, rules and timings; a secret is `***`."""
     tree = {
         "services": {name: _show_service(service) for name, service in config.services.items()},
-        "host": {"probes": _show_probes(config.host.probes), "rules": {rule.name: _show_rule(rule) for rule in config.host.rules}},
+        "host": {
+            "probes": _show_probes(config.host.probes),
+            "rules": {rule.name: _show_rule(rule) for rule in config.host.rules},
+            "common_cause": Word("off") if config.host.common_cause is None else Flow(_show_fields(config.host.common_cause)),
+        },
         "notifiers": {name: _show_notifier(notifier) for name, notifier in config.notifiers.items()},
         "language": config.language,
     }

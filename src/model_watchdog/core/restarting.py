@@ -158,6 +158,8 @@ def _objection(state: ServiceState, diagnosis: Diagnosis, facts: "Facts", now: f
         return "dry_run", diagnosis.cause, Reason("dry_run")
     if facts.inhibited:
         return "inhibited", diagnosis.cause, Reason("inhibited", {"rule": facts.inhibited})
+    if facts.together is not None:
+        return facts.together.key, diagnosis.cause, facts.together
     if now < state.grace_until:
         return "held_up", diagnosis.cause, Reason("just_back", {"seconds": state.grace_until - now})
     if state.paused_until is not None:

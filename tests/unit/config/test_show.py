@@ -102,6 +102,7 @@ host:
   probes:
     system: {kind: host, disks: [/], every: 10s, timeout: 5s, retry_every: 5s}
   rules: {}
+  common_cause: {services: 3, within: 10s}
 notifiers:
   ops: {kind: apprise, url: "json://***", timeout: 30s, min_severity: warning}
 language: en
