@@ -60,6 +60,11 @@ class Clock:
         return float(self.steady() - passed - steady)
 
 
+def slept_so_far() -> float:
+    """Seconds that this machine has slept since its boot: the steady clock stands still meanwhile."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+
+
 class ClockGuard:
     """Shown both clocks once a second, it says when the wall clock was stepped."""
 

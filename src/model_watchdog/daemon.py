@@ -14,11 +14,13 @@ from pathlib import Path
 from model_watchdog import __version__, recovery, rights
 from model_watchdog import writes as record
 from model_watchdog.cgroup import processes
-from model_watchdog.clock import Clock, ClockGuard
+from model_watchdog.clock import STEP, Clock, ClockGuard, slept_so_far
 from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config, ServiceConfig
 from model_watchdog.control import ControlSocket
+from model_watchdog.core.common import CommonCause
 from model_watchdog.core.decision import Cause, Event, Reason
+from model_watchdog.core.gap import begin_after_gap, is_gap
 from model_watchdog.core.host import HostState, set_condition, tell_once
 from model_watchdog.core.memory import recall, recall_host
 from model_watchdog.core.rule import Severity
@@ -89,6 +91,8 @@ class Daemon:
         self.stopping = asyncio.Event()
         self._guard = ClockGuard()
         self._lag = 0.0
+        self._slept = slept_so_far()
+        self._together = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def main(self) -> int:
@@ -139,6 +143,7 @@ class Daemon:
             restart=recovery.carry_out,
             list_pids=self._list_pids,
             look_at_gpus=lambda: self.host.look_at_gpus(),
+            common=CommonCause(self.config.host.common_cause),
             next_id=self.store.next_id(),
         )
         kept = self.store.load_states()
@@ -224,6 +229,7 @@ class Daemon:
                     await self.stopping.wait()
             lag, expected = max(0.0, loop.time() - expected), loop.time() + 1.0
             crash_point("beat")
+            self._notice_gap(lag)
             self._guard_clock()
             self._guard_means()
             if not self._overdue():
@@ -236,6 +242,18 @@ class Daemon:
             beat += 1
         self.host.carry_out([Event("daemon_stopped", None, Reason("daemon_stopped"))])
         self._write_daemon(0.0)
+
+    def _notice_gap(self, lag: float) -> None:
+        """What was counted before the watchdog was away, or the host slept, is forgotten, and nothing is restarted at once."""
+        before, self._slept = self._slept, slept_so_far()
+        slept = self._slept - before
+        now, key, seconds = self.clock.steady(), *(("host_slept", slept) if slept > STEP else ("held_up", lag))
+        away = [watch for watch in self.watches.values() if is_gap(watch.service, seconds)]
+        for watch in away:
+            begin_after_gap(watch.service, watch.state, now)
+            watch.measure_all()
+        if away:
+            self.host.carry_out([Event(key, None, Reason(key, {"seconds": seconds}))])
 
     def _guard_clock(self) -> None:
         stepped = self._guard.check(self.clock.steady(), self.clock.wall())
@@ -254,6 +272,15 @@ class Daemon:
         if decisions:
             self.host.carry_out(decisions)
             self._write_daemon(0.0)
+        self._tell_common_cause()
+
+    def _tell_common_cause(self) -> None:
+        """Once while it lasts; each service's own messages follow as it is restarted."""
+        group = self.means.common.group
+        if group and not self._together:
+            reason = Reason("fail_together", {"services": len(group), "names": ", ".join(sorted(group))})
+            self.host.carry_out(tell_once(self.host.state, "fail_together", Severity.WARNING, reason))
+        self._together = bool(group)
 
     def _overdue(self) -> str:
         """What should have been done long ago, or nothing."""

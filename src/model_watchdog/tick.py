@@ -13,7 +13,8 @@ from model_watchdog.cgroup import find_unkillable
 from model_watchdog.clock import Clock
 from model_watchdog.config.model import ProbeConfig, ServiceConfig
 from model_watchdog.core.attempt import RecoveryPhase
-from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Notification, Reason, Restart
+from model_watchdog.core.common import CommonCause
+from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Notification, Reason, Restart, State
 from model_watchdog.core.incident import find_inhibiting
 from model_watchdog.core.memory import remember
 from model_watchdog.core.restarting import cannot_act
@@ -59,6 +60,7 @@ class Means:
     list_pids: Callable[[], dict[str, frozenset[int]]] = dict
     look_at_gpus: Callable[[], None] = lambda: None
     gpus: GpuHolder = field(default_factory=GpuHolder)
+    common: CommonCause = field(default_factory=lambda: CommonCause(None))
     next_id: int = 1
     host_stopping: bool = False
     permitted: dict[str, bool] = field(default_factory=dict)
@@ -120,6 +122,11 @@ class Watch:
             elif name in self.probes:
                 self.running_since[name] = self.means.clock.steady()
                 self.spawn(self._measure(self.probes[name]))
+
+    @property
+    def is_bad(self) -> bool:
+        """Something is wrong with the service itself; not: stopped, loading, or not seen."""
+        return self.state.state in (State.DEAD, State.UNHEALTHY, State.STALLED)
 
     def measure_all(self) -> None:
         self.measure(self.probes)
@@ -212,6 +219,7 @@ class Watch:
         now = self.means.clock.steady()
         self._closing = self.state.incident
         decisions = step(self.service, self.state, list(self._newest.values()), facts, now)
+        self.means.common.see(self.service.name, now, is_bad=self.is_bad, is_restarting=self.state.attempt is not None)
         self._facts, self._unit_error = None, ""
         self.carry_out(decisions)
         self._closing = None
@@ -242,6 +250,7 @@ class Watch:
             jitter=means.chance.uniform(-1, 1),
             next_id=means.next_id,
             dry_run=means.dry_run,
+            together=means.common.object(self.service.name, now, max((plan.every for plan in self.plans.values()), default=30.0)),
         )
 
     def carry_out(self, decisions: list[Decision]) -> None:

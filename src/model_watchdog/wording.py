@@ -131,6 +131,8 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
         if float(p["seconds"]) >= 1
         else f"loading, for at most {duration(float(p['startup']))}"
     ),
+    "queued": lambda p: f"its start waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",
+    "queued_too_long": lambda p: f"its start still waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",
     "loading_too_long": lambda p: f"still starting after {duration(float(p['seconds']))}, expected at most {duration(float(p['startup']))}",
     "busy": lambda p: f"{p['probe']}: {p['detail']}, but {float(p['cores']):.1f} cores are working",
     "busy_gpu": lambda p: f"{p['probe']}: {p['detail']}, but GPU {p['gpus']} is working",
@@ -225,6 +227,12 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "clock_stepped": lambda p: (
         f"the wall clock was stepped by {duration(abs(float(p['seconds'])))} {'forward' if float(p['seconds']) > 0 else 'back'}"
     ),
+    "held_up": lambda p: f"the watchdog was away for {duration(float(p['seconds']))}: stopped, or without the processor",
+    "host_slept": lambda p: f"the host slept for {duration(float(p['seconds']))}",
+    "common_cause": lambda p: f"{p['services']} services fail together; restarts wait {duration(float(p['seconds']))}",
+    "one_at_a_time": lambda p: f"{p['services']} services fail together, and are restarted one at a time; now {p['other']}",
+    "fail_together": lambda p: f"{p['services']} services fail together: {p['names']}; they are restarted later, one at a time",
+    "just_back": lambda p: f"the watchdog was away; it looks for another {duration(float(p['seconds']))} before it restarts anything",
     "daemon_started": lambda p: f"model-watchdog {p['version']} watches {p['services']} services",
     "daemon_stopped": "model-watchdog was stopped",
     "daemon_died": "the run before was not stopped: it was killed, crashed, or hung until systemd ended it (journalctl -u model-watchdog)",
@@ -304,6 +312,7 @@ _TITLES = {
     "paused": "{subject} is paused",
     "clock_stepped": "the clock was stepped",
     "gpu_xid": "GPU {gpu} reported an error: Xid {xid}",
+    "fail_together": "many services fail together",
     "record_replaced": "the record was damaged and has been replaced",
     "test": "a test message from model-watchdog",
 }

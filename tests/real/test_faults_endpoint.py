@@ -5,6 +5,7 @@ every restart: it counts what it was asked.
 """
 
 import re
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from statistics import median
@@ -396,3 +397,21 @@ def test_fault_17_still_loading(stand: Stand, http_sink: HttpSink, fault_row: Fa
     assert second - first >= 1.5
     fault_row(17, "503 for 1.5 s after its start, startup 4s", *seen(stand, slow))
     fault_row(17, "503 for ever after its start, startup 1.5s, failures 2", *seen(stand, stuck))
+
+
+def test_fault_16_slow_but_good(stand: Stand, http_sink: HttpSink, fault_row: FaultRow) -> None:
+    """Slower than it used to be, within its time-out: a sigma rule tells, nothing is restarted."""
+    slower = stand.model()
+    slower.start()
+    rule = """{slow: {metric: 'probe_duration_seconds{probe="health"}', sigma: 3, window: 10, direction: above, min_absolute: 20ms}}"""
+    stand.watch(
+        http_sink, slower.config(probes=http(f"http://127.0.0.1:{slower.port}/health", times="every: 300ms, timeout: 300ms"), rules=rule)
+    )
+    stand.wait_state("healthy", slower)
+    time.sleep(4.5)  # ten samples of what is normal
+    slower.set("slow:0.15")
+    message = http_sink.wait_for(1)[0]
+    assert f"{slower.name}: slow fires" in message.title and "normal is" in message.body, message
+    wait_until(lambda: any("is over" in message.title for message in http_sink.messages), 15, stand.log)  # the window has learnt it
+    assert slower.restarts == 0 and slower.shown()["state"] == "healthy"
+    fault_row(16, "answers after 150 ms instead of 2", slower.restarts, len(http_sink.messages))

@@ -1,13 +1,17 @@
 """Faults at the control socket: the wrong user, and bytes that are no request."""
 
 import json
+import subprocess
+import time
+from itertools import pairwise
 from typing import Any
 
 from tests.conftest import FaultRow
 from tests.rig.chaos import Chaos
 from tests.rig.sinks import HttpSink
 from tests.rig.stand import Model, Stand
-from tests.rig.watched_box import USER
+from tests.rig.waiting import wait_until
+from tests.rig.watched_box import DAEMON, USER
 
 SOCKET = "/run/model-watchdog/control.sock"
 CLIENT = """
@@ -112,3 +116,40 @@ def test_fault_78_not_understood(stand: Stand, http_sink: HttpSink, chaos: Chaos
     restarts = model.restarts
     for injection in (*NOT_UNDERSTOOD, *NO_SUCH, "half a JSON, and then silence"):
         fault_row(78, injection, restarts, len(http_sink.messages))
+
+
+CROWD = """
+import resource, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+clients = []
+for _ in range(1000):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(5)
+    try:
+        client.connect(sys.argv[1])
+    except OSError:
+        continue  # the queue is full: come again
+    clients.append(client)
+print(len(clients), flush=True)
+time.sleep(3)
+"""
+
+
+def test_fault_79_a_thousand_idle_clients(stand: Stand, http_sink: HttpSink, chaos: Chaos, fault_row: FaultRow) -> None:
+    model = watch_counted(stand, http_sink, chaos)
+    before, began = chaos.count(), time.monotonic()
+    crowd = stand.box.popen("/usr/bin/python3", "-I", "-c", CROWD, SOCKET, stdout=subprocess.PIPE)
+    try:
+        assert crowd.stdout is not None
+        assert int(crowd.stdout.readline()) > 500
+        open_files = int(stand.box.run("sh", "-c", f"ls /proc/{stand.box.main_pid(DAEMON)}/fd | wc -l").stdout)
+        assert open_files < 100, f"{open_files} descriptors: idle clients are not shown out"
+        wait_until(lambda: stand.box.watchdog("pause", model.name, "--for", "1s", "--reason", "x", check=False).returncode == 0, 10)
+    finally:
+        crowd.kill()
+        crowd.wait()
+    chaos.wait_for(before + 5)
+    times = [request["at"] for request in chaos.requests("/health") if request["at"] > began]
+    assert max(later - earlier for earlier, later in pairwise(times)) < 0.6, "it is asked every 200 ms"
+    assert stand.box.watchdog("status", check=False).returncode == 0 and model.restarts == 0
+    fault_row(79, "a thousand connections that say nothing", model.restarts, 0)

@@ -17,6 +17,7 @@ GET /health on 127.0.0.1:PORT answers as the mode file says, which is read at ea
     exit:CODE       ends, at once (a start in this mode ends before it listens)
     crash           ends by SIGSEGV
     oom             takes memory until somebody stops it
+    stuck:FILE      writes to that file: on a frozen file system it is then in the kernel, and nothing ends it
     ignore-term     ok, and SIGTERM does nothing any more
     not-ready       as ok, but with --notify never says READY=1
 """
@@ -88,6 +89,10 @@ class Service:
             taken = []
             while True:
                 taken.append(bytearray(b"x" * (1 << 20)))
+        if name == "stuck":
+            descriptor = os.open(argument, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.write(descriptor, b"x")
+            os.close(descriptor)
         while name == "busy":
             sum(range(200_000))
             name = self.mode()[0]

@@ -6,6 +6,7 @@ import pytest
 
 from model_watchdog.core.breaker import BreakerState
 from model_watchdog.core.decision import Cause, Notification, State
+from model_watchdog.core.gap import begin_after_gap
 from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
@@ -369,3 +370,65 @@ def test_what_a_probe_says_before_the_restarted_unit_was_looked_at_is_no_news() 
     assert world.happened("unhealthy") == seen and world.state.cause is Cause.HEALTH_STATUS
     world.tick(["unit"])
     assert world.state.state is State.LOADING
+
+
+def test_what_was_counted_before_a_gap_says_nothing() -> None:
+    """Two bad answers, then the host slept for an hour: the third does not make three, and a restart is confirmed anew."""
+    world = World()
+    world.run(60)
+    bad = iter([Failure.STATUS] * 3)
+    world.health = lambda now: next(bad, None)
+    world.run(17)
+    world.now += 3600
+    begin_after_gap(world.service, world.state, world.now)
+    world.run(600)
+    assert world.restarts == [] and world.state.state is State.HEALTHY
+
+
+def test_after_a_gap_it_looks_for_an_interval_before_it_acts() -> None:
+    world = World()
+    world.run(60)
+    world.die()
+    world.now += 60
+    begin_after_gap(world.service, world.state, world.now)
+    back = world.now
+    world.run(60)
+    assert len(world.restarts) == 1 and 10 <= world.restarts[0] - back <= 21
+    assert world.happened("not_restarted") == 1
+
+
+def test_a_restart_that_was_being_proved_has_its_time_anew_after_a_gap() -> None:
+    world = World(load_seconds=100)
+    world.run(300)
+    world.die()
+    world.run(60, until=lambda world: bool(world.restarts))
+    world.now += 3600
+    world.started_at += 3600  # the host slept, and the service with it
+    begin_after_gap(world.service, world.state, world.now)
+    world.run(400)
+    assert world.concluded == ["recovered"]
+
+
+def test_a_start_that_waits_in_the_queue_is_no_failure_and_is_told_when_it_takes_too_long() -> None:
+    world = World()
+    world.end(Ending.NEVER_STARTED)
+    world.job = 77
+    world.run(119)
+    assert world.restarts == [] and world.told == [] and world.state.state is State.LOADING
+    world.run(60)
+    assert world.restarts == [] and world.told_about("alert_fired") == 1
+    world.job = 0
+    world.run(60)
+    assert len(world.restarts) == 1, "the job has gone, and nothing was started"
+
+
+def test_after_a_restart_that_ran_out_of_memory_the_next_waits_three_times_as_long() -> None:
+    waits = []
+    for result in ("signal", "oom-kill"):
+        world = World(on_restart=lambda world: False)
+        world.run(60)
+        world.die()
+        world.result = result
+        world.run(200)
+        waits.append(world.restarts[1] - world.restarts[0])
+    assert waits[1] > 2 * waits[0]

@@ -1,9 +1,10 @@
 """The configuration as understood: plain values, every default filled in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.state import Service
 from model_watchdog.core.units import Seconds
@@ -42,6 +43,7 @@ class ServiceConfig:
 class HostConfig:
     probes: tuple[ProbeConfig, ...] = ()
     rules: tuple[Rule, ...] = ()
+    common_cause: CommonCausePolicy | None = field(default_factory=CommonCausePolicy)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
 from model_watchdog.config.rule_section import Scope, is_ours, make_builtin_rules, make_host_rules, read_rules
 from model_watchdog.config.sources import tell
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
+from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
 from model_watchdog.recoveries import Recovery
@@ -59,7 +60,7 @@ def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig
     """The host's probes and rules; without `probes:` it has `system` of kind host and, where there is a driver, `gpu` of kind nvml."""
     table = context.options.read_table(entry.value, "host") if entry else None
     entries = table.entries if table else {}
-    context.options.check_keys(entries, "host", ("probes", "rules"))
+    context.options.check_keys(entries, "host", ("probes", "rules", "common_cause"))
     kinds: dict[str, str | None]
     if "probes" in entries:
         kinds, probes = _read_probes(context, Table(entries, place), "host", Scope(None, {}), None)
@@ -71,7 +72,19 @@ def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig
         made = [make_probe(context, name, kind, key, f"host.probes.{name}") for name, kind in kinds.items() if kind]
         probes = tuple(probe for probe in made if probe is not None)
     scope = Scope(None, kinds, {probe.name: probe for probe in probes})
-    return HostConfig(probes, read_rules(context, entries.get("rules"), "host.rules", scope, make_host_rules(kinds)))
+    rules = read_rules(context, entries.get("rules"), "host.rules", scope, make_host_rules(kinds))
+    return HostConfig(probes, rules, _read_common_cause(context, entries.get("common_cause")))
+
+
+def _read_common_cause(context: Context, entry: Entry | None) -> CommonCausePolicy | None:
+    """`common_cause: {services: 3, within: 10s}`, or off."""
+    path = "host.common_cause"
+    if entry is None:
+        return CommonCausePolicy()
+    if isinstance(entry.value, Scalar) and entry.value.plain and entry.value.text == "off":
+        return None
+    read = context.options.read(entry.value, CommonCausePolicy, path)
+    return read if isinstance(read, CommonCausePolicy) else None
 
 
 def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, int]], service: str) -> tuple[str | None, bool]:

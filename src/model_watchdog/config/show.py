@@ -38,7 +38,11 @@ def show(config: Config) -> str:
     rules = {**{name: Word("off") for name in builtin}, **{rule.name: _show_rule(rule) for rule in host.rules}}
     tree = {
         "services": {name: _show_service(service) for name, service in config.services.items()},
-        "host": {"probes": _show_probes(host.probes), "rules": rules},
+        "host": {
+            "probes": _show_probes(host.probes),
+            "rules": rules,
+            "common_cause": Word("off") if host.common_cause is None else Flow(_show_fields(host.common_cause)),
+        },
         "notifiers": {name: _show_notifier(notifier) for name, notifier in config.notifiers.items()},
         "language": config.language,
     }

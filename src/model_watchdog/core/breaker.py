@@ -99,13 +99,13 @@ class CircuitBreaker:
         if self.state is BreakerState.HALF_OPEN:
             self.state = BreakerState.OPEN
 
-    def failed(self, now: float, jitter: float) -> bool:
-        """A restart failed; `jitter` lies within -1 and 1. True where this opened a closed breaker."""
+    def failed(self, now: float, jitter: float, factor: float = 1.0) -> bool:
+        """A restart failed; `jitter` lies within -1 and 1, `factor` lengthens the back-off. True where this opened a closed breaker."""
         self.failures += 1
         if self.state is not BreakerState.CLOSED:
             self._open(now)
             return False
-        wait = min(self.backoff.first * 2 ** (self.failures - 1), self.backoff.max)
+        wait = min(self.backoff.first * 2 ** (self.failures - 1) * factor, self.backoff.max)
         self.not_before = now + wait * (1 + JITTER * jitter)
         if self.failures < self.policy.failures:
             return False

@@ -53,6 +53,7 @@ class Evidence:
     unheard: frozenset[str] = frozenset()  # probes that have not had the time to say anything of what ran before the daemon did
     never_reached: frozenset[str] = frozenset()  # probes that never got an answer
     began: float = 0.0
+    queued_since: float | None = None
     settled: bool = True
     busy_since: Mapping[str, float] = field(default_factory=dict)
     flapping: Cause | None = None
@@ -165,6 +166,16 @@ def _in_transition(e: Evidence) -> Diagnosis | None:
     return Diagnosis(State.UNKNOWN, None, Reason("is_stopping"), is_excused=True)
 
 
+def _queued(e: Evidence) -> Diagnosis | None:
+    """Its start waits for something else in systemd's queue (a mount, a slow unit before it): no verdict yet."""
+    if e.queued_since is None:
+        return None
+    waited = e.now - e.queued_since
+    late = waited >= e.startup
+    cause, key = (Cause.START_TIMEOUT, "queued_too_long") if late else (None, "queued")
+    return Diagnosis(State.LOADING, cause, Reason(key, {"seconds": waited, "startup": e.startup}), is_excused=True)
+
+
 def _down(e: Evidence) -> Diagnosis | None:
     unit = e.unit
     if unit is None or not unit.is_down:
@@ -274,6 +285,7 @@ TABLE: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     _masked,
     _stopping_host,
     _in_transition,
+    _queued,
     _down,
     _not_heard,
     _loading,

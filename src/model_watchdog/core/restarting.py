@@ -14,6 +14,8 @@ from model_watchdog.core.state import Service, ServiceState
 if TYPE_CHECKING:
     from model_watchdog.core.service import Facts
 
+OOM_FACTOR = 3.0
+"""A restart that ended for want of memory is followed by so many times the back-off: what took the memory needs time to go."""
 FIRST_WAIT, LONGEST_WAIT = 10.0, 600.0
 """Seconds between tries while the watchdog cannot act; doubled each time."""
 
@@ -157,6 +159,10 @@ def _objection(state: ServiceState, diagnosis: Diagnosis, facts: "Facts", now: f
         return "dry_run", diagnosis.cause, Reason("dry_run")
     if facts.inhibited:
         return "inhibited", diagnosis.cause, Reason("inhibited", {"rule": facts.inhibited})
+    if facts.together is not None:
+        return facts.together.key, diagnosis.cause, facts.together
+    if now < state.grace_until:
+        return "held_up", diagnosis.cause, Reason("just_back", {"seconds": state.grace_until - now})
     if state.paused_until is not None:
         return "paused", diagnosis.cause, Reason("paused", {"seconds": state.paused_until - now})
     loop = state.alerts.get("flapping_under_systemd ")
@@ -271,7 +277,7 @@ def _fail(service: Service, state: ServiceState, proof: Proof, facts: "Facts", n
         state.old_processes = attempt.old_processes
     opened = False
     if attempt.actor is not Actor.OPERATOR or proof.is_hopeless:
-        opened = state.breaker.failed(now, facts.jitter)
+        opened = state.breaker.failed(now, facts.jitter, OOM_FACTOR if proof.cause is Cause.OOM_KILLED else 1.0)
     if proof.is_hopeless and state.breaker.state is BreakerState.CLOSED:
         opened = state.breaker.trip(now)
     if attempt.actor is Actor.TRIAL:

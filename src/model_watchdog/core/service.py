@@ -32,7 +32,8 @@ class Facts:
 
     `unit` where systemd was asked in this step, `unit_error` why it could not be; `ended` why a unit that is down is
     down; `inhibited` the rule that forbids restarts; `left_over` processes of the old invocation that outlived a
-    restart; `jitter` a random number within -1 and 1; `next_id` an unused number for an incident or an attempt.
+    restart; `jitter` a random number within -1 and 1; `next_id` an unused number for an incident or an attempt; `together` why it has to
+    wait because others fail with it.
     """
 
     unit: UnitFacts | None = None
@@ -45,6 +46,7 @@ class Facts:
     jitter: float = 0.0
     next_id: int = 1
     dry_run: bool = False
+    together: Reason | None = None
 
 
 def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], facts: Facts, now: float) -> list[Decision]:
@@ -97,6 +99,8 @@ def _take_unit(service: Service, state: ServiceState, facts: Facts, now: float, 
         return
     state.unit_error, state.unit_errors = "", 0
     previous, state.unit = state.unit, unit
+    is_queued = unit.is_down and unit.job != 0
+    state.queued_since = (state.queued_since if state.queued_since is not None else now) if is_queued else None
     state.ended = facts.ended if unit.is_down or unit.load == "not-found" else None
     if unit.is_down or unit.invocation != state.invocation:
         resolve_vanished(service, state, now, decisions)
@@ -144,8 +148,8 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
     fresh = []
     for outcome in outcomes:
         plan = plans.get(outcome.probe)
-        if plan is None or (plan.kind != "unit" and outcome.started < state.began):
-            continue  # it asked the process before this one
+        if plan is None or outcome.started < state.woke_at or (plan.kind != "unit" and outcome.started < state.began):
+            continue  # it asked the process before this one, or nobody was there to take the answer
         if outcome.at <= state.judged.get(outcome.probe, float("-inf")):  # guard: 1
             continue
         state.judged[outcome.probe] = outcome.at
@@ -208,6 +212,7 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
         unheard=frozenset(unheard),
         never_reached=health - state.reached,
         began=state.began,
+        queued_since=state.queued_since,
         settled=state.settled,
         busy_since=dict(state.busy),
         flapping=_flapping(service, state, now),
@@ -379,7 +384,9 @@ def _wake_at(service: Service, state: ServiceState, now: float) -> float | None:
         if attempt.phase is RecoveryPhase.HOLDING and attempt.good_since is not None:
             due.append(attempt.good_since + service.stable)
     if attempt is None and state.state in (State.DEAD, State.UNHEALTHY):
-        due += [state.breaker.retry_at, state.breaker.not_before, state.cannot_until]
+        due += [state.breaker.retry_at, state.breaker.not_before, state.cannot_until, state.grace_until]
+    if state.queued_since is not None:
+        due.append(state.queued_since + service.startup)
     for since in state.busy.values():
         due += [since + TELL_AFTER, since + service.busy_patience]
     if not state.settled:

@@ -79,6 +79,9 @@ class ServiceState:
     changes: dict[str, deque[float]] = field(default_factory=dict)
     reached: set[str] = field(default_factory=set)  # probes that ever got an answer, good or bad, in any invocation
     busy: dict[str, float] = field(default_factory=dict)  # probe: since when it times out while the service works
+    woke_at: float = 0.0  # the end of the last gap: what was asked before it does not count
+    grace_until: float = 0.0  # nothing is restarted before
+    queued_since: float | None = None  # since when its start waits in systemd's queue
     well_since: float | None = None
     unwell_since: float | None = None  # over all invocations, until it was well for `stable`
     # the unit

@@ -112,6 +112,7 @@ host:
   rules:
     disk-full: {metric: host_disk_percent, above: 95, clear: 93, for: 1m, severity: warning, then: alert}
     memory-short: {metric: host_memory_percent, above: 95, clear: 90, for: 1m, severity: warning, then: alert}
+  common_cause: {services: 3, within: 10s}
 notifiers:
   ops: {kind: apprise, url: "json://***", timeout: 30s, min_severity: warning}
 language: en

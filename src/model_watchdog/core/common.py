@@ -1,0 +1,63 @@
+"""A common cause: what many services share is down. Restarting all of them at once would make it worse, and mends nothing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from model_watchdog.core.decision import Reason
+from model_watchdog.core.units import Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class CommonCausePolicy:
+    """More than `services` of them, bad within `within` of each other, are taken to have one cause."""
+
+    services: int = 3
+    within: Seconds = Seconds(10.0)
+
+    def __post_init__(self) -> None:
+        if self.services < 1:
+            raise ValueError("services must be at least 1")
+
+
+@dataclass(slots=True)
+class CommonCause:
+    """Which services are bad, since when (steady seconds), and which are being restarted. `policy` None: off.
+
+    `group` are those that failed together; each is in it until it is well.
+    """
+
+    policy: CommonCausePolicy | None
+    bad: dict[str, float] = field(default_factory=dict)
+    restarting: set[str] = field(default_factory=set)
+    group: dict[str, float] = field(default_factory=dict)
+
+    def see(self, service: str, now: float, *, is_bad: bool, is_restarting: bool) -> None:
+        """Takes in how a service is. One that is being restarted is not well yet."""
+        if is_bad or (is_restarting and service in self.bad):
+            self.bad.setdefault(service, now)
+        else:
+            self.bad.pop(service, None)
+            self.group.pop(service, None)
+        (self.restarting.add if is_restarting else self.restarting.discard)(service)
+        if self.policy is not None and len(self.bad) > self.policy.services:
+            together = {name: since for name, since in self.bad.items() if now - since <= self.policy.within}
+            if len(together) > self.policy.services:
+                self.group.update(together)
+
+    def keep(self, services: Iterable[str]) -> None:
+        """Forgets services that are configured no longer."""
+        known = set(services)
+        for times in (self.bad, self.group):
+            for gone in times.keys() - known:
+                del times[gone]
+        self.restarting &= known
+
+    def object(self, service: str, now: float, hold: float) -> Reason | None:
+        """Why this one must not be restarted now: held for `hold` seconds after the last joined, then one at a time."""
+        if service not in self.group:
+            return None
+        until = max(self.group.values()) + hold
+        if now < until:
+            return Reason("common_cause", {"services": len(self.group), "seconds": until - now})
+        others = sorted((self.restarting & self.group.keys()) - {service})
+        return Reason("one_at_a_time", {"services": len(self.group), "other": others[0]}) if others else None
