@@ -1,6 +1,6 @@
 # Every target makes ready what it needs first (scripts/setup); nothing has to be installed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint faults mutants bench pin clean
+.PHONY: help demo test lint faults mutants bench man pin clean
 PYTEST_ARGS ?=
 
 help: ## this list
@@ -29,6 +29,10 @@ mutants: ## takes the guards out of the code one by one; each must make a test f
 bench: ## what it costs and how fast it is, beside Monit
 	@scripts/setup bench
 	.venv/bin/python bench/run.py
+
+man: ## docs/watchdog.1, from the commands' own parsers
+	@scripts/setup test
+	.venv/bin/python scripts/man.py
 
 pin: ## the newest versions of all dependencies into requirements*.txt
 	scripts/pin

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_watchdog.core import commands
 from model_watchdog.core.restarting import ask_restart
+from model_watchdog.examination import examine
 from model_watchdog.tick import Watch
 from model_watchdog.wording import clean, say
 
@@ -35,6 +36,7 @@ class Commands:
             "restart": self._restart,
             "reset": self._reset,
             "notify-test": self._notify_test,
+            "doctor": self._doctor,
         }
         handler = handlers.get(request["command"])
         if handler is None:
@@ -47,23 +49,30 @@ class Commands:
         return {"ok": True, "pid": os.getpid(), "problems": self._daemon.host.problems()}
 
     async def _pause(self, request: dict[str, Any]) -> Answer:
-        watch = self._find(request)
-        if isinstance(watch, dict):
-            return watch
+        watches = self._find_all(request)
+        if isinstance(watches, dict):
+            return watches
         seconds, text = request.get("seconds"), request.get("reason")
         if not isinstance(seconds, (int, float)) or not 0 < seconds <= LONGEST_PAUSE or not isinstance(text, str):
             return _refuse("bad_request", "bad request: pause needs seconds (up to 30 days) and a reason")
-        decisions = commands.pause(watch.service, watch.state, float(seconds), clean(text), request["uid"], self._now())
-        kept = await self._apply(watch, decisions)
-        return {"ok": True, "text": f"{watch.service.name} is paused: it is watched, but not restarted{kept}"}
+        kept = ""
+        for watch in watches:
+            decisions = commands.pause(watch.service, watch.state, float(seconds), clean(text), request["uid"], self._now())
+            kept = await self._apply(watch, decisions)
+        names = ", ".join(watch.service.name for watch in watches)
+        are, they = ("is", "it is") if len(watches) == 1 else ("are", "they are")
+        return {"ok": True, "text": f"{names} {are} paused: {they} watched, but not restarted{kept}"}
 
     async def _resume(self, request: dict[str, Any]) -> Answer:
-        watch = self._find(request)
-        if isinstance(watch, dict):
-            return watch
-        was_paused = watch.state.paused_until is not None
-        kept = await self._apply(watch, commands.resume(watch.state, request["uid"]))
-        return {"ok": True, "text": f"{watch.service.name} is {'no longer' if was_paused else 'not'} paused{kept}"}
+        watches = self._find_all(request)
+        if isinstance(watches, dict):
+            return watches
+        texts = []
+        for watch in watches:
+            was_paused = watch.state.paused_until is not None
+            kept = await self._apply(watch, commands.resume(watch.state, request["uid"]))
+            texts.append(f"{watch.service.name} is {'no longer' if was_paused else 'not'} paused{kept}")
+        return {"ok": True, "text": "\n".join(texts)}
 
     async def _reset(self, request: dict[str, Any]) -> Answer:
         watch = self._find(request)
@@ -100,12 +109,24 @@ class Commands:
         results = await self._daemon.outbox.send_test(name)
         return {"ok": all(error is None for error in results.values()), "error": "failed", "results": results, "text": ""}
 
+    async def _doctor(self, request: dict[str, Any]) -> Answer:
+        daemon = self._daemon
+        links = [link.plain() async for link in examine(daemon.config, daemon.state_dir, send=bool(request.get("send")))]
+        return {"ok": True, "pid": os.getpid(), "links": links, "text": ""}
+
     def _find(self, request: dict[str, Any]) -> "Watch | Answer":
         name = request.get("service")
         watch = self._daemon.watches.get(name) if isinstance(name, str) else None
         if watch is None:
             return _refuse("no_such", f"there is no service {clean(str(name), 80)}", known=sorted(self._daemon.watches))
         return watch
+
+    def _find_all(self, request: dict[str, Any]) -> "list[Watch] | Answer":
+        """Every service where the request says `all`, else the one that it names."""
+        if request.get("all") is True:
+            return list(self._daemon.watches.values())
+        watch = self._find(request)
+        return watch if isinstance(watch, dict) else [watch]
 
     async def _apply(self, watch: Watch, decisions: list[Any]) -> str:
         """An answer that says "done" is given once it is in the record; gives what is to be added where it is not."""

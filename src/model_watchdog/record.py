@@ -104,6 +104,10 @@ class Record:
         query = f"SELECT * FROM (SELECT {columns} FROM event WHERE {where} ORDER BY id DESC LIMIT ?) ORDER BY id"
         return self.rows(query, since, service, service, limit)
 
+    def last_event(self) -> int:
+        """The number of the newest event; 0 where there is none."""
+        return int(self.rows("SELECT coalesce(max(id), 0) AS id FROM event")[0]["id"])
+
     def notifications(self) -> dict[str, int]:
         """How many messages wait, and how many could not be delivered."""
         query = "SELECT coalesce(sum(state = 'queued'), 0) AS queued, coalesce(sum(state = 'undeliverable'), 0) AS undeliverable"

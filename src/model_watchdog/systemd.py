@@ -106,6 +106,10 @@ class Systemd:
             return ""
         return _first_line(found.stdout)[:500]
 
+    async def can_read_journal(self) -> bool:
+        """There is something of systemd itself in this boot's journal that this user may see. Raises ProbeError."""
+        return await self._has_entries([])
+
     # ------------------------------------------------------------ verbs
     async def restart(self, unit: str, deadline: float) -> Finished:
         """`systemctl restart`, which waits for the job. After `deadline` seconds: TimeoutError, and the job goes on."""

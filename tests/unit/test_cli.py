@@ -25,6 +25,7 @@ from model_watchdog.cli.main import COMMANDS, GLOBAL_OPTIONS, LATER, build_parse
 from model_watchdog.config.loading import load
 from model_watchdog.errors import ConfigError, WatchdogError
 from model_watchdog.store import Store
+from scripts import man
 
 ROOT = Path(__file__).resolve().parents[2]
 CALL = "import sys; from model_watchdog.cli.main import main; sys.exit(main())"
@@ -148,11 +149,23 @@ def test_commands_of_later_versions(call: Call, name: str) -> None:
     assert (told.code, told.err) == (64, f"watchdog: {name} arrives later; this is version {__version__}\n")
 
 
-@pytest.mark.parametrize("words", [("events", "--follow"), ("status", "--watch"), ("pause", "--all", "--for", "1m"), ("resume", "--all")])
-def test_options_of_later_versions(call: Call, words: tuple[str, ...]) -> None:
-    told = call(*words)
+def test_options_of_later_versions(call: Call) -> None:
+    told = call("status", "--watch")
     assert told.code == 64
     assert "arrives later" in told.err
+
+
+@pytest.mark.parametrize("words", [("pause", "--for", "1m", "--reason", "x"), ("resume",), ("resume", "bert", "--all")])
+def test_one_service_or_all(call: Call, words: tuple[str, ...]) -> None:
+    told = call(*words)
+    assert told.code == 64 and "--all" in told.err
+
+
+def test_the_manual_page_says_what_the_commands_say() -> None:
+    assert (ROOT / "docs" / "watchdog.1").read_text() == man.write(), "write it anew: make man"
+    if shutil.which("man"):
+        done = subprocess.run(["man", "-l", "--warnings", ROOT / "docs" / "watchdog.1"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 def test_global_options_stand_before_or_after_the_command(call: Call, command: Any) -> None:

@@ -5,11 +5,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, Later, find_runtime_dir, find_state_dir, read_duration, suggest
+from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, find_runtime_dir, find_state_dir, read_duration, suggest
+from model_watchdog.errors import WatchdogError
 from model_watchdog.record import Record
 from model_watchdog.status import is_running
 from model_watchdog.wording import clean, duration, tell_event
@@ -19,9 +20,11 @@ EXAMPLES = """\
   watchdog events --since 2h                 what happened tonight?
   watchdog events --service chatglm          everything that is kept of one service
   watchdog events --since 7d --json          the same for a program: one JSON object a line
+  watchdog events --since 10m --follow       what happens now
 """
 PAGE = 1000  # rows a query: whatever the record holds, memory stays small and the daemon is never held up
 LONGEST_REASON = 2000
+FOLLOW_SECONDS = 0.5
 DAY = 86400.0
 
 
@@ -34,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since", metavar="DURATION", type=read_duration, help="only what happened within 90s, 20m, 2h, 7d … (default: all)"
     )
-    parser.add_argument("--follow", action=Later, nargs=0, help=argparse.SUPPRESS)
+    parser.add_argument("--follow", action="store_true", help="go on, and tell what happens as it happens; Ctrl-C ends it")
     parser.add_argument("--json", action="store_true", help="one JSON object a line: at (UTC), service, event, cause, reason, incident")
 
 
@@ -45,19 +48,58 @@ def run(args: argparse.Namespace) -> int:
         if args.service is not None:
             _check_service(record, args.service)
         tell = _as_json if args.json else _as_text(now, _name_width(record))
-        last = ""
-        rows = _read_all(record, args.service, since)
-        for row in rows if args.json else _drop_repeats(rows):
-            line = tell(row)
-            if args.json or line != last:  # for people: two probes that fail at once in the same way say the same
-                print(line)
-            last = line
-    if not last:
+        teller = _Teller(tell, is_for_people=not args.json)
+        teller.tell_all(_read_all(record, args.service, since))
+    if not teller.last and not args.follow:
         within = f" in the last {duration(args.since)}" if args.since is not None else ""
         print(f"nothing happened{f' to {args.service}' if args.service else ''}{within}", file=sys.stderr)
     if not is_running(os.fspath(find_runtime_dir(args))):
         print("the daemon is not running, so nothing new is recorded; start it: systemctl start model-watchdog", file=sys.stderr)
-    return 0
+    return _follow(args, teller) if args.follow else 0
+
+
+class _Teller:
+    """Prints events, and what people need not read twice once. `last_id` is the number of the last event that was told."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], str], *, is_for_people: bool) -> None:
+        self._tell = tell
+        self._is_for_people = is_for_people
+        self.last = ""
+        self.last_id = 0
+
+    def tell_all(self, rows: Iterable[dict[str, Any]]) -> None:
+        counted = self._count(rows)
+        for row in _drop_repeats(counted) if self._is_for_people else counted:
+            line = self._tell(row)
+            if not self._is_for_people or line != self.last:  # two probes that fail at once in the same way say the same
+                print(line)
+            self.last = line
+        sys.stdout.flush()
+
+    def _count(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for row in rows:
+            self.last_id = row["id"]
+            yield row
+
+
+def _follow(args: argparse.Namespace, teller: _Teller) -> int:
+    """Until Ctrl-C. A record that is away for a moment (moved aside, no rights) is waited for, and that is said once."""
+    path, complaint = find_state_dir(args), ""
+    while True:
+        try:
+            time.sleep(FOLLOW_SECONDS)
+        except KeyboardInterrupt:
+            return 0
+        try:
+            with Record.open(path) as record:
+                if teller.last_id > record.last_event():  # another record has begun
+                    teller.last_id = 0
+                teller.tell_all(_read_all(record, args.service, 0.0, teller.last_id))
+                complaint = ""
+        except WatchdogError as error:
+            if str(error) != complaint:
+                print(error, file=sys.stderr)
+            complaint = str(error)
 
 
 def _check_service(record: Record, name: str) -> None:
@@ -69,8 +111,7 @@ def _check_service(record: Record, name: str) -> None:
         raise CommandError(f'no such service: "{clean(name)}"{suggest(name, known) or names}', EXIT_UNKNOWN_NAME)
 
 
-def _read_all(record: Record, service: str | None, since: float) -> Iterator[dict[str, Any]]:
-    last = 0
+def _read_all(record: Record, service: str | None, since: float, last: int = 0) -> Iterator[dict[str, Any]]:
     while page := record.events(service=service, since=since, after_id=last, limit=PAGE):
         yield from page
         last = page[-1]["id"]

@@ -39,13 +39,14 @@ COMMANDS = {
     "restart": "restart a service now, through the verified recovery",
     "reset": "close a service's circuit breaker",
     "notify-test": "send a test message to each notifier",
+    "doctor": "look at every link of the chain, and say what mends a broken one",
     "install": "set up the user, the directories, the unit and the polkit rule",
     "uninstall": "take away what install set up",
     "detect": "run the sigma rule over a CSV of numbers",
     "demo": "the whole story on this machine in about a minute",
     "completion": "print a completion script for a shell",
 }
-LATER = frozenset(("reload", "doctor", "incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
+LATER = frozenset(("reload", "incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
 
 GLOBAL_OPTIONS = {
     "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),
