@@ -15,7 +15,7 @@ from model_watchdog.core.host import HostState, set_troubles, step_host, tell_on
 from model_watchdog.core.memory import remember_host
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.sample import Outcome, conclude
-from model_watchdog.core.service import STALE_AFTER
+from model_watchdog.core.state import STALE_AFTER
 from model_watchdog.observing import observe
 from model_watchdog.probes import Running, Surroundings
 from model_watchdog.snapshot import describe_alerts, describe_host, describe_metric

@@ -19,7 +19,7 @@ from model_watchdog.core.incident import find_inhibiting
 from model_watchdog.core.memory import remember
 from model_watchdog.core.restarting import cannot_act
 from model_watchdog.core.sample import UNSEEN, Failure, Outcome, conclude
-from model_watchdog.core.service import STALE_AFTER, Facts, interval, step
+from model_watchdog.core.service import Facts, interval, step
 from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.crashpoint import crash_point
@@ -237,8 +237,8 @@ class Watch:
     def facts(self, left_over: tuple[int, ...] = ()) -> Facts:
         """What the core must know besides the outcomes."""
         means = self.means
-        now, oldest = means.clock.steady(), STALE_AFTER * max((plan.every for plan in self.plans.values()), default=30.0)
-        inhibiting = find_inhibiting(self.state.alerts.values(), now - oldest)
+        now = means.clock.steady()
+        inhibiting = find_inhibiting(self.state.alerts.values(), now - self.service.stale_after)
         return Facts(
             unit=self._facts,
             unit_error=self._unit_error,

@@ -153,7 +153,6 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "masked_while_failing": "the unit is failing and masked, so it cannot be restarted",
     "host_stopping": "the host is shutting down",
     "is_stopping": "the unit is being stopped",
-    "job_queued": "not running at this moment; systemd has a job queued for it",
     "systemd_restarts": lambda p: f"{_inner(p, 'why')}; systemd is about to restart it by itself (Restart=)",
     "operator_stop": "stopped on purpose: the journal has a stop job that was not ours",
     "stopped_not_proved": lambda p: "not running, and the journal does not prove why" + (f": {p['detail']}" if p["detail"] else ""),

@@ -16,7 +16,7 @@ from model_watchdog.core.units import Number, Seconds
 from model_watchdog.core.vitals import Vitals
 from model_watchdog.rules.threshold import Threshold
 from model_watchdog.wording import say
-from tests.scenarios.simulation import DOWN, World, make_service
+from tests.scenarios.simulation import DOWN, UNHEALTHY, World, make_service
 
 
 class TwoProbes(World):
@@ -432,3 +432,24 @@ def test_after_a_restart_that_ran_out_of_memory_the_next_waits_three_times_as_lo
         world.run(200)
         waits.append(world.restarts[1] - world.restarts[0])
     assert waits[1] > 2 * waits[0]
+
+
+NOT_NOW = Rule("not-now", Selector("probe_duration_seconds"), Threshold(above=Number(-1)), Severity.WARNING, Then.INHIBIT, times=3)
+"""Fires as soon as the third sample is there: in the very moment in which three failures would restart."""
+
+
+@pytest.mark.parametrize("first", [NOT_NOW, UNHEALTHY], ids=["it stands first", "it stands last"])
+def test_a_rule_of_the_service_that_forbids_restarts_holds_from_the_moment_in_which_it_fires(first: Rule) -> None:
+    last = UNHEALTHY if first is NOT_NOW else NOT_NOW
+    world = World(make_service(rules=(first, last, DOWN)), health=lambda now: Failure.STATUS)
+    world.run(600)
+    assert world.restarts == [] and world.happened("not_restarted") == 1
+
+
+def test_what_forbids_restarts_does_so_also_for_the_daemon_that_starts_after_a_crash() -> None:
+    world = World(make_service(rules=(UNHEALTHY, DOWN, NOT_NOW)))
+    world.run(120)
+    world.restart_daemon()
+    world.die()
+    world.tick(["unit"])
+    assert world.restarts == []

@@ -44,5 +44,5 @@ def test_it_is_woken_by_silence_and_not_after_it_was_closed() -> None:
         return len(told)
 
     assert asyncio.run(watch_it(close_early=False)) == 1
-    assert told[0].title == "[warning] box: the watchdog: gone fires"
+    assert told[0].title == "[warning] box: gone fires"
     assert asyncio.run(watch_it(close_early=True)) == 0

@@ -104,7 +104,7 @@ def test_a_probe_that_is_left_waiting_has_the_gpus_read_meanwhile(chaos: Chaos, 
     with subprocess.Popen(["/bin/sleep", "60"]) as working:
         driver = Driver(working.pid, 300.0)
         hosts = HostConfig((ProbeConfig("gpu", "nvml", driver, rarely, second, second),))
-        store = SimpleNamespace(put=lambda *writes: None)
+        store = SimpleNamespace(put=lambda *writes: None, setting=lambda key: None)
         gpus: Any = GpuHolder()
         means: Any = SimpleNamespace(clock=Clock(), store=store, gpus=gpus, dry_run=False, units=None, list_pids=dict, own_metrics=list)
         host = HostWatch(hosts, HostState(), means)

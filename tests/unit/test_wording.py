@@ -92,9 +92,9 @@ def test_a_trial_that_is_not_today_has_its_day() -> None:
 
 def test_a_pause_says_until_when() -> None:
     at = datetime(2026, 1, 1, 22, 4, 11)
-    reason = Reason("pause_set", {"seconds": 30 * 3600.0, "text": "new weights"})
+    reason = Reason("pause_set", {"seconds": 30 * 3600.0, "text": "new weights", "uid": 1000})
     body = compose(Notification("k", Severity.INFO, "paused", None, reason), Story("box", "m", "m.service", at, at)).body
-    assert body.splitlines() == ["What   paused for 1 day 6 h: new weights", "Until  Sat 04:04"]
+    assert body.splitlines() == ["What   paused for 1 day 6 h by uid 1000: new weights", "Until  Sat 04:04"]
 
 
 def test_an_alert_of_the_host_is_titled_by_its_rule() -> None:

@@ -154,8 +154,6 @@ def _stopping_host(e: Evidence) -> Diagnosis | None:
 
 def _in_transition(e: Evidence) -> Diagnosis | None:
     unit = e.unit
-    if unit is not None and unit.is_between:
-        return Diagnosis(State.UNKNOWN, None, Reason("job_queued"), is_excused=True)
     if unit is None or unit.is_up or unit.is_down:
         return None
     if unit.waits_for_systemd:

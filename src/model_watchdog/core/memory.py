@@ -129,6 +129,7 @@ def _alerts(alerts: Mapping[str, Alert]) -> list[Plain]:
             "since": alert.since,
             "value": alert.value,
             "numbers": alert.numbers,
+            "judged_at": alert.judged_at,
             "sent": alert.sent,
             "firing": alert.is_firing,
             "untrusted": alert.untrusted,
@@ -155,6 +156,7 @@ def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list
         alert.phase, alert.since, alert.sent = Phase.FIRING, plain["since"] + shift, plain["sent"]
         alert.value, alert.numbers = plain["value"], dict(plain["numbers"])
         alert.untrusted = plain["untrusted"]
+        alert.judged_at = None if plain.get("judged_at") is None else plain["judged_at"] + shift
         alert.muted = alert.pace is not None and not alert.sent  # it may still be told, when it is due
         if not plain["firing"]:
             alert.phase = Phase.INACTIVE

@@ -7,7 +7,7 @@ from model_watchdog.core.attempt import Attempt, Proof, RecoveryPhase, Seen, Ver
 from model_watchdog.core.breaker import BreakerState, Permit
 from model_watchdog.core.decision import Actor, Cause, Concluded, Decision, Event, Notification, Param, Reason, Restart, State
 from model_watchdog.core.diagnosis import Diagnosis
-from model_watchdog.core.incident import open_incident, tell_firing, tell_recovered
+from model_watchdog.core.incident import find_inhibiting, open_incident, tell_firing, tell_recovered
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import Service, ServiceState
 
@@ -35,7 +35,7 @@ def consider_restart(
         return
     if not confirmed:
         return
-    against = _objection(state, diagnosis, facts, now)
+    against = _objection(service, state, diagnosis, facts, now)
     if against is not None:
         _hold(service, state, confirmed[0], against, diagnosis, decisions)
         return
@@ -147,8 +147,11 @@ def advance_attempt(
         _fail(service, state, proof, facts, now, decisions)
 
 
-def _objection(state: ServiceState, diagnosis: Diagnosis, facts: "Facts", now: float) -> tuple[str, Cause | None, Reason] | None:
+def _objection(
+    service: Service, state: ServiceState, diagnosis: Diagnosis, facts: "Facts", now: float
+) -> tuple[str, Cause | None, Reason] | None:
     """What speaks against a restart now, as a word, a cause and a reason; None where nothing does."""
+    inhibiting = find_inhibiting(state.alerts.values(), now - service.stale_after)  # also what has just begun to fire
     if facts.host_stopping:
         return "host_stopping", Cause.HOST_STOPPING, Reason("host_stopping")
     if diagnosis.is_excused:
@@ -157,8 +160,8 @@ def _objection(state: ServiceState, diagnosis: Diagnosis, facts: "Facts", now: f
         return "cannot_help", diagnosis.cause, diagnosis.reason
     if facts.dry_run:
         return "dry_run", diagnosis.cause, Reason("dry_run")
-    if facts.inhibited:
-        return "inhibited", diagnosis.cause, Reason("inhibited", {"rule": facts.inhibited})
+    if facts.inhibited or inhibiting:
+        return "inhibited", diagnosis.cause, Reason("inhibited", {"rule": facts.inhibited or inhibiting[0]})
     if facts.together is not None:
         return facts.together.key, diagnosis.cause, facts.together
     if now < state.grace_until:

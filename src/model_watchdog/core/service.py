@@ -13,7 +13,7 @@ from model_watchdog.core.incident import close_when_over, resolve_all, resolve_v
 from model_watchdog.core.restarting import advance_attempt, consider_restart
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import NO_ANSWER, Failure, Outcome
-from model_watchdog.core.state import ProbePlan, Service, ServiceState
+from model_watchdog.core.state import STALE_AFTER, ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import Ended, UnitFacts
 
 TELL_AFTER = 120.0
@@ -22,8 +22,6 @@ CHANGES, CHANGES_WITHIN = 6, 10
 """Flapping: so many changes between good and bad within so many times `every`."""
 SYSTEMD_RESTARTS, SYSTEMD_WITHIN = 3, 300.0
 """Flapping under systemd: so many restarts of its own within so many seconds."""
-STALE_AFTER = 3
-"""A probe that has not spoken for so many times `every` (and its deadline) is silent."""
 
 
 @dataclass(frozen=True, slots=True)

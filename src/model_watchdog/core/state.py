@@ -13,6 +13,9 @@ from model_watchdog.core.sample import Outcome
 from model_watchdog.core.unit import Ended, UnitFacts
 from model_watchdog.core.units import Seconds
 
+STALE_AFTER = 3
+"""A probe that has not spoken for so many times `every` (and its deadline) is silent."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProbePlan:
@@ -38,6 +41,11 @@ class Service:
     stable: Seconds = Seconds(60.0)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
+
+    @property
+    def stale_after(self) -> float:
+        """Seconds after which nothing is known any more from a probe that has not spoken."""
+        return STALE_AFTER * max((plan.every for plan in self.probes), default=30.0)
 
     @property
     def health_probes(self) -> frozenset[str]:

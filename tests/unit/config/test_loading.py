@@ -74,7 +74,7 @@ def test_where_there_is_a_driver_the_gpus_are_watched(
     for text in (MINIMAL, f"{MINIMAL}host: {{rules: {{}}}}\n"):
         host = load_text(text).host
         assert [(probe.name, probe.kind, probe.every) for probe in host.probes] == [("system", "host", 10), ("gpu", "nvml", 10)]
-        (rule,) = host.rules
+        rule = next(rule for rule in host.rules if rule.name == "gpu-lost")
         assert (rule.name, str(rule.selector), rule.condition, rule.severity.value, rule.then.value, rule.times) == (
             *("gpu-lost", "gpu_up", Threshold(below=Number(1)), "critical", "alert", 2),
         )
