@@ -89,7 +89,7 @@ async def _look_again(watch: Watch, restart: Restart) -> UnitFacts | None:
     was_up = watch.state.unit is not None and watch.state.unit.is_up
     if facts.is_down and was_up:  # somebody may have stopped it since: that is for the journal to say, and for the next look
         _back_out(watch, Reason("not_needed"))
-        watch.measure_all()
+        watch.measure_unit()
         return None
     moved_on = facts.invocation != attempt.old_invocation or facts.active in ("activating", "deactivating")
     if moved_on:

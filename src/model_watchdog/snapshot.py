@@ -8,10 +8,11 @@ from model_watchdog.clock import Clock
 from model_watchdog.core.alert import Alert, Phase
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.breaker import BreakerState
+from model_watchdog.core.decision import Event
 from model_watchdog.core.host import HostState
 from model_watchdog.core.incident import alert_reason
-from model_watchdog.core.state import Service, ServiceState
-from model_watchdog.wording import remedy, say
+from model_watchdog.core.state import Incident, Service, ServiceState
+from model_watchdog.wording import Story, remedy, say
 
 Entry = dict[str, Any]
 
@@ -117,3 +118,23 @@ def describe_problems(service: Service, state: ServiceState) -> list[Entry]:
         {"cause": cause.value, "service": service.name, "reason": say(reason), "remedy": remedy(cause, service.unit, service.name)}
         for cause, reason in state.problems.items()
     ]
+
+
+def tell_story(service: Service, state: ServiceState, closing: Incident | None, clock: Clock, hostname: str, last_log: str) -> Story:
+    """What surrounds a notification about a service. `closing` is the incident that this step may have closed."""
+    incident, breaker = state.incident or closing, state.breaker
+
+    def local(at: float) -> datetime:
+        return datetime.fromtimestamp(clock.to_wall(at)).astimezone()
+
+    tries = [(local(at), result, say(reason)) for at, result, reason in incident.tries] if incident else []
+    since = local(incident.opened_at if incident else state.since)
+    retry_at = local(breaker.retry_at) if breaker.state == "open" and breaker.retry_at is not None else None
+    first = say(incident.reason) if incident else ""
+    return Story(hostname, service.name, service.unit, local(clock.steady()), since, first, tries, last_log, retry_at)
+
+
+def log_line(service: str, event: Event) -> tuple[str, str, str, str, str]:
+    """An event as one line of the journal: the arguments of a logging call."""
+    cause = f" cause={event.cause.value}" if event.cause else ""
+    return 'service=%s event=%s%s reason="%s"', service, event.event, cause, say(event.reason).replace('"', "'")

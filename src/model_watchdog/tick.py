@@ -6,7 +6,6 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from model_watchdog import writes as record
 from model_watchdog.cgroup import find_unkillable
@@ -18,7 +17,7 @@ from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Noti
 from model_watchdog.core.incident import find_inhibiting
 from model_watchdog.core.memory import remember
 from model_watchdog.core.restarting import cannot_act
-from model_watchdog.core.sample import UNSEEN, Failure, Outcome, conclude
+from model_watchdog.core.sample import UNSEEN, Failure, Outcome, conclude, not_asked
 from model_watchdog.core.service import Facts, interval, step
 from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
@@ -27,11 +26,11 @@ from model_watchdog.gpuview import GpuHolder
 from model_watchdog.observing import observe
 from model_watchdog.outbox import Outbox
 from model_watchdog.probes import Running, Surroundings
-from model_watchdog.snapshot import describe_alerts, describe_problems, describe_progress, describe_service
+from model_watchdog.snapshot import describe_alerts, describe_problems, describe_progress, describe_service, tell_story
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
 from model_watchdog.vitals import VitalSigns
-from model_watchdog.wording import Story, clean, compose, say
+from model_watchdog.wording import clean, compose, say
 from model_watchdog.writes import Write
 
 log = logging.getLogger(__name__)
@@ -80,6 +79,8 @@ class Watch:
         self.runners: dict[str, Running] = {}
         self.running_since: dict[str, float] = {}
         self._missed: set[str] = set()
+        self._left_out: set[str] = set()
+        self._is_gone: bool | None = None  # the unit, when systemd was last asked
         self.last_log = ""
         self.concluded: dict[int, asyncio.Future[Concluded]] = {}
         self._newest: dict[str, Outcome] = {}
@@ -100,6 +101,9 @@ class Watch:
             self.runners[name] = probe.probe.open(surroundings)
 
     async def close(self) -> None:
+        self.decide_soon()
+        if self._deciding is not None:
+            self._deciding.cancel()  # and stays there: nothing is decided any more, so nothing is begun
         for timer in self._timers.values():
             timer.cancel()
         for task in list(self._tasks):
@@ -115,10 +119,12 @@ class Watch:
         task.add_done_callback(self._done)
 
     def measure(self, names: Iterable[str]) -> None:
-        """Runs these probes now; one that is still running runs again when it has ended."""
+        """Runs these probes now; one that is still running runs again when it has ended, one that must wait when its unit is up."""
         for name in names:
             if name in self.running_since:
                 self._missed.add(name)
+            elif self._must_wait(name):
+                self._leave_out(name)
             elif name in self.probes:
                 self.running_since[name] = self.means.clock.steady()
                 self.spawn(self._measure(self.probes[name]))
@@ -130,6 +136,9 @@ class Watch:
 
     def measure_all(self) -> None:
         self.measure(self.probes)
+
+    def measure_unit(self) -> None:
+        self.measure(name for name, plan in self.plans.items() if plan.kind == "unit")
 
     def decide_soon(self) -> None:
         """Decides once everything that has arrived in this round of the loop is in."""
@@ -143,9 +152,33 @@ class Watch:
             self.running_since.pop(probe.name, None)
         self._newest[probe.name] = outcome
         self.decide_soon()
+        if self._must_wait(probe.name):
+            self._leave_out(probe.name)  # its unit has gone meanwhile: nobody knows who answered
         if probe.name in self._missed:
             self._missed.discard(probe.name)
             self.measure([probe.name])
+
+    def _must_wait(self, name: str) -> bool:
+        """Whether to leave a probe out. What it sends (a token, say) is for its unit's own process, not for whoever has taken the port."""
+        if self.service.unit is None or name not in self.plans or self.plans[name].kind == "unit":
+            return False
+        if self._is_gone is None:  # at the start; where systemd cannot tell, the probe is all there is
+            return not (self._unit_error or self.state.unit_error)
+        return self._is_gone
+
+    def _leave_out(self, name: str) -> None:
+        self._left_out.add(name)
+        unit = self._facts or self.state.unit
+        if unit is not None and unit.is_gone:  # else the core is told first that it is: why is still being looked up
+            self._newest[name] = not_asked(name, self.means.clock.steady())
+            self.decide_soon()
+
+    def _make_up(self) -> None:
+        """Runs what was left out, as soon as its unit is up again."""
+        for name in [name for name in self.plans if name in self._left_out and not self._must_wait(name)]:
+            self._left_out.remove(name)
+            self._newest.pop(name, None)
+            self.measure([name])
 
     async def _observe(self, probe: ProbeConfig) -> Outcome:
         """One run of a probe under its total deadline; whatever goes wrong becomes part of the outcome."""
@@ -170,6 +203,7 @@ class Watch:
 
     async def _take_facts(self, facts: UnitFacts) -> None:
         """Keeps what systemd says; of a unit that is down, finds out why, where its Result alone does not prove it."""
+        self._is_gone = facts.is_gone
         ended: Ended | None = None
         attempt = self.state.attempt
         in_our_restart = attempt is not None and (attempt.answered_at is None or facts.at < attempt.answered_at)
@@ -212,9 +246,12 @@ class Watch:
             await asyncio.sleep(pause)
 
     def _decide(self) -> None:
-        self._deciding = None
         if self.state.attempt is not None and self.state.attempt.phase is RecoveryPhase.HOLDING:
             crash_point("holding")
+        for name in self.plans:
+            if self._must_wait(name) and name not in self.running_since:
+                self._leave_out(name)  # at once: what it said while the unit was up must not be shown of one that is down
+        self._deciding = None
         facts = self._gather()
         now = self.means.clock.steady()
         self._closing = self.state.incident
@@ -223,6 +260,7 @@ class Watch:
         self._facts, self._unit_error = None, ""
         self.carry_out(decisions)
         self._closing = None
+        self._make_up()
         self._schedule(now)
 
     def _gather(self) -> Facts:
@@ -283,8 +321,8 @@ class Watch:
         writes: list[Write] = []
         for decision in decisions:
             if isinstance(decision, Event):
-                self._log(decision)
                 cause = decision.cause.value if decision.cause else None
+                log.info(*log_line(name, decision))
                 writes.append(record.event(wall, name, decision.event, cause, say(decision.reason), incident or self._incident))
             elif isinstance(decision, Restart):
                 cause = decision.cause.value if decision.cause else None
@@ -293,7 +331,9 @@ class Watch:
             elif isinstance(decision, Concluded):
                 writes.append(record.restart_result(decision.attempt, decision.result, say(decision.reason), wall))
             else:
-                writes += means.outbox.writes_for(compose(decision, self._story()))
+                writes += means.outbox.writes_for(
+                    compose(decision, tell_story(self.service, self.state, self._closing, means.clock, means.hostname, self.last_log))
+                )
         writes += self._write_incident(incident, wall)
         writes += self._write_state(wall)
         return writes
@@ -327,23 +367,6 @@ class Watch:
             if not self.means.dry_run:  # what a dry run would have told is not told
                 writes.append(record.service_state(name, f"[{json.dumps(clock.anchor())}, {durable}]"))
         return writes
-
-    def _story(self) -> Story:
-        means, incident, breaker = self.means, self.state.incident or self._closing, self.state.breaker
-
-        def local(at: float) -> datetime:
-            return datetime.fromtimestamp(means.clock.to_wall(at)).astimezone()
-
-        tries = [(local(at), result, say(reason)) for at, result, reason in incident.tries] if incident else []
-        since = local(incident.opened_at if incident else self.state.since)
-        retry_at = local(breaker.retry_at) if breaker.state == "open" and breaker.retry_at is not None else None
-        first = say(incident.reason) if incident else ""
-        now = local(means.clock.steady())
-        return Story(means.hostname, self.service.name, self.service.unit, now, since, first, tries, self.last_log, retry_at)
-
-    def _log(self, event: Event) -> None:
-        cause = f" cause={event.cause.value}" if event.cause else ""
-        log.info('service=%s event=%s%s reason="%s"', self.service.name, event.event, cause, say(event.reason).replace('"', "'"))
 
     def _schedule(self, now: float) -> None:
         """A probe that is to run sooner than its next regular run, and the moment at which something is due anyway."""

@@ -12,7 +12,7 @@ from model_watchdog.core.decision import Concluded, Decision, Event, Notificatio
 from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.restarting import answered, withdraw
 from model_watchdog.core.rule import Rule, Severity, Then
-from model_watchdog.core.sample import UNSEEN, Failure, Outcome, Selector, conclude
+from model_watchdog.core.sample import UNSEEN, Failure, Outcome, Selector, conclude, not_asked
 from model_watchdog.core.service import Facts, interval, step
 from model_watchdog.core.state import ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
@@ -82,6 +82,7 @@ class World:
         self.state = ServiceState.fresh(self.service, self.now)
         self._due = {plan.name: self.now for plan in self.service.probes}
         self._newest: dict[str, Outcome] = {}
+        self._left_out: set[str] = set()
         self._next_id = 1
 
     # what happens to the service
@@ -121,12 +122,20 @@ class World:
             if name == "unit":
                 unit = None if self.systemd_error else self.facts()
                 self._newest["unit"] = self._see_unit(unit)
+            elif self._is_gone():
+                self._leave_out(name)
             else:
                 self._newest[name] = self._see_health(name)
+        if unit is not None and unit.is_gone:
+            for name in self._due.keys() - names:
+                self._leave_out(name)
         self.step(unit)
         for name in names:
             plan = next(plan for plan in self.service.probes if plan.name == name)
             self._due[name] = self._newest[name].started + max(interval(self.service, self.state, plan), 0.001)
+        if not self._is_gone():
+            self._due |= dict.fromkeys(self._left_out, self.now)
+            self._left_out.clear()
 
     def step(self, unit: UnitFacts | None = None) -> None:
         facts = Facts(
@@ -192,6 +201,13 @@ class World:
             main_exit_at=self.now - 1.0 if self.active == "failed" else None,
             active_exit_at=self.now - 0.9 if self.active == "failed" else None,
         )
+
+    def _is_gone(self) -> bool:
+        return self.state.unit is not None and self.state.unit.is_gone
+
+    def _leave_out(self, name: str) -> None:
+        self._left_out.add(name)
+        self._newest[name] = not_asked(name, self.now)
 
     def _see_unit(self, unit: UnitFacts | None) -> Outcome:
         self.probe_runs += 1

@@ -1,6 +1,7 @@
 """Sequences in which it would be easy to be wrong: several probes, several rules, systemd's own restarts, reboots."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from model_watchdog.core.gap import begin_after_gap
 from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
+from model_watchdog.core.service import Facts, gather
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.unit import Ending, UnitFacts
 from model_watchdog.core.units import Number, Seconds
@@ -453,3 +455,38 @@ def test_what_forbids_restarts_does_so_also_for_the_daemon_that_starts_after_a_c
     world.die()
     world.tick(["unit"])
     assert world.restarts == []
+
+
+class Mute(World):
+    """One whose health probe gives nothing at all while the unit is down, instead of the word that it was not asked."""
+
+    def _leave_out(self, name: str) -> None:
+        self._left_out.add(name)
+        self._newest[name] = replace(self._newest[name], started=self.now)  # judged before
+
+
+def test_a_probe_that_was_not_asked_says_nothing() -> None:
+    """Through a bad night: with that word or without any, the same is decided, told and remembered."""
+    worlds = World(), Mute()
+    for world in worlds:
+        world.run(60)
+        world.on_restart = lambda world: len(world.restarts) > 3
+        world.die()
+        world.run(4000)
+        world.end(Ending.OPERATOR_STOP)
+        world.run(600)
+        assert world.state.state is State.STOPPED
+        assert (world.state.outcomes["health"].ok is None) is (type(world) is World)
+        world.start()
+        world.run(600)
+    spoken, mute = worlds
+    assert (spoken.events, spoken.told, spoken.restarts, spoken.concluded) == (mute.events, mute.told, mute.restarts, mute.concluded)
+    assert (len(spoken.restarts), spoken.told_about("back"), spoken.state.state) == (4, 1, State.HEALTHY)
+
+
+def test_a_probe_that_was_not_asked_is_not_silent() -> None:
+    world = World()
+    world.run(60)
+    world.end(Ending.OPERATOR_STOP)
+    world.run(600)
+    assert gather(world.service, world.state, Facts(), world.now).silent == frozenset()

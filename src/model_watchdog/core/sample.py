@@ -129,8 +129,8 @@ class Outcome:
     """What one run of a probe found.
 
     `at` is when the run ended (steady seconds), `started` when it began. `ok` is None when the watcher was
-    blind. `vitals` is what of the service moved while a time-out was waited for. `samples` carry `probe_success`
-    (absent when blind) and what the probe measured.
+    blind, and without a `failure` when nobody was asked. `vitals` is what of the service moved while a time-out was
+    waited for. `samples` carry `probe_success` (absent when blind) and what the probe measured.
     """
 
     probe: str
@@ -172,3 +172,8 @@ def conclude(
     samples.append(Sample(SeriesId.of("probe_success", own), float(failure is None), at))
     samples.append(Sample(SeriesId.of("probe_duration_seconds", own), at - started, at))
     return Outcome(probe, at, started, failure is None, failure, detail, tuple(samples), vitals)
+
+
+def not_asked(probe: str, at: float) -> Outcome:
+    """What stands for a run that is left out because the unit is down: no sample, no verdict, nothing to hold against anybody."""
+    return Outcome(probe, at, at, None, detail="not asked: the unit is down")

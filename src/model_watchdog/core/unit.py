@@ -47,6 +47,11 @@ class UnitFacts:
         return self.is_down and self.job != 0
 
     @property
+    def is_gone(self) -> bool:
+        """Down, for good or until systemd's own Restart=: whoever answers in its place now is somebody else."""
+        return self.is_down or self.waits_for_systemd
+
+    @property
     def is_missing(self) -> bool:
         """There is no unit file that systemd could start it from."""
         return self.load in ("not-found", "bad-setting", "error")
