@@ -27,7 +27,7 @@ services:
       backoff: {{first: 1s, max: 4s}}
       breaker: {{failures: 3, restarts: 20, per: 1h, retry_after: 1h}}
 notifiers:
-  ops: {{kind: apprise, url: "json://127.0.0.1:{sink}", min_severity: warning}}
+  ops: {{kind: apprise, url: "json://{sink}", min_severity: warning}}
 """
 _SHOWN = ("dead", "unhealthy", "restart_started", "restart_failed", "holding", "recovered", "gave_up", "told", "not_told")
 

@@ -1,8 +1,6 @@
 """What the demo sets up and takes down: the service, the daemon that watches it, and somebody who is told."""
 
 import contextlib
-import http.server
-import json
 import os
 import shutil
 import signal
@@ -10,12 +8,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from model_watchdog.demo import service
+from model_watchdog.demo.sink import Sink
 from model_watchdog.errors import WatchdogError
 from model_watchdog.record import Record
 
@@ -32,7 +30,7 @@ class Stage:
         self.port = free_port()
         self.unit = f"watchdog-demo-{os.getpid()}.service"
         self.messages: list[dict[str, Any]] = []
-        self._sink: http.server.ThreadingHTTPServer | None = None
+        self._sink: Sink | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
         self._seen = 0
         self.set_mode("ok")
@@ -68,25 +66,13 @@ class Stage:
         """From now on the process that runs answers nobody; its successor will."""
         self.set_mode(f"hang {service.newest_pid(self.directory)}")
 
-    def start_sink(self) -> int:
-        """Somebody who is told: an HTTP receiver on a port of its own, which it gives. Spoilt, nobody listens there."""
-        port = free_port()
+    def start_sink(self) -> str:
+        """Somebody who is told, and where (host:port/path). Spoilt, nobody listens there."""
         if self.spoil == "sink":
-            return port
-        messages = self.messages
-
-        class Sink(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Quiet."""
-
-        self._sink = http.server.ThreadingHTTPServer(("127.0.0.1", port), Sink)
-        threading.Thread(target=self._sink.serve_forever, daemon=True).start()
-        return port
+            return f"127.0.0.1:{free_port()}"
+        self._sink = Sink()
+        self.messages = self._sink.messages
+        return self._sink.address
 
     def start_daemon(self, config: str) -> None:
         path = self.directory / "config.yaml"
@@ -140,8 +126,7 @@ class Stage:
                 self._daemon.kill()
                 self._daemon.wait()
         if self._sink is not None:
-            self._sink.shutdown()
-            self._sink.server_close()
+            self._sink.close()
         if self.uses_systemd:
             _systemctl("stop", self.unit)
             _systemctl("reset-failed", self.unit)
