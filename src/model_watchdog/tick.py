@@ -26,7 +26,7 @@ from model_watchdog.gpuview import GpuHolder
 from model_watchdog.observing import observe
 from model_watchdog.outbox import Outbox
 from model_watchdog.probes import Running, Surroundings
-from model_watchdog.snapshot import describe_alerts, describe_problems, describe_progress, describe_service, tell_story
+from model_watchdog.snapshot import describe_alerts, describe_problems, describe_progress, describe_service, log_line, tell_story
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
 from model_watchdog.vitals import VitalSigns

@@ -428,6 +428,7 @@ def test_fault_33a_ended_with_success(stand: Stand) -> Row:
     fault_row = yield None
     for injection, model in {"exit 0": leaves, "kill -TERM of the main process": told_to, "never started": never}.items():
         assert model.restarts == 1 and stand.told(model) == [f"[warning] {model.name} {WELL}"], injection
+        assert model.shown()["recovery"]["last_result"] == "recovered", injection
         fault_row("33a", injection, model.restarts, 1)
     assert depends.restarts == 0 and stand.told(depends) == [f"[critical] {depends.name}: down fires"]
     assert (depends.shown()["state"], depends.shown()["cause"]) == ("dead", "dependency_failed")

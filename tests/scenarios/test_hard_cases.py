@@ -490,3 +490,25 @@ def test_a_probe_that_was_not_asked_is_not_silent() -> None:
     world.end(Ending.OPERATOR_STOP)
     world.run(600)
     assert gather(world.service, world.state, Facts(), world.now).silent == frozenset()
+
+
+class Forgotten(World):
+    """systemd forgets a unit that ended with success: it names no life of it any more."""
+
+    def facts(self) -> UnitFacts:
+        facts = super().facts()
+        return replace(facts, invocation="") if self.active == "inactive" else facts
+
+
+def test_the_life_that_systemd_has_forgotten_is_not_taken_for_the_one_that_the_restart_began() -> None:
+    def take_a_second(world: World) -> bool:
+        world.now += 1
+        return True
+
+    world = Forgotten(on_restart=take_a_second)
+    world.run(60)
+    world.end(Ending.BY_ITSELF)
+    world.run(60, until=lambda world: len(world.restarts) == 1)
+    world.tick(["health"])  # before the unit is looked at
+    world.run(100)
+    assert world.concluded == ["recovered"] and world.state.breaker.failures == 0

@@ -120,8 +120,9 @@ def advance_attempt(
     if attempt.answered_at is not None and diagnosis.state is State.STOPPED and diagnosis.is_excused:
         decisions += withdraw(service, state, "withdrawn", diagnosis.reason, now)  # somebody else had the last word
         return
-    if state.invocation != attempt.old_invocation and not attempt.new_invocation:
-        attempt.new_invocation, attempt.new_began = state.invocation, state.began
+    invocation = state.unit.invocation if state.unit else ""  # not the last that is known: systemd forgets that of a unit which ended well
+    if invocation not in ("", attempt.old_invocation) and not attempt.new_invocation:
+        attempt.new_invocation, attempt.new_began = invocation, state.began
     seen = Seen(
         now=now,
         startup=service.startup,
