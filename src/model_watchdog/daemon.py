@@ -109,7 +109,7 @@ class Daemon:
 
     def _open(self) -> None:
         self._guard.check(self.clock.steady(), self.clock.wall())
-        self.store = Store.open(self.state_dir / FILE)
+        self.store = Store.open(self.state_dir / FILE, kept=self.config.record.raw)
         self.outbox = Outbox(
             self.store,
             self.config.notifiers,
@@ -214,6 +214,7 @@ class Daemon:
                 await asyncio.wait_for(self.stopping.wait(), max(0.0, expected - loop.time()))
             lag, expected = max(0.0, loop.time() - expected), loop.time() + 1.0
             crash_point("beat")
+            self._write_samples()
             self._guard_clock()
             self._guard_means()
             if not self._overdue():
@@ -226,6 +227,12 @@ class Daemon:
             beat += 1
         self.host.carry_out([Event("daemon_stopped", None, Reason("daemon_stopped"))])
         self._write_daemon(0.0)
+
+    def _write_samples(self) -> None:
+        """What was measured within the last second, in one row."""
+        if self.means.samples:
+            self.store.put(record.samples(self.clock.boot, self.clock.to_wall(0.0), self.means.samples))
+            self.means.samples = []
 
     def _guard_clock(self) -> None:
         stepped = self._guard.check(self.clock.steady(), self.clock.wall())
@@ -334,6 +341,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close())
         await self.outbox.close()
+        self._write_samples()
         self.store.put(record.setting(RUNNING, ""))
         self.means.main_processes.close()
         self.store.close()

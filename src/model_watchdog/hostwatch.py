@@ -12,7 +12,7 @@ from model_watchdog.config.model import HostConfig, ProbeConfig
 from model_watchdog.core.decision import Cause, Decision, Event, Notification
 from model_watchdog.core.host import HostState, step_host
 from model_watchdog.core.memory import remember_host
-from model_watchdog.core.sample import conclude
+from model_watchdog.core.sample import Sample, SeriesId, conclude
 from model_watchdog.core.service import STALE_AFTER
 from model_watchdog.observing import observe
 from model_watchdog.probes import Running, Surroundings
@@ -109,6 +109,7 @@ class HostWatch:
             outcome = conclude(None, probe.name, started, clock.steady(), observation.measurements, failure, text)
         finally:
             self._running.discard(probe.name)
+        self.means.samples += outcome.samples
         self.carry_out(step_host(self.config.rules, self.state, [outcome]))
         self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))
 
@@ -117,7 +118,9 @@ class HostWatch:
         clock = self.means.clock
         oldest = clock.steady() - STALE_AFTER * max(probe.every for probe in self.config.probes)
         metrics = describe_host(self.state, clock, oldest)
-        return metrics + [describe_metric(name, labels, value, clock) for name, labels, value in self.means.own_metrics()]
+        own = self.means.own_metrics()
+        self.means.samples += [Sample(SeriesId.of(name, labels), value, clock.steady()) for name, labels, value in own]
+        return metrics + [describe_metric(name, labels, value, clock) for name, labels, value in own]
 
     def inhibited(self) -> str:
         """The rule that forbids restarts now, or nothing."""

@@ -14,11 +14,12 @@ from model_watchdog.errors import WatchdogError
 
 TYPE_CHECKING = False  # importing `typing` would cost 2 ms
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     Row = dict[str, Any]
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the tables (`PRAGMA user_version`): newer is refused, older is migrated by `store`."""
 
 FILE = "watchdog.db"
@@ -115,6 +116,25 @@ class Record:
                              ORDER BY id DESC LIMIT 1), '') AS error
             FROM outbox GROUP BY notifier ORDER BY notifier"""
         return self.rows(query, since, since)
+
+    def series(self) -> list[Row]:
+        """`{metric, labels}` of each series that has samples, in the order in which they were first seen."""
+        query = "SELECT metric, labels FROM series ORDER BY id"
+        return [{"metric": row["metric"], "labels": json.loads(row["labels"])} for row in self.rows(query)]
+
+    def samples(self, metric: str, labels: Mapping[str, str], since: float = 0.0, until: float = float("inf")) -> list[tuple[float, float]]:
+        """(at, value) of each sample of the series with exactly these labels, from `since` to `until`, oldest first."""
+        from model_watchdog.history import read_rows, write_labels  # only who asks for history waits for it
+
+        numbers = self.rows("SELECT id FROM series WHERE metric = ? AND labels = ?", metric, write_labels(labels))
+        if not numbers:
+            return []
+        number = numbers[0]["id"]
+        query = """
+            SELECT 0 AS is_head, at, data FROM sample_chunk WHERE series = ? AND at <= ? AND until >= ?
+            UNION ALL SELECT 1, at, data FROM sample_head WHERE at <= ?"""
+        rows = self.rows(query, number, until, since, until)  # one question: what is folded meanwhile is not seen twice, or not at all
+        return read_rows([(row["is_head"], row["at"], row["data"]) for row in rows], number, since, until)
 
     def setting(self, key: str) -> str | None:
         rows = self.rows("SELECT value FROM setting WHERE key = ?", key)

@@ -17,7 +17,7 @@ from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Noti
 from model_watchdog.core.incident import find_inhibiting
 from model_watchdog.core.memory import remember
 from model_watchdog.core.restarting import cannot_act
-from model_watchdog.core.sample import Failure, Outcome, conclude
+from model_watchdog.core.sample import Failure, Outcome, Sample, conclude
 from model_watchdog.core.service import STALE_AFTER, Facts, interval, step
 from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
@@ -39,7 +39,7 @@ SOON = (0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5)
 
 @dataclass
 class Means:
-    """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `on_step` is told after each step."""
+    """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `samples` are to be written within a second."""
 
     clock: Clock
     store: Store
@@ -55,6 +55,7 @@ class Means:
     next_id: int = 1
     host_stopping: bool = False
     permitted: dict[str, bool] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
     chance: random.Random = field(default_factory=random.Random)
 
 
@@ -127,6 +128,7 @@ class Watch:
         finally:
             self.running_since.pop(probe.name, None)
         self._newest[probe.name] = outcome
+        self.means.samples += outcome.samples
         self.decide_soon()
         if probe.name in self._missed:
             self._missed.discard(probe.name)

@@ -22,7 +22,7 @@ PACKAGE = "model_watchdog"
 FLOORS = {
     4: "__main__ cli daemon demo",
     3: "tick recovery outbox control commands hostwatch status",
-    2: "store record database writes wording snapshot config",
+    2: "store record database history writes wording snapshot config",
     1: "probes recoveries evidence notifiers worker systemd journal properties cgroup pidfd sdnotify children clock schedule client"
     " observing crashpoint answers connecting resolver",
     0: "__init__ core rules errors",

@@ -38,6 +38,7 @@ def show(config: Config) -> str:
         "host": {"probes": _show_probes(config.host.probes), "rules": {rule.name: _show_rule(rule) for rule in config.host.rules}},
         "notifiers": {name: _show_notifier(notifier) for name, notifier in config.notifiers.items()},
         "language": config.language,
+        "record": Flow(_show_fields(config.record)),
     }
     return "\n".join(_write_block(tree, 0)) + "\n"
 
