@@ -18,7 +18,7 @@ from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config, ServiceConfig
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.commands import gain_right, lose_right
-from model_watchdog.core.decision import Cause, Event, Reason
+from model_watchdog.core.decision import Cause, Decision, Event, Reason
 from model_watchdog.core.host import HostState, set_condition, tell_once
 from model_watchdog.core.memory import recall, recall_host
 from model_watchdog.core.rule import Severity
@@ -248,9 +248,22 @@ class Daemon:
         unreachable = [watch.state.unit_error for watch in self.watches.values() if watch.state.unit_error and watch.state.unit_errors >= 3]
         reason = Reason("systemd_unreachable", {"detail": unreachable[0]}) if unreachable else None
         decisions += set_condition(self.host.state, "systemd_unreachable", reason, Severity.CRITICAL, Cause.CANNOT_ACT)
+        decisions += self._judge_notifiers()
         if decisions:
             self.host.carry_out(decisions)
             self._write_daemon(0.0)
+
+    def _judge_notifiers(self) -> list[Decision]:
+        """A provider that refuses the credentials is shown in `status`: who would be told of it may be the one that cannot be."""
+        decisions: list[Decision] = []
+        judged = self.outbox.misconfigured
+        gone = [name.partition(" ")[2] for name in self.host.state.conditions if name.startswith("notifier_misconfigured ")]
+        judged.update({name: None for name in gone if name not in self.config.notifiers})
+        for name, error in judged.items():
+            reason = Reason("notifier_misconfigured", {"notifier": name, "detail": error}) if error else None
+            about = f"notifier_misconfigured {name}"
+            decisions += set_condition(self.host.state, about, reason, Severity.WARNING, Cause.CANNOT_ACT, told=False)
+        return decisions
 
     def _overdue(self) -> str:
         """What should have been done long ago, or nothing."""

@@ -22,7 +22,12 @@ from model_watchdog.wording import Story, clean, compose, remedy, say
 
 log = logging.getLogger(__name__)
 
-_CAUSES = {"record_unwritable": Cause.RECORD_UNWRITABLE, "systemd_unreachable": Cause.CANNOT_ACT}
+_CAUSES = {
+    "record_unwritable": Cause.RECORD_UNWRITABLE,
+    "systemd_unreachable": Cause.CANNOT_ACT,
+    "notifier_misconfigured": Cause.CANNOT_ACT,
+}
+"""By the first word of a condition's name; a second one names a notifier."""
 
 
 class HostWatch:
@@ -71,10 +76,12 @@ class HostWatch:
 
     def problems(self) -> list[dict[str, Any]]:
         """What is wrong with the watchdog's own means, each with the command that mends it."""
-        return [
-            {"cause": _CAUSES[name].value, "service": None, "reason": say(reason), "remedy": remedy(_CAUSES[name], None, None)}
-            for name, reason in self.state.conditions.items()
-        ]
+        found = []
+        for name, reason in self.state.conditions.items():
+            about, _, notifier = name.partition(" ")
+            mend = remedy(_CAUSES[about], None, None, notifier or None)
+            found.append({"cause": _CAUSES[about].value, "service": None, "reason": say(reason), "remedy": mend})
+        return found
 
     def carry_out(self, decisions: Iterable[Decision]) -> None:
         """Writes events and messages down, with the state to be recalled."""

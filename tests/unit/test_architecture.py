@@ -21,7 +21,7 @@ PACKAGE = "model_watchdog"
 
 FLOORS = {
     4: "__main__ cli daemon demo",
-    3: "tick recovery outbox control commands hostwatch status",
+    3: "tick recovery outbox lanes control commands hostwatch status",
     2: "store record database history writes wording snapshot config",
     1: "probes recoveries evidence notifiers worker systemd journal properties cgroup pidfd sdnotify children clock schedule client"
     " observing crashpoint answers connecting resolver",
