@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import signal
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +22,6 @@ from model_watchdog.core.memory import recall, recall_host
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import ServiceState
 from model_watchdog.crashpoint import crash_point
-from model_watchdog.errors import WatchdogError
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.record import FILE
@@ -37,7 +34,6 @@ from model_watchdog.tick import Means, Watch
 
 log = logging.getLogger("model_watchdog")
 
-EXIT_ANOTHER_RUNS = 5
 DAY = 86_400.0
 RUNNING = "running"
 """The setting that says that a daemon runs: where it is found at a start, the run before was not stopped."""
@@ -45,31 +41,6 @@ SLACK = 10.0
 """A job may be late by its interval, its deadline, and so many seconds, before systemd is no longer told that we live."""
 AT_ONCE = 8
 """So many services begin their probes in one go, so that the loop stays quick."""
-
-
-class AnotherRuns(WatchdogError):
-    """A second daemon on one runtime directory."""
-
-    exit_code = EXIT_ANOTHER_RUNS
-
-
-def take_lock(directory: Path) -> int:
-    """The lock that says that a daemon runs here; gives its descriptor. `status` looks at it for a moment, hence the tries."""
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    for _ in range(20):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.05)
-            continue
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        return descriptor
-    pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-    os.close(descriptor)
-    raise AnotherRuns(
-        f"another daemon runs already (pid {pid}) on {directory}; stop it first, or give this one --runtime-dir and --state-dir"
-    )
 
 
 class Daemon:
@@ -86,6 +57,7 @@ class Daemon:
         self.stopping = asyncio.Event()
         self._guard = ClockGuard()
         self._lag = 0.0
+        self._replaced = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def main(self) -> int:
@@ -150,6 +122,8 @@ class Daemon:
                 log.warning("service=%s event=state_unreadable reason=%r", service.name, f"{error!r}; it is watched as if it were new")
         state = ServiceState.fresh(service.core, now)
         state.sequence = int(self.clock.wall())
+        if self.store.is_lost:
+            state.breaker.distrust()
         return state
 
     def _recall_host(self, kept: str | None) -> HostState:
@@ -168,7 +142,8 @@ class Daemon:
         died = [Event("daemon_died", None, Reason("daemon_died"))] if self.store.setting(RUNNING) else []
         self.host.carry_out([*died, Event("daemon_started", None, started)])
         if self.store.note:
-            self.host.carry_out(tell_once(self.host.state, "record_replaced", Severity.WARNING, Reason("note", {"text": self.store.note})))
+            self._tell_replaced()
+        self._replaced = self.store.replaced
         self.store.put(record.setting(RUNNING, "yes"))
         self._write_daemon(0.0)  # `status` must not tell of the daemon before
         self.host.open()
@@ -216,6 +191,7 @@ class Daemon:
             crash_point("beat")
             self._write_samples()
             self._guard_clock()
+            self._guard_record()
             self._guard_means()
             if not self._overdue():
                 notify("WATCHDOG=1")
@@ -252,6 +228,20 @@ class Daemon:
         if decisions:
             self.host.carry_out(decisions)
             self._write_daemon(0.0)
+
+    def _tell_replaced(self) -> None:
+        self.host.carry_out(tell_once(self.host.state, "record_replaced", Severity.WARNING, Reason("note", {"text": self.store.note})))
+
+    def _guard_record(self) -> None:
+        """A record that has begun anew while we ran lacks all that we know: it is written down again, and told."""
+        if self.store.replaced == self._replaced:
+            return
+        self._replaced = self.store.replaced
+        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes())
+        self.host.write_anew()
+        for watch in self.watches.values():
+            watch.write_anew()
+        self._tell_replaced()
 
     def _judge_notifiers(self) -> list[Decision]:
         """A provider that refuses the credentials is shown in `status`: who would be told of it may be the one that cannot be."""

@@ -83,6 +83,11 @@ class HostWatch:
             found.append({"cause": _CAUSES[about].value, "service": None, "reason": say(reason), "remedy": mend})
         return found
 
+    def write_anew(self) -> None:
+        """Everything, into a record that has begun anew."""
+        self._kept = ""
+        self.carry_out([])
+
     def carry_out(self, decisions: Iterable[Decision]) -> None:
         """Writes events and messages down, with the state to be recalled."""
         clock, writes, told = self.means.clock, [], False

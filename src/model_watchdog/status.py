@@ -252,6 +252,8 @@ def _say_more(service: "Doc", progress: "Doc", now: float) -> str:
         return f"good for {held} s of {progress['stable_seconds']:g} s"
     if recovery["phase"] in ("verifying", "stopping", "starting", "preflight"):
         return f"{recovery['phase']}"
+    if breaker["state"] == "half_open" and recovery["phase"] != "gave_up":
+        return "" if service["state"] == "healthy" else "may be restarted once: what was known of earlier restarts is lost"
     if breaker["state"] != "closed":
         local = time.strftime("%H:%M", time.localtime(parse_rfc3339(breaker["retry_at"]))) if breaker["retry_at"] else "soon"
         failed = f" after {progress['failed']} failed restarts" if progress.get("failed") else ""

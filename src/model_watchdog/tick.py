@@ -247,6 +247,16 @@ class Watch:
         if restart is not None:
             self.spawn(self._restart(restart))
 
+    def write_anew(self) -> None:
+        """Everything, into a record that has begun anew: the restart that is under way too."""
+        attempt, clock = self.state.attempt, self.means.clock
+        self._kept, self._incident = "", None
+        if attempt is not None:
+            actor, cause, at = attempt.actor.value, attempt.cause.value if attempt.cause else None, clock.to_wall(attempt.asked_at)
+            self.means.store.put(record.restart_intent(attempt.id, self.service.name, at, actor, cause, say(attempt.reason)))
+            self.means.store.put(record.restart_phase(attempt.id, attempt.phase.value))
+        self.carry_out([])
+
     async def _restart(self, restart: Restart) -> None:
         try:
             await self.means.restart(self, restart)

@@ -24,7 +24,7 @@ FLOORS = {
     3: "tick recovery outbox lanes control commands hostwatch status",
     2: "store record database history writes wording snapshot config",
     1: "probes recoveries evidence notifiers worker systemd journal properties cgroup pidfd sdnotify children clock schedule client"
-    " observing crashpoint answers connecting resolver",
+    " observing crashpoint answers connecting resolver lock",
     0: "__init__ core rules errors",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

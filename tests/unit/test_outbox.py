@@ -432,8 +432,8 @@ def test_who_refuses_the_credentials_three_times_in_a_row_is_misconfigured(run):
         outbox = Outbox(store, config(refusing=refusing, other=other))
         for number in range(8):
             outbox.enqueue(a_message(str(number)))
-            while len(refusing.asked) <= number or len(other.told) <= number:
-                await asyncio.sleep(0.01)
+            wanted = number + 1
+            await until(lambda: min(len(refusing.asked), len(other.told)) >= wanted)  # noqa: B023 (it is awaited at once)
             await asyncio.sleep(0.02)
             seen.append("refusing" in outbox.misconfigured and outbox.misconfigured["refusing"])
             for item in outbox._lanes["refusing"].waiting.values():

@@ -268,7 +268,7 @@ def _fail(service: Service, state: ServiceState, proof: Proof, facts: "Facts", n
     opened = state.breaker.failed(now, facts.jitter)
     if proof.is_hopeless and state.breaker.state is BreakerState.CLOSED:
         opened = state.breaker.trip(now)
-    if opened:
+    if opened or (state.breaker.state is BreakerState.OPEN and not state.gave_up):  # the first restart after a lost record
         _tell_gave_up(service, state, proof.cause, proof.reason, now, decisions)
 
 
