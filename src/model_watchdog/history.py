@@ -63,15 +63,15 @@ def unpack_chunk(data: bytes) -> tuple[Iterator[int], tuple[float, ...]]:
 
 def read_rows(rows: Iterable[Row], series: int, since: float, until: float) -> list[tuple[float, float]]:
     """(wall time, value) of each sample of a series within these times, oldest first."""
-    found = []
+    found: list[tuple[float, float]] = []
+    samples: Iterable[tuple[int, float]]
     for is_head, at, data in rows:
         if is_head:
             numbers, offsets, values = unpack_head(data)
-            samples = [(at + offsets[place] / 1000, values[place]) for place, number in enumerate(numbers) if number == series]
+            samples = [(offsets[place], values[place]) for place, number in enumerate(numbers) if number == series]
         else:
-            times, values = unpack_chunk(data)
-            samples = [(at + time / 1000, value) for time, value in zip(times, values, strict=True)]
-        found += [sample for sample in samples if since <= sample[0] <= until]
+            samples = zip(*unpack_chunk(data), strict=True)
+        found += [(when, value) for offset, value in samples if since <= (when := at + offset / 1000) <= until]
     found.sort(key=lambda sample: sample[0])  # the wall clock may have been set back
     return found
 
