@@ -31,6 +31,7 @@ from model_watchdog.snapshot import stamp
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
 from model_watchdog.tick import Means, Watch
+from model_watchdog.wording import say
 
 log = logging.getLogger("model_watchdog")
 
@@ -122,7 +123,7 @@ class Daemon:
                 log.warning("service=%s event=state_unreadable reason=%r", service.name, f"{error!r}; it is watched as if it were new")
         state = ServiceState.fresh(service.core, now)
         state.sequence = int(self.clock.wall())
-        if self.store.is_lost:
+        if self.store.is_lost or self.store.is_unread:
             state.breaker.distrust()
         return state
 
@@ -233,7 +234,13 @@ class Daemon:
         self.host.carry_out(tell_once(self.host.state, "record_replaced", Severity.WARNING, Reason("note", {"text": self.store.note})))
 
     def _guard_record(self) -> None:
-        """A record that has begun anew while we ran lacks all that we know: it is written down again, and told."""
+        """A record that has begun anew while we ran lacks all that we know: it is written down again, and told.
+
+        One that could not be read when we started may be readable now.
+        """
+        if self.store.is_unread and self.store.problem is None:
+            self.store.is_unread = False
+            self._take_up_what_was_unread()
         if self.store.replaced == self._replaced:
             return
         self._replaced = self.store.replaced
@@ -242,6 +249,19 @@ class Daemon:
         for watch in self.watches.values():
             watch.write_anew()
         self._tell_replaced()
+
+    def _take_up_what_was_unread(self) -> None:
+        """Messages that an earlier run did not get told are told; what it left open is nobody's any more."""
+        self.outbox.start()
+        wall, watched = self.clock.wall(), self.watches.values()
+        attempts = {watch.state.attempt.id for watch in watched if watch.state.attempt}
+        incidents = {watch.state.incident.id for watch in watched if watch.state.incident}
+        lost = say(Reason("interrupted"))
+        left = [
+            record.restart_result(row["id"], "interrupted", lost, wall) for row in self.store.open_restarts() if row["id"] not in attempts
+        ]
+        left += [record.incident_close(row["id"], wall) for row in self.store.open_incidents() if row["id"] not in incidents]
+        self.store.put(*left)
 
     def _judge_notifiers(self) -> list[Decision]:
         """A provider that refuses the credentials is shown in `status`: who would be told of it may be the one that cannot be."""

@@ -82,7 +82,8 @@ class Outbox:
             self._known[row["key"], row["notifier"]] = None
             self._done["undeliverable"] += row["state"] == "undeliverable"
         for row in () if self._dry_run else self._store.outbox_due():
-            self._resume(row)
+            if (row["key"], row["notifier"]) not in self._known:
+                self._resume(row)
         self.wake()
 
     def enqueue(self, message: Message) -> None:
@@ -122,7 +123,7 @@ class Outbox:
         answers = await send_test({name: lane.config for name, lane in self._lanes.items() if notifier in (None, name)})
         for name, error in answers.items():
             if error is None:
-                self._lanes[name].refusals = 0  # it has been mended
+                self._lanes[name].refusals, self._lanes[name].is_well = 0, True  # it has been mended
         return answers
 
     def stats(self) -> dict[str, int]:

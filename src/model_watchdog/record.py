@@ -31,6 +31,7 @@ class Record:
     def __init__(self, path: str) -> None:
         self.path = path
         self._immutable = False
+        self._file = 0
         self._connection: sqlite3.Connection | None = None
 
     @classmethod
@@ -118,7 +119,7 @@ class Record:
         return self.rows(query, since, since)
 
     def series(self) -> list[Row]:
-        """`{metric, labels}` of each series that has samples, in the order in which they were first seen."""
+        """`{metric, labels}` of each series that has samples, or had of late, in the order in which they were first seen."""
         query = "SELECT metric, labels FROM series ORDER BY id"
         return [{"metric": row["metric"], "labels": json.loads(row["labels"])} for row in self.rows(query)]
 
@@ -153,8 +154,10 @@ class Record:
 
     def rows(self, query: str, *values: object) -> list[Row]:
         """Asks once more where the daemon started or stopped in between: that changes which files there are."""
-        if self._connection is not None and self._immutable and os.path.exists(self.path + "-wal"):
-            self.close()
+        if self._connection is not None and (
+            _identity(self.path) != self._file or (self._immutable and os.path.exists(self.path + "-wal"))
+        ):
+            self.close()  # the daemon has begun a new file in the place of a damaged one, or it has started
         try:
             return self._ask(query, values, immutable=not os.path.exists(self.path + "-wal"))
         except sqlite3.Error:
@@ -171,6 +174,7 @@ class Record:
             options = "mode=ro&immutable=1" if immutable else "mode=ro"
             self._connection = sqlite3.connect(f"{_uri(self.path)}?{options}", uri=True, timeout=2.0)
             self._immutable = immutable
+            self._file = _identity(self.path)
         cursor = self._connection.execute(query, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -200,6 +204,14 @@ def newer_schema(path: str, version: int) -> str:
 
 def _uri(path: str) -> str:
     return "file:" + os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _identity(path: str) -> int:
+    """The file's number; 0 where there is none."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
 
 
 def _has_content(path: str) -> bool:

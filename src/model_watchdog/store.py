@@ -105,7 +105,8 @@ class Store:
     """The one writer of the record: a thread that puts everything that waits into one transaction.
 
     `note` says what had to be done to the file ("" for nothing): a person must be told. `replaced` counts how often a new file has
-    begun in the place of a damaged one; `is_lost` says that what an earlier run knew could not be read.
+    begun in the place of a damaged one; `is_lost` says that what an earlier run knew is gone, `is_unread` that it is there, but could not
+    be read when it was asked for.
     """
 
     def __init__(self, path: Path, wall: Callable[[], float], kept: float) -> None:
@@ -113,6 +114,7 @@ class Store:
         self.note = ""
         self.replaced = 0
         self.is_lost = False
+        self.is_unread = False
         self._wall = wall
         self._kept = kept
         self._connection: sqlite3.Connection | None = None
@@ -178,9 +180,9 @@ class Store:
         return not self._thread.is_alive() and not self._pending
 
     def next_id(self) -> int:
-        """A number above those of all restarts and incidents."""
+        """A number above those of all restarts and incidents; the time of day where they cannot be read."""
         rows = self._read("SELECT max(coalesce((SELECT max(id) FROM restart), 0), coalesce((SELECT max(id) FROM incident), 0)) AS id")
-        return int(rows[0]["id"]) + 1 if rows else 1
+        return int(rows[0]["id"]) + 1 if rows else int(self._wall()) if self.is_unread else 1
 
     def load_states(self) -> dict[str, str]:
         """The JSON text of `service_state` by service, as it was when the store was opened; so with all that follow."""
@@ -213,7 +215,7 @@ class Store:
                 return record.rows(query, *values)
         except WatchdogError as error:
             self._report(str(error))  # a record that cannot be read is as none: nothing is known
-            self.is_lost = self.is_lost or self.path.exists()
+            self.is_unread = self.is_unread or self.path.exists()
             return []
 
     def _enqueue(self, writes: tuple[Write | SampleBatch, ...], future: "Future[bool] | None") -> None:

@@ -232,6 +232,7 @@ def test_fault_56_locked_by_another_tool(stand: Stand, http_sink: HttpSink, faul
 def test_fault_56_locked_when_it_starts(stand: Stand, http_sink: HttpSink, fault_row: FaultRow) -> None:
     """Locked for reading too, so that nothing is known of the run before: as with a damaged record, one restart is allowed."""
     box, model = stand.box, watch(stand, http_sink)
+    break_and_mend(stand, http_sink, model, 1)
     box.systemctl("stop", DAEMON)
     lock = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; SELECT count(*) FROM event"
     script = LOCKER.replace("connection.execute(sys.argv[2])", "[connection.execute(one) for one in sys.argv[2].split(';')]")
@@ -240,14 +241,14 @@ def test_fault_56_locked_when_it_starts(stand: Stand, http_sink: HttpSink, fault
     assert locker.stdout.readline() == "locked\n"
     stand.watch(http_sink, model.config("restarts: 1000", stable="300ms"), keep=True)
     stand.message("the watchdog cannot do its work")
-    model.kill()
-    stand.message(WELL)
-    assert model.restarts == 1
+    break_and_mend(stand, http_sink, model, 2)
     locker.communicate("\n", timeout=10)
     stand.message("record_unwritable is over", timeout=20)
+    assert ask(box, "SELECT count(*) FROM restart WHERE result = 'recovered'") == 2, "the new one has not taken the number of the old one"
+    assert box.status()["incidents"] == []
     wait_until(lambda: problems(stand) == [], 5, stand.log)
     assert box.service(model.name)["state"] == "healthy"
-    stand.stays((model, 1), messages=3, seconds=0.5)
+    stand.stays((model, 2), messages=4, seconds=0.5)
     fault_row(56, "another process has locked it for reading, too, when the daemon starts", model.restarts, len(http_sink.messages))
 
 
