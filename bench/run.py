@@ -1,6 +1,7 @@
 """`make bench`: what the watchdog costs and how fast it is, from outside, with Monit beside it on the same work.
 
-Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load clock); all by default.
+Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load clock record); all by default.
+`crash` runs only when it is named: it takes a quarter of an hour.
 Runs as root, for the box with a real systemd.
 """
 
@@ -19,7 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.crash import KILLS, kill_around_recoveries
 from bench.measuring import HERE, Target, machine, processor_seconds, resident_mib, share_of_core, spread, target, time_command
+from bench.record import measure_day
 from tests.rig import box as boxes
 from tests.rig import installed
 from tests.rig.waiting import wait_until
@@ -308,6 +311,22 @@ def longest_ping(path: str, seconds: float) -> float:
     return longest
 
 
+def measure_crash(rig: Rig) -> None:
+    """kill -9 of the daemon at random moments around recoveries."""
+    toll = kill_around_recoveries(rig.directory, rig.prefix, lambda text: print(f"  {text}", flush=True))
+    around = f"{toll.kills} kills of the daemon around {toll.crashes} crashes"
+    note(f"{around}: double restarts; messages lost", f"{toll.double_restarts}; {toll.lost}", "0; 0")
+    note("messages told twice; most copies of one", f"{toll.duplicates}; {toll.most_copies}", f"≤ {KILLS}; ≤ 2")
+    note("restarts without a result in the record; integrity", f"{toll.unfinished}; {toll.integrity}", "0; ok")
+
+
+def measure_record(rig: Rig) -> None:
+    """What every sample of a day costs."""
+    for count in (60, 400):
+        with tempfile.TemporaryDirectory() as directory:
+            measure_day(Path(directory), count, note)
+
+
 PARTS: dict[str, Callable[[Rig], None]] = {
     "latency": measure_latency,
     "hang": measure_hang,
@@ -315,14 +334,17 @@ PARTS: dict[str, Callable[[Rig], None]] = {
     "memory": measure_memory,
     "load": measure_load,
     "clock": measure_clock,
+    "record": measure_record,
+    "crash": measure_crash,
 }
+LONG = ("crash",)
 
 
 def main() -> int:
     if reason := boxes.why_not():
         print(f"bench: no box with a real systemd can be had here: {reason}", file=sys.stderr)
         return 1
-    chosen = sys.argv[1:] or list(PARTS)
+    chosen = sys.argv[1:] or [part for part in PARTS if part not in LONG]
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="watchdog-bench-") as directory:
         Path(directory).chmod(0o755)

@@ -43,6 +43,11 @@ class Clock:
             self._difference = difference
         return at + self._difference
 
+    @property
+    def boot(self) -> str:
+        """Its id: steady times are of this boot."""
+        return self._boot
+
     def anchor(self) -> Anchor:
         """What makes steady times that are written down readable after another boot."""
         return self._boot, round(self.steady(), 3), round(self.wall(), 3)

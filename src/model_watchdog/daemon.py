@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import json
 import logging
 import os
 import signal
-import time
 from pathlib import Path
 
 from model_watchdog import __version__, recovery, rights
@@ -19,15 +17,15 @@ from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config, ServiceConfig
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.common import CommonCause
-from model_watchdog.core.decision import Cause, Event, Reason
+from model_watchdog.core.decision import Cause, Decision, Event, Reason
 from model_watchdog.core.gap import begin_after_gap, is_gap
 from model_watchdog.core.host import HostState, set_condition, tell_once
 from model_watchdog.core.memory import recall, recall_host
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import ServiceState
 from model_watchdog.crashpoint import crash_point
-from model_watchdog.errors import WatchdogError
 from model_watchdog.hostwatch import HostWatch
+from model_watchdog.means import Means
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.record import FILE
 from model_watchdog.schedule import Schedule
@@ -35,46 +33,17 @@ from model_watchdog.sdnotify import notify
 from model_watchdog.snapshot import stamp
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
-from model_watchdog.tick import Means, Watch
+from model_watchdog.tick import Watch
+from model_watchdog.wording import say
 
 log = logging.getLogger("model_watchdog")
 
-EXIT_ANOTHER_RUNS = 5
 RUNNING = "running"
 """The setting that says that a daemon runs: where it is found at a start, the run before was not stopped."""
 SLACK = 10.0
 """A job may be late by its interval, its deadline, and so many seconds, before systemd is no longer told that we live."""
 AT_ONCE = 8
 """So many services begin their probes in one go, so that the loop stays quick."""
-
-
-class AnotherRuns(WatchdogError):
-    """A second daemon on one runtime directory."""
-
-    exit_code = EXIT_ANOTHER_RUNS
-
-
-def take_lock(directory: Path) -> int:
-    """The lock that says that a daemon runs here; gives its descriptor. `status` looks at it for a moment, hence the tries.
-
-    Nobody else may open it: whoever can read a file can lock it, and would keep the daemon from starting.
-    """
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    for _ in range(20):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.05)
-            continue
-        os.fchmod(descriptor, 0o600)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        return descriptor
-    pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-    os.close(descriptor)
-    raise AnotherRuns(
-        f"another daemon runs already (pid {pid}) on {directory}; stop it first, or give this one --runtime-dir and --state-dir"
-    )
 
 
 class Daemon:
@@ -93,6 +62,7 @@ class Daemon:
         self._lag = 0.0
         self._slept = slept_so_far()
         self._together = False
+        self._replaced = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def main(self) -> int:
@@ -118,7 +88,7 @@ class Daemon:
 
     def _open(self) -> None:
         self._guard.check(self.clock.steady(), self.clock.wall())
-        self.store = Store.open(self.state_dir / FILE)
+        self.store = Store.open(self.state_dir / FILE, kept=self.config.record.raw)
         self.outbox = Outbox(
             self.store,
             self.config.notifiers,
@@ -163,6 +133,8 @@ class Daemon:
                 log.warning("service=%s event=state_unreadable reason=%r", service.name, f"{error!r}; it is watched as if it were new")
         state = ServiceState.fresh(service.core, now)
         state.sequence = int(self.clock.wall())
+        if self.store.is_lost or self.store.is_unread:
+            state.breaker.distrust()
         return state
 
     def _recall_host(self, kept: str | None) -> HostState:
@@ -181,7 +153,8 @@ class Daemon:
         died = [Event("daemon_died", None, Reason("daemon_died"))] if self.store.setting(RUNNING) else []
         self.host.carry_out([*died, Event("daemon_started", None, started)])
         if self.store.note:
-            self.host.carry_out(tell_once(self.host.state, "record_replaced", Severity.WARNING, Reason("note", {"text": self.store.note})))
+            self._tell_replaced()
+        self._replaced = self.store.replaced
         self.store.put(record.setting(RUNNING, "yes"))
         self._write_daemon(0.0)  # `status` must not tell of the daemon before
         self.host.open()
@@ -230,7 +203,9 @@ class Daemon:
             lag, expected = max(0.0, loop.time() - expected), loop.time() + 1.0
             crash_point("beat")
             self._notice_gap(lag)
+            self._write_samples()
             self._guard_clock()
+            self._guard_record()
             self._guard_means()
             if not self._overdue():
                 notify("WATCHDOG=1")
@@ -255,6 +230,12 @@ class Daemon:
         if away:
             self.host.carry_out([Event(key, None, Reason(key, {"seconds": seconds}))])
 
+    def _write_samples(self) -> None:
+        """What was measured within the last second, in one row."""
+        if self.means.samples:
+            self.store.put(record.samples(self.clock.boot, self.clock.to_wall(0.0), self.means.samples))
+            self.means.samples = []
+
     def _guard_clock(self) -> None:
         stepped = self._guard.check(self.clock.steady(), self.clock.wall())
         if stepped:
@@ -269,6 +250,7 @@ class Daemon:
         unreachable = [watch.state.unit_error for watch in self.watches.values() if watch.state.unit_error and watch.state.unit_errors >= 3]
         reason = Reason("systemd_unreachable", {"detail": unreachable[0]}) if unreachable else None
         decisions += set_condition(self.host.state, "systemd_unreachable", reason, Severity.CRITICAL, Cause.CANNOT_ACT)
+        decisions += self._judge_notifiers()
         if decisions:
             self.host.carry_out(decisions)
             self._write_daemon(0.0)
@@ -281,6 +263,51 @@ class Daemon:
             reason = Reason("fail_together", {"services": len(group), "names": ", ".join(sorted(group))})
             self.host.carry_out(tell_once(self.host.state, "fail_together", Severity.WARNING, reason))
         self._together = bool(group)
+
+    def _tell_replaced(self) -> None:
+        self.host.carry_out(tell_once(self.host.state, "record_replaced", Severity.WARNING, Reason("note", {"text": self.store.note})))
+
+    def _guard_record(self) -> None:
+        """A record that has begun anew while we ran lacks all that we know: it is written down again, and told.
+
+        One that could not be read when we started may be readable now.
+        """
+        if self.store.is_unread and self.store.problem is None:
+            self.store.is_unread = False
+            self._take_up_what_was_unread()
+        if self.store.replaced == self._replaced:
+            return
+        self._replaced = self.store.replaced
+        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes())
+        self.host.write_anew()
+        for watch in self.watches.values():
+            watch.write_anew()
+        self._tell_replaced()
+
+    def _take_up_what_was_unread(self) -> None:
+        """Messages that an earlier run did not get told are told; what it left open is nobody's any more."""
+        self.outbox.start()
+        wall, watched = self.clock.wall(), self.watches.values()
+        attempts = {watch.state.attempt.id for watch in watched if watch.state.attempt}
+        incidents = {watch.state.incident.id for watch in watched if watch.state.incident}
+        lost = say(Reason("interrupted"))
+        left = [
+            record.restart_result(row["id"], "interrupted", lost, wall) for row in self.store.open_restarts() if row["id"] not in attempts
+        ]
+        left += [record.incident_close(row["id"], wall) for row in self.store.open_incidents() if row["id"] not in incidents]
+        self.store.put(*left)
+
+    def _judge_notifiers(self) -> list[Decision]:
+        """A provider that refuses the credentials is shown in `status`: who would be told of it may be the one that cannot be."""
+        decisions: list[Decision] = []
+        judged = self.outbox.misconfigured
+        gone = [name.partition(" ")[2] for name in self.host.state.conditions if name.startswith("notifier_misconfigured ")]
+        judged.update({name: None for name in gone if name not in self.config.notifiers})
+        for name, error in judged.items():
+            reason = Reason("notifier_misconfigured", {"notifier": name, "detail": error}) if error else None
+            about = f"notifier_misconfigured {name}"
+            decisions += set_condition(self.host.state, about, reason, Severity.WARNING, Cause.CANNOT_ACT, told=False)
+        return decisions
 
     def _overdue(self) -> str:
         """What should have been done long ago, or nothing."""
@@ -349,6 +376,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close())
         await self.outbox.close()
+        self._write_samples()
         self.store.put(record.setting(RUNNING, ""))
         self.means.main_processes.close()
         self.store.close()

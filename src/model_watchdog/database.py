@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from model_watchdog.errors import WatchdogError
 from model_watchdog.record import SCHEMA, newer_schema
@@ -35,6 +36,16 @@ MIGRATIONS = (
     CREATE INDEX restart_open ON restart (id) WHERE result IS NULL;
     CREATE INDEX outbox_waiting ON outbox (id) WHERE state = 'queued';
     """,
+    """
+    CREATE TABLE boot (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL UNIQUE);
+    CREATE TABLE series (id INTEGER PRIMARY KEY, metric TEXT NOT NULL, labels TEXT NOT NULL, UNIQUE (metric, labels));
+    CREATE TABLE sample_head (
+        id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, at REAL NOT NULL, mono REAL NOT NULL, count INTEGER NOT NULL, data BLOB NOT NULL);
+    CREATE TABLE sample_chunk (
+        id INTEGER PRIMARY KEY, series INTEGER NOT NULL, boot INTEGER NOT NULL, at REAL NOT NULL, until REAL NOT NULL, mono REAL NOT NULL,
+        data BLOB NOT NULL);
+    CREATE INDEX sample_chunk_series ON sample_chunk (series, at, until);
+    """,
 )
 """One script a schema version; the n-th brings a record of schema n to n + 1."""
 
@@ -52,16 +63,32 @@ def connect(path: Path, now: float) -> tuple[sqlite3.Connection, str]:
     try:
         return _open(path), note
     except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
+        if not is_damage(error):
             raise
-        aside = f"{path}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(f"{path}{suffix}", f"{aside}{suffix}")
-        note = f"{path}: the record was damaged ({error}); it is kept as {aside}, and a new one has begun"
-        log.error('event=record_damaged reason="%s"', note)
+        note = set_aside(path, now, str(error))
         _prepare(path)
         return _open(path), note
+
+
+def set_aside(path: Path, now: float, damage: str) -> str:
+    """Moves a damaged record out of the way, with what SQLite keeps beside it; says so. Nobody may have it open for writing."""
+    aside = f"{path}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
+    note = f"{path}: the record was damaged ({damage}); it is kept as {aside}, and a new one has begun"
+    log.error('event=record_damaged reason="%s"', note)
+    return note
+
+
+def find_damage(path: Path) -> str:
+    """Reads the whole file, on a connection of its own that holds up no writer: what is damaged in it, or nothing."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as connection:
+            verdict: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        return str(error) if is_damage(error) else ""  # whatever else it is, the next write tells better
+    return "" if verdict == "ok" else verdict
 
 
 def _prepare(path: Path) -> str:
@@ -102,7 +129,7 @@ def _configure(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """A failed quick_check has no code of its own."""
+def is_damage(error: Exception) -> bool:
+    """The file is not what SQLite wrote. A failed quick_check has no code of its own."""
     name = getattr(error, "sqlite_errorname", "")
     return type(error) is sqlite3.DatabaseError and (name == "" or name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")))

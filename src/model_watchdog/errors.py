@@ -36,3 +36,7 @@ class RecoveryError(WatchdogError):
 
 class NotifyError(WatchdogError):
     """A message could not be handed over; the text is safe to show."""
+
+
+class CredentialsRefused(NotifyError):
+    """The provider does not accept the credentials; only a person can mend that."""

@@ -14,12 +14,12 @@ from model_watchdog.core.gpu import Gpu
 from model_watchdog.core.host import HostState, set_troubles, step_host, tell_once
 from model_watchdog.core.memory import remember_host
 from model_watchdog.core.rule import Severity
-from model_watchdog.core.sample import Outcome, conclude
+from model_watchdog.core.sample import Outcome, Sample, SeriesId, conclude
 from model_watchdog.core.state import STALE_AFTER
+from model_watchdog.means import Means
 from model_watchdog.observing import observe
 from model_watchdog.probes import Running, Surroundings
 from model_watchdog.snapshot import describe_alerts, describe_host, describe_metric
-from model_watchdog.tick import Means
 from model_watchdog.wording import Story, clean, compose, remedy, say
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,12 @@ log = logging.getLogger(__name__)
 GPUS = "gpus"
 """The setting that keeps what `GpuHolder.remember` gives."""
 
-_CAUSES = {"record_unwritable": Cause.RECORD_UNWRITABLE, "systemd_unreachable": Cause.CANNOT_ACT}
+_CAUSES = {
+    "record_unwritable": Cause.RECORD_UNWRITABLE,
+    "systemd_unreachable": Cause.CANNOT_ACT,
+    "notifier_misconfigured": Cause.CANNOT_ACT,
+}
+"""By the first word of a condition's name; a second one names a notifier."""
 
 
 class HostWatch:
@@ -88,10 +93,17 @@ class HostWatch:
 
     def problems(self) -> list[dict[str, Any]]:
         """What is wrong with the watchdog's own means, each with the command that mends it."""
-        return [
-            {"cause": _CAUSES[name].value, "service": None, "reason": say(reason), "remedy": remedy(_CAUSES[name], None, None)}
-            for name, reason in self.state.conditions.items()
-        ]
+        found = []
+        for name, reason in self.state.conditions.items():
+            about, _, notifier = name.partition(" ")
+            mend = remedy(_CAUSES[about], None, None, notifier or None)
+            found.append({"cause": _CAUSES[about].value, "service": None, "reason": say(reason), "remedy": mend})
+        return found
+
+    def write_anew(self) -> None:
+        """Everything, into a record that has begun anew."""
+        self._kept = ""
+        self.carry_out([])
 
     def carry_out(self, decisions: Iterable[Decision]) -> None:
         """Writes events and messages down, with the state to be recalled."""
@@ -127,6 +139,7 @@ class HostWatch:
             outcome = conclude(None, probe.name, started, clock.steady(), observation.measurements, failure, text)
         finally:
             self._running.discard(probe.name)
+        self.means.samples += outcome.samples
         if observation.gpus is not None:
             self._take_gpus(outcome.at, observation.gpus)
         elif failure is not None and probe.kind == "nvml":
@@ -165,7 +178,9 @@ class HostWatch:
         clock = self.means.clock
         oldest = clock.steady() - STALE_AFTER * max(probe.every for probe in self.config.probes)
         metrics = describe_host(self.state, clock, oldest)
-        return metrics + [describe_metric(name, labels, value, clock) for name, labels, value in self.means.own_metrics()]
+        own = self.means.own_metrics()
+        self.means.samples += [Sample(SeriesId.of(name, labels), value, clock.steady()) for name, labels, value in own]
+        return metrics + [describe_metric(name, labels, value, clock) for name, labels, value in own]
 
     def inhibited(self) -> str:
         """The rule that forbids restarts now, or nothing."""

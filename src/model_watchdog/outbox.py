@@ -3,16 +3,19 @@
 Each notifier has a lane of its own, and a lane sends one message at a time: a notifier that is down delays no other
 (but no more than three send at once, because a child process of apprise takes 35 MB and the unit has 200 in all).
 A message is sent at least once; after a crash between sending and marking, twice. Retries live here and nowhere else.
+A flood is folded into one message with its count; each message of it is marked as sent by itself. `lanes` says when.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, stop_after_delay, wait_exponential
@@ -20,9 +23,11 @@ from tenacity import RetryCallState, Retrying, stop_after_delay, wait_exponentia
 from model_watchdog.config.model import NotifierConfig
 from model_watchdog.core.rule import Severity
 from model_watchdog.crashpoint import crash_point
-from model_watchdog.errors import NotifyError
+from model_watchdog.errors import CredentialsRefused, NotifyError
+from model_watchdog.lanes import Item, Lane, Parcel
 from model_watchdog.notifiers import Message
 from model_watchdog.store import Store
+from model_watchdog.wording import compose_digest
 from model_watchdog.writes import Write, outbox_add, outbox_update
 
 log = logging.getLogger(__name__)
@@ -46,30 +51,6 @@ class Delivery:
     notifier: str
     title: str
     error: str = ""
-
-
-@dataclass(slots=True)
-class Item:
-    """A message on its way to one notifier; `due` and `queued` are steady seconds."""
-
-    message: Message
-    queued: float
-    due: float
-    attempts: int = 0
-
-
-@dataclass(slots=True)
-class Lane:
-    """What waits for one notifier, oldest first."""
-
-    config: NotifierConfig
-    waiting: dict[str, Item] = field(default_factory=dict)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    task: "asyncio.Task[None] | None" = None
-
-    def next(self) -> Item:
-        """The one that is due first; of those that are due alike, the oldest."""
-        return min(self.waiting.values(), key=lambda item: item.due)
 
 
 class Outbox:
@@ -101,7 +82,8 @@ class Outbox:
             self._known[row["key"], row["notifier"]] = None
             self._done["undeliverable"] += row["state"] == "undeliverable"
         for row in () if self._dry_run else self._store.outbox_due():
-            self._resume(row)
+            if (row["key"], row["notifier"]) not in self._known:
+                self._resume(row)
         self.wake()
 
     def writes_for(self, message: Message) -> list[Write]:
@@ -133,11 +115,34 @@ class Outbox:
 
     async def send_test(self, notifier: str | None = None) -> dict[str, str | None]:
         """As `send_test` below, to one notifier or to all."""
-        return await send_test({name: lane.config for name, lane in self._lanes.items() if notifier in (None, name)})
+        answers = await send_test({name: lane.config for name, lane in self._lanes.items() if notifier in (None, name)})
+        for name, error in answers.items():
+            if error is None:
+                self._lanes[name].refusals, self._lanes[name].is_well = 0, True  # it has been mended
+        return answers
 
     def stats(self) -> dict[str, int]:
         """`queued` waits now; `undeliverable` is of the last 30 days, `sent` of this run."""
         return {"queued": sum(len(lane.waiting) for lane in self._lanes.values()), **self._done}
+
+    @property
+    def misconfigured(self) -> dict[str, str | None]:
+        """By notifier: what the provider answered that has refused its credentials again and again; None for one that is well.
+
+        Of the others nothing is known yet.
+        """
+        judged = {name: lane for name, lane in self._lanes.items() if lane.is_misconfigured or lane.is_well}
+        return {name: lane.error if lane.is_misconfigured else None for name, lane in judged.items()}
+
+    def waiting_writes(self) -> list[Write]:
+        """All that waits, for a record that has begun anew."""
+        now, wall, writes = self._steady(), self._wall(), []
+        for name, lane in self._lanes.items():
+            for key, item in lane.waiting.items():
+                message = item.message
+                writes.append(outbox_add(key, name, message.severity.value, message.title, message.body, wall - (now - item.queued)))
+                writes.append(outbox_update(key, name, "queued", item.attempts, wall + max(item.due - now, 0.0), lane.error))
+        return writes
 
     async def close(self) -> None:
         """Stops sending; what is not sent stays in the record, for the next run."""
@@ -166,39 +171,52 @@ class Outbox:
 
     async def _work(self, lane: Lane) -> None:
         while lane.waiting:
-            item = lane.next()
-            wait = item.due - self._steady()
-            if wait > 0:
-                lane.changed.clear()
-                with contextlib.suppress(TimeoutError):  # its time has come
-                    await asyncio.wait_for(lane.changed.wait(), wait)
-            else:
-                await self._deliver(lane, item)
+            parcel = lane.choose(self._steady())
+            if parcel.items:
+                await self._deliver(lane, parcel)
+                continue
+            lane.changed.clear()
+            with contextlib.suppress(TimeoutError):  # its time has come
+                await asyncio.wait_for(lane.changed.wait(), parcel.wait)
 
-    async def _deliver(self, lane: Lane, item: Item) -> None:
-        name = lane.config.name
-        error = await _try(lane.config, item.message, self._turns)
-        item.attempts += 1
-        if error is None:
-            crash_point("message_sent")
-            del lane.waiting[item.message.key]
-            self._done["sent"] += 1
-            self._on_event(Delivery("told", name, item.message.title))
-            for other in lane.waiting.values():  # it answers again: those that failed before need not wait
-                other.due = min(other.due, self._steady())
-            await self._store.commit(outbox_update(item.message.key, name, "sent", item.attempts, self._wall(), ""))
+    async def _deliver(self, lane: Lane, parcel: Parcel) -> None:
+        name, message = lane.config.name, self._compose(parcel)
+        failure = await _try(lane.config, message, self._turns)
+        for item in parcel.items:
+            item.attempts += 1
+        if failure is not None:
+            self._fail(lane, parcel, message, failure)
             return
-        wait = wait_after(item.attempts, self._steady() - item.queued)
-        if wait is None:
-            del lane.waiting[item.message.key]
-            self._give_up(name, item, error)
-            return
-        item.due = self._steady() + wait
-        key, attempts = item.message.key, item.attempts
-        log.info('event=notify_retry notifier=%s key="%s" attempt=%d wait=%.1f reason="%s"', name, key, attempts, wait, error)
+        crash_point("message_sent")
+        lane.told(parcel, self._steady())
+        self._done["sent"] += len(parcel.items)
+        self._on_event(Delivery("told", name, message.title))
+        wall = self._wall()
+        await self._store.commit(*(outbox_update(item.message.key, name, "sent", item.attempts, wall, "") for item in parcel.items))
+
+    def _compose(self, parcel: Parcel) -> Message:
+        """The message itself, or one that stands for them all."""
+        if len(parcel.items) == 1:
+            return parcel.items[0].message
+        began = self._wall() - (self._steady() - min(item.queued for item in parcel.items))
+        return compose_digest(os.uname().nodename, [item.message for item in parcel.items], datetime.fromtimestamp(began).astimezone())
+
+    def _fail(self, lane: Lane, parcel: Parcel, message: Message, failure: NotifyError) -> None:
+        """What was sent together is tried again together, unless its time is up."""
+        name, error, now = lane.config.name, str(failure), self._steady()
+        lane.failed(error, refused=isinstance(failure, CredentialsRefused))
+        attempts = max(item.attempts for item in parcel.items)
+        wait = wait_after(attempts, 0.0) or 0.0
+        for item in parcel.items:
+            if wait_after(item.attempts, now - item.queued) is None:
+                del lane.waiting[item.message.key]
+                self._give_up(name, item, error)
+                continue
+            item.due = now + wait
+            self._store.put(outbox_update(item.message.key, name, "queued", item.attempts, self._wall() + wait, error))
+        log.info('event=notify_retry notifier=%s key="%s" attempt=%d wait=%.1f reason="%s"', name, message.key, attempts, wait, error)
         if attempts == 1:
-            self._on_event(Delivery("not_told", name, item.message.title, error))
-        self._store.put(outbox_update(key, name, "queued", attempts, self._wall() + wait, error))
+            self._on_event(Delivery("not_told", name, message.title, error))
 
     def _give_up(self, notifier: str, item: Item, error: str) -> None:
         self._done["undeliverable"] += 1
@@ -212,7 +230,7 @@ async def send_test(notifiers: Mapping[str, NotifierConfig]) -> dict[str, str | 
     message = Message("test", Severity.INFO, title, "If you read this, messages arrive.")
     turns = asyncio.Semaphore(MOST_AT_ONCE)
     answers = await asyncio.gather(*(_try(config, message, turns) for config in notifiers.values()))
-    return dict(zip(notifiers, answers, strict=True))
+    return {name: None if failure is None else str(failure) for name, failure in zip(notifiers, answers, strict=True)}
 
 
 def wait_after(attempts: int, age: float) -> float | None:
@@ -227,13 +245,13 @@ def wait_after(attempts: int, age: float) -> float | None:
     return float(_wait(state)) * random.uniform(1 - JITTER, 1 + JITTER)
 
 
-async def _try(config: NotifierConfig, message: Message, turns: asyncio.Semaphore) -> str | None:
+async def _try(config: NotifierConfig, message: Message, turns: asyncio.Semaphore) -> NotifyError | None:
     """Gives what went wrong, or None. A notifier that breaks its promise must not end its lane."""
     try:
         async with turns:
             await config.notifier.send(message)
     except NotifyError as failure:
-        return str(failure)
+        return failure
     except Exception as failure:
-        return f"the notifier failed with {type(failure).__name__}"  # its text may hold a secret
+        return NotifyError(f"the notifier failed with {type(failure).__name__}")  # its text may hold a secret
     return None

@@ -16,11 +16,12 @@ from model_watchdog.errors import WatchdogError
 
 TYPE_CHECKING = False  # importing `typing` would cost 2 ms
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     Row = dict[str, Any]
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the tables (`PRAGMA user_version`): newer is refused, older is migrated by `store`."""
 
 FILE = "watchdog.db"
@@ -36,6 +37,7 @@ class Record:
     def __init__(self, path: str) -> None:
         self.path = path
         self._immutable = False
+        self._file = 0
         self._connection: sqlite3.Connection | None = None
 
     @classmethod
@@ -118,6 +120,25 @@ class Record:
         query = "SELECT notifier, count(*) AS sent FROM outbox WHERE state = 'sent' AND next_at >= ? GROUP BY notifier ORDER BY notifier"
         return {row["notifier"]: row["sent"] for row in self.rows(query, since)}
 
+    def series(self) -> list[Row]:
+        """`{metric, labels}` of each series that has samples, or had of late, in the order in which they were first seen."""
+        query = "SELECT metric, labels FROM series ORDER BY id"
+        return [{"metric": row["metric"], "labels": json.loads(row["labels"])} for row in self.rows(query)]
+
+    def samples(self, metric: str, labels: Mapping[str, str], since: float = 0.0, until: float = float("inf")) -> list[tuple[float, float]]:
+        """(at, value) of each sample of the series with exactly these labels, from `since` to `until`, oldest first."""
+        from model_watchdog.history import read_rows, write_labels  # only who asks for history waits for it
+
+        numbers = self.rows("SELECT id FROM series WHERE metric = ? AND labels = ?", metric, write_labels(labels))
+        if not numbers:
+            return []
+        number = numbers[0]["id"]
+        query = """
+            SELECT 0 AS is_head, at, data FROM sample_chunk WHERE series = ? AND at <= ? AND until >= ?
+            UNION ALL SELECT 1, at, data FROM sample_head WHERE at <= ?"""
+        rows = self.rows(query, number, until, since, until)  # one question: what is folded meanwhile is not seen twice, or not at all
+        return read_rows([(row["is_head"], row["at"], row["data"]) for row in rows], number, since, until)
+
     def setting(self, key: str) -> str | None:
         rows = self.rows("SELECT value FROM setting WHERE key = ?", key)
         return rows[0]["value"] if rows else None
@@ -135,8 +156,10 @@ class Record:
 
     def rows(self, query: str, *values: object) -> list[Row]:
         """Asks once more where the daemon started or stopped in between: that changes which files there are."""
-        if self._connection is not None and self._immutable and os.path.exists(self.path + "-wal"):
-            self.close()
+        if self._connection is not None and (
+            _identity(self.path) != self._file or (self._immutable and os.path.exists(self.path + "-wal"))
+        ):
+            self.close()  # the daemon has begun a new file in the place of a damaged one, or it has started
         try:
             return self._ask(query, values, immutable=not os.path.exists(self.path + "-wal"))
         except sqlite3.Error:
@@ -158,6 +181,7 @@ class Record:
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
             self._connection.execute("PRAGMA trusted_schema = OFF")
             self._immutable = immutable
+            self._file = _identity(self.path)
         end = time.monotonic() + LONGEST_QUERY
         self._connection.set_progress_handler(lambda: time.monotonic() > end, INSTRUCTIONS)
         cursor = self._connection.execute(query, values)
@@ -189,6 +213,14 @@ def newer_schema(path: str, version: int) -> str:
 
 def _uri(path: str) -> str:
     return "file:" + os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _identity(path: str) -> int:
+    """The file's number; 0 where there is none."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
 
 
 def _has_content(path: str) -> bool:

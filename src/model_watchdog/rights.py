@@ -10,7 +10,8 @@ from model_watchdog.core.commands import gain_right, lose_right
 from model_watchdog.core.decision import Cause
 from model_watchdog.core.host import tell_rights
 from model_watchdog.hostwatch import HostWatch
-from model_watchdog.tick import Means, Watch
+from model_watchdog.means import Means
+from model_watchdog.tick import Watch
 
 EVERY = 86_400.0
 WHILE_MISSING = 300.0

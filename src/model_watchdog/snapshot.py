@@ -75,7 +75,7 @@ def phase(state: ServiceState) -> RecoveryPhase:
     """What the recovery is at, in the contract's words."""
     if state.attempt is not None:
         return state.attempt.phase
-    if state.breaker.state is not BreakerState.CLOSED:
+    if state.breaker.state is BreakerState.OPEN or (state.breaker.state is BreakerState.HALF_OPEN and state.gave_up):
         return RecoveryPhase.GAVE_UP
     return RecoveryPhase.PAUSED if state.paused_until is not None else RecoveryPhase.IDLE
 

@@ -293,6 +293,8 @@ def _say_more(service: "Doc", progress: "Doc", now: float) -> str:
         return f"verifying: {service['reason']}"
     if recovery["phase"] in _DOING:
         return _DOING[recovery["phase"]]
+    if breaker["state"] == "half_open" and recovery["phase"] != "gave_up":
+        return "" if service["state"] == "healthy" else "may be restarted once: what was known of earlier restarts is lost"
     if breaker["state"] != "closed":
         trial = tell_moment(parse_rfc3339(breaker["retry_at"]), now) if breaker["retry_at"] else "soon"
         failed = f" after {progress['failed']} failed restarts" if progress.get("failed") else ""

@@ -19,18 +19,21 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from model_watchdog.database import connect
+from model_watchdog.database import connect, find_damage, is_damage, set_aside
 from model_watchdog.errors import WatchdogError
+from model_watchdog.history import History
 from model_watchdog.record import Record
-from model_watchdog.writes import Write, prune
+from model_watchdog.writes import SampleBatch, Write, prune
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0  # how often what could not be written is tried again
 LINGER_SECONDS = 0.05  # how long writes that nobody waits for are collected
-PRUNE_SECONDS = 86400.0
+PRUNE_SECONDS = 60.0
+CHECK_SECONDS = 86400.0
 HANGING_SECONDS = 5.0  # a write that takes longer is a problem
-MOST_WAITING = 10_000  # droppable writes kept while the record cannot be written
+MOST_WAITING = 10_000  # samples and events kept while the record cannot be written
+KEPT_SECONDS = 86400.0  # samples, where nothing else is said
 
 REMEDIES = {
     "SQLITE_FULL": "the disk is full; free some space on the file system of {directory}",
@@ -38,8 +41,6 @@ REMEDIES = {
     "SQLITE_CANTOPEN": "it cannot be opened for writing; make {directory} writable for the daemon's user",
     "SQLITE_BUSY": "another program has locked it; end that one (fuser {path} names it)",
     "SQLITE_IOERR": "the disk reports an error; look at the kernel's log: journalctl -k",
-    "SQLITE_CORRUPT": "it is damaged; restart model-watchdog.service: it moves the file aside and begins a new one",
-    "SQLITE_NOTADB": "it is damaged; restart model-watchdog.service: it moves the file aside and begins a new one",
 }
 """Cause and remedy by SQLite's own name of an error; the longer names (SQLITE_IOERR_WRITE) begin with these."""
 
@@ -48,53 +49,78 @@ REFUSED = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceEr
 
 
 class Pending:
-    """What waits to be written, in order; of writes of one slot the newest. Events are bounded: the oldest are lost first."""
+    """What waits to be written, in order; of writes of one slot the newest.
+
+    Samples and events are bounded: the oldest samples are lost first, then the oldest events, and never anything else.
+    """
 
     def __init__(self) -> None:
         self.kept: dict[object, Write] = {}
-        self.droppable: deque[Write] = deque()
+        self.events: deque[Write] = deque()
+        self.batches: deque[SampleBatch] = deque()
+        self.samples = 0
         self.dropped = 0
 
     def __bool__(self) -> bool:
-        return bool(self.kept or self.droppable)
+        return bool(self.kept or self.events or self.batches)
 
-    def add(self, write: Write) -> None:
-        if write.droppable:
-            self.droppable.append(write)
-            if len(self.droppable) > MOST_WAITING:
-                self.droppable.popleft()
-                self.dropped += 1
+    def add(self, write: Write | SampleBatch) -> None:
+        if isinstance(write, SampleBatch):
+            self.batches.append(write)
+            self.samples += len(write.values)
+        elif write.droppable:
+            self.events.append(write)
+        else:
+            slot = write.slot or object()
+            self.kept.pop(slot, None)
+            self.kept[slot] = write
             return
-        slot = write.slot or object()
-        self.kept.pop(slot, None)
-        self.kept[slot] = write
+        while self.samples + len(self.events) > MOST_WAITING:
+            self._drop()
 
     def put_back(self, older: "Pending") -> None:
         """Takes back, before what has come since, what could not be written."""
-        newer_kept, newer_droppable = self.kept, self.droppable
-        self.kept, self.droppable, self.dropped = older.kept, older.droppable, self.dropped + older.dropped
-        for slot, write in newer_kept.items():
-            self.kept.pop(slot, None)
-            self.kept[slot] = write
-        for write in newer_droppable:
+        newer = list(self)
+        self.kept, self.events, self.batches = older.kept, older.events, older.batches
+        self.samples, self.dropped = older.samples, self.dropped + older.dropped
+        for write in newer:
             self.add(write)
 
-    def __iter__(self) -> Iterator[Write]:
+    def __iter__(self) -> Iterator[Write | SampleBatch]:
         yield from self.kept.values()
-        yield from self.droppable
+        yield from self.events
+        yield from self.batches
+
+    def _drop(self) -> None:
+        if self.batches:
+            lost = len(self.batches.popleft().values)
+            self.samples -= lost
+            self.dropped += lost
+        else:
+            self.events.popleft()
+            self.dropped += 1
 
 
 class Store:
     """The one writer of the record: a thread that puts everything that waits into one transaction.
 
-    `note` says what `open` had to do to the file ("" for nothing): a person must be told.
+    `note` says what had to be done to the file ("" for nothing): a person must be told. `replaced` counts how often a new file has
+    begun in the place of a damaged one; `is_lost` says that what an earlier run knew is gone, `is_unread` that it is there, but could not
+    be read when it was asked for.
     """
 
-    def __init__(self, path: Path, wall: Callable[[], float]) -> None:
+    def __init__(self, path: Path, wall: Callable[[], float], kept: float) -> None:
         self.path = path
         self.note = ""
+        self.replaced = 0
+        self.is_lost = False
+        self.is_unread = False
         self._wall = wall
+        self._kept = kept
         self._connection: sqlite3.Connection | None = None
+        self._history: History | None = None
+        self._damage = ""
+        self._checking: threading.Thread | None = None
         self._changed = threading.Condition()
         self._pending = Pending()
         self._waiters: list[Future[bool]] = []
@@ -102,19 +128,20 @@ class Store:
         self._closing = False
         self._problem: str | None = None
         self._busy_since: float | None = None
-        self._prune_at = 0.0
+        self._prune_at = time.monotonic() + PRUNE_SECONDS
+        self._check_at = time.monotonic() + CHECK_SECONDS
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
 
     @classmethod
-    def open(cls, path: Path, wall: Callable[[], float] = time.time) -> "Store":
-        """Opens the record and makes it where there is none; a damaged one is moved aside (`note`).
+    def open(cls, path: Path, wall: Callable[[], float] = time.time, kept: float = KEPT_SECONDS) -> "Store":
+        """Opens the record and makes it where there is none; a damaged one is moved aside (`note`). Samples are `kept` so many seconds.
 
         Raises `WatchdogError` where the record is of a newer version. Where it cannot be opened for writing, there is a
         store all the same, with a `problem`.
         """
-        store = cls(path, wall)
+        store = cls(path, wall, kept)
         try:
-            store._connection, store.note = connect(path, wall())
+            store._connect()
         except (sqlite3.Error, OSError) as error:
             store._report(store._explain(error))
         store._thread.start()
@@ -128,11 +155,11 @@ class Store:
             return f"{self.path}: a write has been hanging for {time.monotonic() - busy_since:.0f} s; is its disk well?"
         return self._problem
 
-    def put(self, *writes: Write) -> None:
+    def put(self, *writes: Write | SampleBatch) -> None:
         """Writes soon, in one transaction; waits for nothing."""
         self._enqueue(writes, None)
 
-    async def commit(self, *writes: Write, timeout: float = 2.0) -> bool:  # noqa: ASYNC109 (False is an answer, not an error)
+    async def commit(self, *writes: Write | SampleBatch, timeout: float = 2.0) -> bool:  # noqa: ASYNC109 (False is an answer, not an error)
         """Writes now, in one transaction, with everything put before. True: it is in the file, and a kill cannot take it away.
 
         False: that could not be done, or not within `timeout` seconds. It stays in memory and is tried again.
@@ -153,13 +180,21 @@ class Store:
         return not self._thread.is_alive() and not self._pending
 
     def next_id(self) -> int:
-        """A number above those of all restarts and incidents."""
+        """A number above those of all restarts and incidents; the time of day where they cannot be read."""
         rows = self._read("SELECT max(coalesce((SELECT max(id) FROM restart), 0), coalesce((SELECT max(id) FROM incident), 0)) AS id")
-        return int(rows[0]["id"]) + 1 if rows else 1
+        return int(rows[0]["id"]) + 1 if rows else int(self._wall()) if self.is_unread else 1
 
     def load_states(self) -> dict[str, str]:
         """The JSON text of `service_state` by service, as it was when the store was opened; so with all that follow."""
         return {row["name"]: row["json"] for row in self._read("SELECT name, json FROM service_state")}
+
+    def open_restarts(self) -> list[dict[str, Any]]:
+        """`{id}` of the restarts that have no result."""
+        return self._read("SELECT id FROM restart WHERE result IS NULL ORDER BY id")
+
+    def open_incidents(self) -> list[dict[str, Any]]:
+        """`{id}` of the incidents that are not closed."""
+        return self._read("SELECT id FROM incident WHERE closed_at IS NULL ORDER BY id")
 
     def outbox_due(self) -> list[dict[str, Any]]:
         """`{key, notifier, severity, title, body, queued_at, attempts, next_at, error}` of the messages not yet sent."""
@@ -180,9 +215,10 @@ class Store:
                 return record.rows(query, *values)
         except WatchdogError as error:
             self._report(str(error))  # a record that cannot be read is as none: nothing is known
+            self.is_unread = self.is_unread or self.path.exists()
             return []
 
-    def _enqueue(self, writes: tuple[Write, ...], future: "Future[bool] | None") -> None:
+    def _enqueue(self, writes: tuple[Write | SampleBatch, ...], future: "Future[bool] | None") -> None:
         now = time.monotonic()
         with self._changed:
             for write in writes:
@@ -215,6 +251,8 @@ class Store:
                     waiter.set_result(problem is None)
             if closing:
                 return self._end()
+            if problem is None:
+                self._report(self._tidy())
 
     def _wait(self) -> None:
         while not self._closing:
@@ -225,21 +263,47 @@ class Store:
 
     def _write(self, batch: Pending) -> str | None:
         """Gives the problem in words, or None when everything is in the file."""
+        return self._attempt(lambda connection, history: transact(connection, history, batch))
+
+    def _tidy(self) -> str | None:
+        """What is to be done now and then, little at a time: folds samples, takes out what is old, has the file looked through."""
+        now = time.monotonic()
+        if now >= self._check_at and self._checking is None:
+            self._check_at = now + CHECK_SECONDS
+            self._checking = threading.Thread(target=self._look_through, name="record check", daemon=True)
+            self._checking.start()
+        if now >= self._prune_at:
+            self._prune_at = now + PRUNE_SECONDS
+            old = Pending()
+            for write in prune(self._wall()):
+                old.add(write)
+            return self._write(old)
+        if self._history is not None and self._history.is_due():
+            return self._attempt(lambda connection, history: fold(connection, history, self._wall(), self._kept))
+        return None
+
+    def _look_through(self) -> None:
+        self._damage = find_damage(self.path)
+        self._checking = None
+
+    def _attempt(self, work: Callable[[sqlite3.Connection, History], None]) -> str | None:
+        """Does something to the file, opens it where it is not open, and begins a new one where it is damaged. Gives the problem."""
         self._busy_since = time.monotonic()
         try:
-            if self._connection is None:
-                self._connection, self.note = connect(self.path, self._wall())
-            if self._busy_since >= self._prune_at:
-                self._prune_at = self._busy_since + PRUNE_SECONDS
-                for write in prune(self._wall()):
-                    batch.add(write)
+            if self._damage:
+                self._replace(self._damage)
+            connection, history = self._connect()
             try:
-                transact(self._connection, batch)
-            except sqlite3.OperationalError as error:
-                if getattr(error, "sqlite_errorname", "") != "SQLITE_FULL":
+                work(connection, history)
+            except sqlite3.DatabaseError as error:
+                if is_damage(error):
+                    self._replace(str(error))
+                    connection, history = self._connect()
+                elif getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # gives back the space of the log
+                else:
                     raise
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # gives back the space of the log
-                transact(self._connection, batch)
+                work(connection, history)
         except Exception as error:  # whatever it is: without this thread nothing would be written, and nobody would know
             if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")):
                 self._disconnect()  # SQLite opens what is read-only for reading, and stays with that
@@ -247,6 +311,23 @@ class Store:
         finally:
             self._busy_since = None
         return None
+
+    def _connect(self) -> tuple[sqlite3.Connection, History]:
+        if self._connection is None or self._history is None:
+            self._connection, note = connect(self.path, self._wall())
+            self._history = History(self._connection)
+            if note:
+                self.note = note
+            if "damaged" in note:
+                self.replaced += 1
+                self.is_lost = True
+        return self._connection, self._history
+
+    def _replace(self, damage: str) -> None:
+        """Begins a new file while the daemon runs: it still knows everything, and writes it down again (`replaced`)."""
+        self._disconnect()
+        self.note, self._damage = set_aside(self.path, self._wall(), damage), ""
+        self.replaced += 1
 
     def _explain(self, error: Exception) -> str:
         name = getattr(error, "sqlite_errorname", "")
@@ -272,22 +353,39 @@ class Store:
             with contextlib.suppress(sqlite3.Error):  # a log that could not be folded in is read by the next one
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
-            self._connection = None
+            self._connection = self._history = None
 
 
-def transact(connection: sqlite3.Connection, writes: Pending) -> None:
+def transact(connection: sqlite3.Connection, history: History, writes: Pending) -> None:
     """Writes all or nothing; a row that SQLite refuses for its own sake is logged and left out."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(connection, history):
         for write in writes:
             try:
-                _execute(connection, write)
+                if isinstance(write, SampleBatch):
+                    history.append(write)
+                else:
+                    _execute(connection, write)
             except REFUSED as error:
-                log.error('event=record_row_refused reason="%s: %s" sql="%s"', type(error).__name__, error, write.sql)
+                what = "samples" if isinstance(write, SampleBatch) else write.sql
+                log.error('event=record_row_refused reason="%s: %s" sql="%s"', type(error).__name__, error, what)
+
+
+def fold(connection: sqlite3.Connection, history: History, now: float, kept: float) -> None:
+    """One step of putting samples where they are found quickly, and of taking out those that are old."""
+    with _transaction(connection, history):
+        history.fold(now, kept)
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection, history: History) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.execute("COMMIT")
     except BaseException:  # nothing is kept back: whatever it is goes on to the caller, without a transaction left open
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        history.forget()
         raise
 
 

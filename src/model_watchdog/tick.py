@@ -3,16 +3,12 @@
 import asyncio
 import json
 import logging
-import random
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Iterable
 
 from model_watchdog import writes as record
 from model_watchdog.cgroup import find_unkillable
-from model_watchdog.clock import Clock
 from model_watchdog.config.model import ProbeConfig, ServiceConfig
 from model_watchdog.core.attempt import RecoveryPhase
-from model_watchdog.core.common import CommonCause
 from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Notification, Reason, Restart, State
 from model_watchdog.core.incident import find_inhibiting
 from model_watchdog.core.memory import remember
@@ -22,13 +18,10 @@ from model_watchdog.core.service import Facts, interval, step
 from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.crashpoint import crash_point
-from model_watchdog.gpuview import GpuHolder
+from model_watchdog.means import Means
 from model_watchdog.observing import observe
-from model_watchdog.outbox import Outbox
 from model_watchdog.probes import Running, Surroundings
 from model_watchdog.snapshot import describe_alerts, describe_problems, describe_progress, describe_service, log_line, tell_story
-from model_watchdog.store import Store
-from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
 from model_watchdog.vitals import VitalSigns
 from model_watchdog.wording import clean, compose, say
 from model_watchdog.writes import Write
@@ -37,33 +30,6 @@ log = logging.getLogger(__name__)
 
 SOON = (0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.12, 0.25, 0.5)
 """A main process has ended: how long to wait, again and again, until systemd has noticed it too."""
-
-
-@dataclass
-class Means:
-    """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `list_pids` the processes of each service;
-    `look_at_gpus` has the GPUs read now, beside their interval.
-    """
-
-    clock: Clock
-    store: Store
-    outbox: Outbox
-    systemd: Systemd
-    units: UnitReader
-    main_processes: MainProcessWatch
-    hostname: str
-    dry_run: bool
-    inhibited: Callable[[], str]
-    own_metrics: "Callable[[], list[tuple[str, dict[str, str], float]]]"
-    restart: "Callable[[Watch, Restart], Awaitable[None]]"
-    list_pids: Callable[[], dict[str, frozenset[int]]] = dict
-    look_at_gpus: Callable[[], None] = lambda: None
-    gpus: GpuHolder = field(default_factory=GpuHolder)
-    common: CommonCause = field(default_factory=lambda: CommonCause(None))
-    next_id: int = 1
-    host_stopping: bool = False
-    permitted: dict[str, bool] = field(default_factory=dict)
-    chance: random.Random = field(default_factory=random.Random)
 
 
 class Watch:
@@ -151,6 +117,7 @@ class Watch:
         finally:
             self.running_since.pop(probe.name, None)
         self._newest[probe.name] = outcome
+        self.means.samples += outcome.samples
         self.decide_soon()
         if self._must_wait(probe.name):
             self._leave_out(probe.name)  # its unit has gone meanwhile: nobody knows who answered
@@ -305,6 +272,16 @@ class Watch:
                     waiting.set_result(decision)
         if restart is not None:
             self.spawn(self._restart(restart))
+
+    def write_anew(self) -> None:
+        """Everything, into a record that has begun anew: the restart that is under way too."""
+        attempt, clock = self.state.attempt, self.means.clock
+        self._kept, self._incident = "", None
+        if attempt is not None:
+            actor, cause, at = attempt.actor.value, attempt.cause.value if attempt.cause else None, clock.to_wall(attempt.asked_at)
+            self.means.store.put(record.restart_intent(attempt.id, self.service.name, at, actor, cause, say(attempt.reason)))
+            self.means.store.put(record.restart_phase(attempt.id, attempt.phase.value))
+        self.carry_out([])
 
     async def _restart(self, restart: Restart) -> None:
         try:

@@ -246,7 +246,15 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "disk_missing": lambda p: f"{p['mount']} cannot be measured: {p['detail']}",
     "disk_silent": lambda p: f"{p['mount']} does not answer: its server is gone, or hangs",
     "note": lambda p: str(p["text"]),
+    "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses its credentials ({p['detail']})",
+    "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
+    "digest_more": lambda p: f"and {p['count']} more",
 }
+
+
+def _count_severities(params: Params) -> str:
+    return ", ".join(f"{params[word]} {word}" for word in ("critical", "warning", "info") if params[word])
+
 
 _REMEDIES: dict[Cause, Callable[[str], str]] = {
     Cause.NOT_PERMITTED: lambda unit: "sudo watchdog install   ·   it is noticed within 5 minutes",
@@ -269,8 +277,10 @@ _RULE_REMEDIES = {
 """By the built-in rule that fires, where its cause does not say it."""
 
 
-def remedy(cause: Cause | None, unit: str | None, service: str | None) -> str:
+def remedy(cause: Cause | None, unit: str | None, service: str | None, notifier: str | None = None) -> str:
     """The command that mends it, or the one that shows more."""
+    if notifier is not None:
+        return f"mend notifiers.{notifier} in config.yaml   ·   then: watchdog notify-test {notifier}"
     if cause is Cause.CANNOT_ACT and service is not None and unit is None:
         return "watchdog check   ·   is the program of recovery.command there, and may the daemon's user run it?"
     mend = _REMEDIES.get(cause) if cause else None
@@ -314,6 +324,7 @@ _TITLES = {
     "fail_together": "many services fail together",
     "record_replaced": "the record was damaged and has been replaced",
     "test": "a test message from model-watchdog",
+    "digest": "{count} messages at once",
 }
 
 
@@ -348,6 +359,27 @@ def compose(notification: Notification, story: Story) -> Message:
     width = max(len(name) for name, _ in lines) + 2
     body = "\n".join(f"{name:<{width}}{text}" for name, text in lines)
     return Message(notification.key, notification.severity, f"[{notification.severity}] {story.host}: {title}", body)
+
+
+MOST_TITLES = 10
+"""So many of a flood are named in the one message that stands for it; all are in the record."""
+
+
+def compose_digest(host: str, messages: Sequence[Message], began: datetime) -> Message:
+    """One message for a flood of them, oldest first: how many, how bad, the worst and oldest by their titles."""
+    counts = {severity.value: sum(message.severity is severity for message in messages) for severity in Severity}
+    worst = max((message.severity for message in messages), key=lambda severity: severity.rank)
+    seconds = (datetime.now(began.tzinfo) - began).total_seconds()
+    what = say(Reason("digest", {"count": len(messages), "seconds": seconds, **counts}))
+    first = sorted(messages, key=lambda message: -message.severity.rank)[:MOST_TITLES]
+    titles = [message.title.replace(f" {host}: ", " ", 1) for message in first]
+    if len(messages) > len(first):
+        titles.append(say(Reason("digest_more", {"count": len(messages) - len(first)})))
+    lines = [("What", what), ("Since", f"{began:%Y-%m-%d %H:%M:%S}"), ("Told", titles[0]), *(("", title) for title in titles[1:])]
+    lines.append(("Next", "watchdog status   ·   watchdog events --since 1h"))
+    body = "\n".join(f"{name:<7}{text}" for name, text in lines)
+    title = _TITLES["digest"].format(count=len(messages))
+    return Message(f"digest/{messages[0].key}", worst, f"[{worst}] {host}: {title}", body)
 
 
 def _tell_tries(story: Story, what: str) -> str:

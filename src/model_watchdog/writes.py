@@ -3,8 +3,11 @@
 Every `at` is wall time: unix seconds, UTC. What must be told apart by steady time goes into a JSON text.
 """
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from model_watchdog.core.sample import Sample, SeriesId
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,26 @@ class Write:
     params: tuple[object, ...]
     slot: str | None = None
     droppable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBatch:
+    """Samples measured in one boot: of each its series, its steady time and its value; `difference` is wall minus steady time.
+
+    It may be lost, and is the first to be.
+    """
+
+    boot: str
+    difference: float
+    series: Sequence[SeriesId]
+    times: Sequence[float]
+    values: Sequence[float]
+
+
+def samples(boot: str, difference: float, measured: Sequence[Sample]) -> SampleBatch:
+    """Samples for the history of their series; at least one."""
+    times, values = array("d", (sample.at for sample in measured)), array("d", (sample.value for sample in measured))
+    return SampleBatch(boot, difference, [sample.series for sample in measured], times, values)
 
 
 def daemon_info(json_text: str, at: float) -> Write:
@@ -100,16 +123,23 @@ def setting(key: str, value: str) -> Write:
 EVENTS_KEPT_SECONDS = 400 * 86400.0
 MOST_EVENTS_KEPT = 100_000
 SENT_KEPT_SECONDS = 30 * 86400.0
+PRUNED_AT_ONCE = 500
+"""So many of the oldest rows of a table are looked at in one go, so that no transaction takes long."""
 
 
 def prune(now: float) -> tuple[Write, ...]:
     """Takes out what is old: events after 400 days or 100,000, restarts and closed incidents after 400 days, messages done after 30."""
+
+    def of_the_oldest(table: str, which: str, *params: object) -> Write:
+        oldest = f"id IN (SELECT id FROM {table} ORDER BY id LIMIT {PRUNED_AT_ONCE})"
+        return Write(f"DELETE FROM {table} WHERE {oldest} AND ({which})", params)
+
+    long_ago = now - EVENTS_KEPT_SECONDS
     return (
-        Write("DELETE FROM event WHERE at < ?", (now - EVENTS_KEPT_SECONDS,)),
-        Write("DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?", (MOST_EVENTS_KEPT,)),
-        Write("DELETE FROM restart WHERE ended_at < ?", (now - EVENTS_KEPT_SECONDS,)),
-        Write("DELETE FROM incident WHERE closed_at < ?", (now - EVENTS_KEPT_SECONDS,)),
-        Write("DELETE FROM outbox WHERE state <> 'queued' AND queued_at < ?", (now - SENT_KEPT_SECONDS,)),
+        of_the_oldest("event", "at < ? OR id <= (SELECT max(id) FROM event) - ?", long_ago, MOST_EVENTS_KEPT),
+        of_the_oldest("restart", "ended_at < ?", long_ago),
+        of_the_oldest("incident", "closed_at < ?", long_ago),
+        of_the_oldest("outbox", "state <> 'queued' AND queued_at < ?", now - SENT_KEPT_SECONDS),
     )
 
 

@@ -1,5 +1,7 @@
 """Faults of those who are told: down, slow, not understood. And no secret is anywhere to be seen, whatever happens."""
 
+import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from tests.rig.stand import Model, Stand
 from tests.rig.waiting import wait_until
 from tests.rig.watched_box import CONFIG, DAEMON, USER, WATCHDOG
 
+STATE = "/var/lib/model-watchdog"
 WELL = "was restarted and is well again"
 
 
@@ -93,6 +96,114 @@ def test_fault_70_slow_provider(stand: Stand, http_sink: HttpSink, chaos: Chaos,
     stand.stays((model, 2), messages=2, seconds=0.5)
     slow.close()
     fault_row(70, "the provider takes 20 s to answer", model.restarts, len(slow.messages))
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_fault_71_provider_says_429_or_500(stand: Stand, http_sink: HttpSink, status: int, fault_row: FaultRow) -> None:
+    """What it says of when to come back does not reach us through apprise: the waits are our own."""
+    ill = HttpSink()
+    ill.answer = lambda attempt: status if attempt <= 3 else 200
+    model = stand.model()
+    model.start()
+    stand.watch(http_sink, model.config(stable="300ms"), more=notifier("ill", ill.url))
+    stand.wait_state("healthy", model)
+    model.kill()
+    stand.message(WELL)
+    ill.wait_for(1, timeout=20)
+    waits = [later.at - earlier.at for earlier, later in pairwise(ill.attempts)]
+    for wait, wanted in zip(waits, (1.0, 2.0, 4.0), strict=True):
+        assert 0.9 * wanted - 0.1 <= wait <= 1.1 * wanted + 1.5, waits
+    wait_until(lambda: queued(stand) == 0, 5, stand.log)
+    assert stand.box.status()["daemon"]["problems"] == [], "it is not the credentials"
+    stand.stays((model, 1), messages=1, seconds=0.5)
+    ill.close()
+    fault_row(71, f"the provider answers {status} three times", model.restarts, len(ill.messages))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_fault_72_provider_refuses_the_credentials(stand: Stand, http_sink: HttpSink, status: int, fault_row: FaultRow) -> None:
+    refusing = HttpSink()
+    refusing.status = status
+    model = stand.model()
+    model.start()
+    stand.watch(http_sink, model.config(stable="300ms"), more=notifier("chat", refusing.url))
+    stand.wait_state("healthy", model)
+    model.kill()
+    stand.message(WELL)
+    wait_until(lambda: len(refusing.attempts) == 2, 10, stand.log)
+    assert stand.box.status()["daemon"]["problems"] == [], "it may have been an accident"
+    wait_until(lambda: stand.box.status()["daemon"]["problems"], 10, stand.log)
+    assert len(refusing.attempts) == 3
+    (problem,) = stand.box.status()["daemon"]["problems"]
+    assert (problem["cause"], problem["service"]) == ("cannot_act", None)
+    assert "notifier chat is misconfigured" in problem["reason"] and f"error={status}" in problem["reason"], problem
+    assert "watchdog notify-test chat" in problem["remedy"]
+    shown = stand.box.watchdog("status", check=False)
+    assert shown.returncode == 1 and "notifier chat is misconfigured" in shown.stdout, shown.stdout
+    model.kill()
+    wait_until(lambda: len(http_sink.messages) == 2, 10, stand.log)  # the others are told all the same
+    stand.box.systemctl("restart", DAEMON)
+    assert len(stand.box.status()["daemon"]["problems"]) == 1, "and a restart of the daemon does not mend it"
+    refusing.status = 200
+    stand.box.watchdog("notify-test", "chat")
+    wait_until(lambda: stand.box.status()["daemon"]["problems"] == [], 10, stand.log)
+    wait_until(lambda: queued(stand) == 0, 40, stand.log)
+    told = [message.title for message in refusing.messages if WELL in message.title]
+    assert len(told) == 2, "it was tried again all the time"
+    events = [event["event"] for event in stand.box.events()]
+    assert (events.count("notifier_misconfigured"), events.count("notifier_misconfigured_over")) == (1, 1)
+    refusing.close()
+    fault_row(72, f"the provider answers {status}", model.restarts, len(http_sink.messages))
+
+
+FLOOD, FLOOD_SECONDS = 500, 10.0
+
+
+def test_fault_73_flood_of_incidents(stand: Stand, http_sink: HttpSink, fault_row: FaultRow) -> None:
+    """500 services fail within 10 s, each with a message of its own, half of them critical: their endpoint is silent, and one after
+    the other times out.
+    """
+    lines = []
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(FLOOD)
+        for number in range(FLOOD):
+            timeout = 4000 + round(1000 * FLOOD_SECONDS * number / FLOOD)
+            health = f"{{kind: http, url: 'http://127.0.0.1:{silent.getsockname()[1]}/', every: 1h, timeout: {timeout}ms, retry_every: 1h}}"
+            rule = f"{{metric: 'probe_success{{probe=\"health\"}}', below: 1, severity: {'critical' if number % 2 else 'warning'}}}"
+            recovery = "{kind: command, command: [/bin/true]}"
+            rules = f"{{unhealthy: off, gone: {rule}}}"
+            lines.append(f"f{number}: {{startup: 100ms, recovery: {recovery}, probes: {{health: {health}}}, rules: {rules}}}")
+        stand.watch(http_sink, *lines)
+        began = time.monotonic()
+        http_sink.wait_for(1, timeout=20)
+        wait_until(lambda: fired(stand) == FLOOD, 30, lambda: f"{fired(stand)} alerts\n{stand.log()}", every=0.5)
+        flooded = time.monotonic() - began
+        assert len(http_sink.messages) == 1, "the first at once, and nothing more yet"
+        wait_until(lambda: queued(stand) == 0, 60, stand.log, every=0.5)
+    sent = [(round(message.at - began, 1), message.title) for message in http_sink.messages]
+    assert len(sent) == 2, sent
+    first, second = http_sink.messages
+    assert second.at - first.at >= 29.5, sent
+    assert second.title.startswith("[critical]") and second.title.endswith(f": {FLOOD - 1} messages at once"), sent
+    assert re.search(r"499 messages within \d+ s: (249|250) critical, (249|250) warning", second.body), second.body
+    assert second.body.count("gone fires") == 10 and f"and {FLOOD - 11} more" in second.body, second.body
+    assert ask_record(stand, "SELECT state, count(*) FROM outbox GROUP BY state") == f"[('sent', {FLOOD})]"
+    restarts = ask_record(stand, "SELECT count(*) FROM restart")
+    fault_row(73, f"{FLOOD} incidents within {flooded:.0f} s", restarts, len(sent))
+
+
+def fired(stand: Stand) -> int:
+    return int(ask_record(stand, "SELECT count(DISTINCT service) FROM event WHERE event = 'alert_fired'").strip("[(,)]"))
+
+
+def ask_record(stand: Stand, query: str) -> str:
+    """What the record answers, read from outside."""
+    script = (
+        "import sqlite3, sys; record = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True)\n"
+        "print(record.execute(sys.argv[2]).fetchall())"
+    )
+    return stand.box.run("/usr/bin/python3", "-I", "-c", script, f"{STATE}/watchdog.db", query).stdout.strip()
 
 
 class SlowSink(HttpSink):

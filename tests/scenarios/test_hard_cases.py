@@ -512,3 +512,40 @@ def test_the_life_that_systemd_has_forgotten_is_not_taken_for_the_one_that_the_r
     world.tick(["health"])  # before the unit is looked at
     world.run(100)
     assert world.concluded == ["recovered"] and world.state.breaker.failures == 0
+
+
+def after_a_lost_record() -> World:
+    """What an earlier run of the daemon knew could not be read."""
+    world = World()
+    world.state.breaker.distrust()
+    return world
+
+
+def test_after_a_lost_record_a_service_that_is_well_is_trusted_again_and_nobody_is_told() -> None:
+    world = after_a_lost_record()
+    world.run(30)
+    assert world.state.breaker.state is BreakerState.HALF_OPEN
+    world.run(60)
+    assert world.state.breaker.state is BreakerState.CLOSED
+    assert world.told == [] and world.restarts == []
+
+
+def test_after_a_lost_record_one_restart_is_allowed_and_no_more() -> None:
+    world = after_a_lost_record()
+    world.on_restart = lambda world: False
+    world.die()
+    world.run(1500)
+    assert len(world.restarts) == 1, "the restarts before may have been many"
+    assert (world.told_about("gave_up"), world.state.breaker.state) == (1, BreakerState.OPEN)
+    world.run(1800)
+    assert len(world.restarts) == 2, "then trials, as ever"
+    assert world.told_about("gave_up") == 1
+
+
+def test_after_a_lost_record_a_restart_that_helps_is_told_as_any_other() -> None:
+    world = after_a_lost_record()
+    world.die()
+    world.run(600)
+    assert len(world.restarts) == 1 and world.concluded == ["recovered"]
+    assert [what for _, what, _ in world.told] == ["recovered"]
+    assert world.state.breaker.state is BreakerState.CLOSED

@@ -14,7 +14,7 @@ import pytest
 from model_watchdog import outbox as outbox_module
 from model_watchdog.config.model import NotifierConfig
 from model_watchdog.core.rule import Severity
-from model_watchdog.errors import NotifyError
+from model_watchdog.errors import CredentialsRefused, NotifyError
 from model_watchdog.notifiers import Message
 from model_watchdog.outbox import Delivery, Outbox, send_test, wait_after
 from model_watchdog.record import Record
@@ -166,7 +166,7 @@ def test_a_notifier_that_is_down_or_slow_delays_no_other(run):
         began = time.monotonic()
         for number in range(20):
             enqueue(store, outbox, a_message(str(number)))
-        await until(lambda: len(good.told) == 20, 1.0)
+        await until(lambda: outbox.stats()["sent"] == 20, 1.0)  # folded into one: it is a flood
         assert time.monotonic() - began < 1.0
         began = time.monotonic()
         await outbox.close()
@@ -360,6 +360,111 @@ def test_a_test_message_goes_past_the_queue(run, state_dir):
     run(work)
     assert good.told == ["test"] * 3
     assert rows(state_dir) == {}
+
+
+def test_a_flood_is_one_message_with_its_count_and_each_of_it_is_marked(run, state_dir):
+    """Sending takes a while, as it does: what has come meanwhile is too much to be told one by one."""
+    provider = Provider(seconds=0.2)
+    composed: list[Message] = []
+    events: list[Delivery] = []
+
+    async def send(message: Message) -> None:
+        composed.append(message)
+        await Provider.send(provider, message)
+
+    provider.send = send  # type: ignore[method-assign]
+    late = 0.0
+
+    async def work(store: Store) -> None:
+        nonlocal late
+        outbox = Outbox(store, config(ops=provider), steady=lambda: time.monotonic() + late, on_event=events.append)
+        outbox.start()
+        for number in range(300):
+            enqueue(store, outbox, a_message(str(number), Severity.CRITICAL if number % 3 == 0 else Severity.WARNING))
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.5)
+        assert len(composed) == 1, "the first at once, and nothing more for half a minute"
+        assert outbox.stats() == {"queued": 299, "undeliverable": 0, "sent": 1}
+        late = 30.0
+        outbox.wake()
+        await until(lambda: outbox.stats()["queued"] == 0)
+        assert await store.commit()
+        await outbox.close()
+
+    run(work)
+    assert provider.told == ["0", "digest/1"]
+    digest = composed[1]
+    assert digest.severity is Severity.CRITICAL
+    assert digest.title == f"[critical] {os.uname().nodename}: 299 messages at once"
+    assert "299 messages within 3" in digest.body and "s: 99 critical, 200 warning" in digest.body
+    assert [line[7:] for line in digest.body.splitlines() if "title" in line] == [f"title {number}" for number in range(3, 33, 3)]
+    assert "and 289 more" in digest.body
+    assert {row[:2] for row in rows(state_dir).values()} == {("sent", 1)} and len(rows(state_dir)) == 300
+    assert [event.title for event in events] == ["title 0", digest.title]
+
+
+def test_what_could_not_be_told_together_is_tried_together(run, state_dir):
+    """Or each round would cost as many child processes as there are messages."""
+    provider = Provider("down", "down")
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=provider))
+        for number in range(100):
+            enqueue(store, outbox, a_message(str(number)))
+        await until(lambda: outbox.stats()["sent"] == 100)
+        assert await store.commit()
+        await outbox.close()
+
+    run(work)
+    assert [key for _, key in provider.asked] == ["digest/0"] * 3
+    assert {row[:2] for row in rows(state_dir).values()} == {("sent", 3)}
+
+
+class Refusing(Provider):
+    """Does not accept the credentials until `errors` are used up."""
+
+    async def send(self, message: Message) -> None:
+        try:
+            await super().send(message)
+        except NotifyError as error:
+            raise (CredentialsRefused if "401" in str(error) else NotifyError)(str(error)) from None
+
+
+def test_who_refuses_the_credentials_three_times_in_a_row_is_misconfigured(run):
+    refusing, other = Refusing("error=401", "error=401", "error=500", "error=401", "error=401", "error=401", "error=500"), Refusing()
+    seen = []
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(refusing=refusing, other=other))
+        for number in range(8):
+            enqueue(store, outbox, a_message(str(number)))
+            wanted = number + 1
+            await until(lambda: min(len(refusing.asked), len(other.told)) >= wanted)  # noqa: B023 (it is awaited at once)
+            await asyncio.sleep(0.02)
+            seen.append("refusing" in outbox.misconfigured and outbox.misconfigured["refusing"])
+            for item in outbox._lanes["refusing"].waiting.values():
+                item.due += 1000.0  # each message once
+        assert "other" in outbox.misconfigured
+        await outbox.close()
+
+    run(work)
+    assert seen == [False, False, False, False, False, "error=401", "error=500", None], "not before, until it is told something"
+    assert other.told == [str(number) for number in range(8)]
+
+
+def test_a_test_message_that_arrives_takes_it_back(run):
+    refusing = Refusing("error=401", "error=401", "error=401")
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=refusing))
+        for number in range(3):
+            enqueue(store, outbox, a_message(str(number)))
+        await until(lambda: outbox.misconfigured == {"ops": "error=401"})
+        assert await outbox.send_test() == {"ops": None}
+        assert outbox.misconfigured.get("ops") is None
+        await outbox.close()
+
+    run(work)
 
 
 class Broken:

@@ -17,6 +17,7 @@ from model_watchdog import writes
 from model_watchdog.errors import WatchdogError
 from model_watchdog.record import Record
 from model_watchdog.store import Store
+from tests.rig.waiting import wait_until
 
 SRC = Path(record_module.__file__).parents[1]
 NOBODY = 65534
@@ -162,6 +163,26 @@ def test_one_that_stays_open_sees_the_daemon_stop_and_start(state_dir):
         store = write(state_dir, an_event(5))
         assert len(record.events()) == 5
         store.close()
+
+
+def test_one_that_stays_open_sees_the_new_file_in_the_place_of_a_damaged_one(state_dir):
+    store = write(state_dir, *[an_event(number) for number in range(500)])
+    with Record.open(state_dir) as record:
+        assert len(record.events()) == 500
+        with sqlite3.connect(state_dir / "watchdog.db") as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.close()
+        with (state_dir / "watchdog.db").open("r+b") as file:
+            file.seek(8192)
+            file.write(os.urandom(16_000))
+        store._check_at = 0.0  # the daily look
+        assert asyncio.run(store.commit(an_event(500)))
+        wait_until(lambda: store._damage, 5, "nobody has seen the damage")
+        assert asyncio.run(store.commit(an_event(501)))
+        assert (store.replaced, store.is_lost) == (1, False)
+        assert "damaged" in store.note
+        assert [event["reason"] for event in record.events()] == ["event 501"]
+    store.close()
 
 
 def test_a_reader_holds_no_transaction(state_dir):

@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from model_watchdog.config.loading import load
-    from model_watchdog.daemon import Daemon, take_lock
+    from model_watchdog.daemon import Daemon
+    from model_watchdog.lock import take_lock
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpcore", "asyncio"):
@@ -33,10 +34,19 @@ def run(args: argparse.Namespace) -> int:
     )
     state_dir, runtime_dir = find_state_dir(args), find_runtime_dir(args)
     for directory, option in ((state_dir, "--state-dir"), (runtime_dir, "--runtime-dir")):
-        _prepare(directory, option)
+        if option == "--runtime-dir" or not is_read_only(directory):  # the record need not be written for services to be watched
+            _prepare(directory, option)
     for directory in (runtime_dir, state_dir):  # one daemon a control socket, and one writer a record
         take_lock(directory)
     return asyncio.run(Daemon(config, state_dir, runtime_dir, dry_run=args.dry_run).main())
+
+
+def is_read_only(directory: Path) -> bool:
+    """It lies on a file system that is read-only at present: after an error of its disk, say."""
+    try:
+        return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _prepare(directory: Path, option: str) -> None:

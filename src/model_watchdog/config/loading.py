@@ -11,7 +11,7 @@ from model_watchdog.config.faults import Faults, InvalidConfig, quote, suggest
 from model_watchdog.config.files import read_config
 from model_watchdog.config.kinds import find_kind
 from model_watchdog.config.masking import MASK, mask_url
-from model_watchdog.config.model import Config, NotifierConfig, ServiceConfig
+from model_watchdog.config.model import Config, NotifierConfig, RecordConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, Options, list_options
 from model_watchdog.config.probe_section import COMMON
 from model_watchdog.config.service_section import read_host, read_service
@@ -24,7 +24,7 @@ from model_watchdog.notifiers import Notifier
 
 __all__ = ["InvalidConfig", "load", "mask_url"]
 
-KEYS = ("defaults", "services", "host", "notifiers", "language")
+KEYS = ("defaults", "services", "host", "notifiers", "language", "record")
 
 
 def load(
@@ -52,8 +52,10 @@ def load(
     host = read_host(context, root.entries.get("host"), root.place)
     notifiers = _read_notifiers(context, root, ask_notifiers)
     language = _read_language(context, root)
+    entry = root.entries.get("record")
+    record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
     faults.raise_if_any()
-    return Config(path, services, host, notifiers, language, faults.warnings)
+    return Config(path, services, host, notifiers, language, record, faults.warnings)
 
 
 def _read_services(context: Context, root: Table) -> dict[str, ServiceConfig]:

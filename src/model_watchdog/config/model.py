@@ -55,6 +55,17 @@ class NotifierConfig:
 
 
 @dataclass(frozen=True)
+class RecordConfig:
+    """What the record keeps: every sample for `raw`."""
+
+    raw: Seconds = Seconds(86_400.0)
+
+    def __post_init__(self) -> None:
+        if not 600 <= self.raw <= 31 * 86_400:
+            raise ValueError("raw must lie between 10m and 31d")
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file. `warnings` are lines that `check` prints without failing."""
 
@@ -63,6 +74,7 @@ class Config:
     host: HostConfig
     notifiers: Mapping[str, NotifierConfig]
     language: str = "en"
+    record: RecordConfig = RecordConfig()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -45,6 +45,7 @@ def show(config: Config) -> str:
         },
         "notifiers": {name: _show_notifier(notifier) for name, notifier in config.notifiers.items()},
         "language": config.language,
+        "record": Flow(_show_fields(config.record)),
     }
     return "\n".join(_write_block(tree, 0)) + "\n"
 

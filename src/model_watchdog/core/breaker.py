@@ -87,6 +87,10 @@ class CircuitBreaker:
             return Permit.TOO_MANY
         return Permit.YES
 
+    def distrust(self) -> None:
+        """What is known of earlier restarts is lost: one is allowed, and if that fails it is open. Being well closes it."""
+        self.state = BreakerState.HALF_OPEN
+
     def started(self, now: float) -> None:
         """A restart begins. Counted now, so that a daemon which dies in it still counts it."""
         self.restarts.append(now)

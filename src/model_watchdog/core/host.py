@@ -57,22 +57,24 @@ def step_host(rules: Sequence[Rule], state: HostState, outcomes: Sequence[Outcom
 
 
 def set_condition(
-    state: HostState, name: str, reason: Reason | None, severity: Severity, cause: Cause | None, *, tell_end: bool = True
+    state: HostState, name: str, reason: Reason | None, severity: Severity, cause: Cause | None, *, told: bool = True
 ) -> list[Decision]:
-    """Something is wrong with the watchdog's own means (`reason`), or no longer (None): told once each."""
+    """Something is wrong with the watchdog's own means (`reason`), or no longer (None): once each an event, and `told` to people."""
     before = state.conditions.get(name)
     if reason is not None:
         state.conditions[name] = reason
         if before is not None:
             return []
-        key = state.next_key(name)
-        return [Event(name, cause, reason), Notification(key, severity, "cannot_act", cause, reason)]
+        began: list[Decision] = [Event(name.partition(" ")[0], cause, reason)]
+        if told:
+            began.append(Notification(state.next_key(name), severity, "cannot_act", cause, reason))
+        return began
     if before is None:
         return []
     del state.conditions[name]
     over = Reason("over", {"rule": name})
-    decisions: list[Decision] = [Event(f"{name}_over", None, over)]
-    if tell_end:
+    decisions: list[Decision] = [Event(f"{name.partition(' ')[0]}_over", None, over)]
+    if told:
         decisions.append(Notification(state.next_key(f"{name}-over"), severity, "alert_resolved", cause, over, {"rule": name}))
     return decisions
 

@@ -289,7 +289,7 @@ def _fail(service: Service, state: ServiceState, proof: Proof, facts: "Facts", n
         decisions.append(Event("trial_failed", proof.cause, Reason("trial_failed", params)))
     else:
         decisions.append(Event("restart_failed", proof.cause, Reason("restart_failed", params)))
-    if opened:
+    if opened or (state.breaker.state is BreakerState.OPEN and not state.gave_up):  # the first restart after a lost record
         _tell_gave_up(service, state, proof.cause, proof.reason, now, decisions)
 
 

@@ -20,4 +20,7 @@ class Notifier(Protocol):
     """A notifier as configured: a frozen dataclass whose fields are its options in the YAML."""
 
     async def send(self, message: Message) -> None:
-        """Hands the message over within its own deadline. Raises `NotifyError` (text without a secret) when that failed."""
+        """Hands the message over within its own deadline. Raises `NotifyError` (text without a secret) when that failed.
+
+        `CredentialsRefused`, one of those, says that trying again will not help.
+        """

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 from model_watchdog.children import run_child
 from model_watchdog.core.units import Seconds, Secret
-from model_watchdog.errors import NotifyError
+from model_watchdog.errors import CredentialsRefused, NotifyError
 from model_watchdog.notifiers import Message
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 CHILD = "import sys; sys.path[:] = sys.argv[1:]; from model_watchdog.notifiers.apprise import answer; answer()"
 ENVIRONMENT = re.compile(r"PATH|HOME|LANG|LC_.*|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|\w+_(proxy|PROXY)")
 SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)|\[SSL: \w+\] ([A-Za-z: -]+)|([Rr]ead timed out)")
+LOGIN_REFUSED = re.compile(r"\((53[0458]), b")
+"""What smtplib says of a mail server that does not accept the login (RFC 4954)."""
+REFUSED = re.compile(r"error=(?:401|403|407|53[0458])\b|\((?:401|403)\)|Unauthorized|Verification Failed")
+"""apprise says only that it could not send; these of its words mean that the credentials are to blame."""
 NO_CHILD = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 CONTROL = re.compile(r"\x1b\][^\x07\x1b]*\x07?|\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 CHECK_SECONDS = 20.0
@@ -46,7 +50,7 @@ class Apprise:
     timeout: Seconds = Seconds(30.0)
 
     async def send(self, message: Message) -> None:
-        """Hands the message over. Raises `NotifyError`, whose text has no part of the address but its scheme."""
+        """Hands the message over. Raises `NotifyError` (`CredentialsRefused`), whose text has no part of the address but its scheme."""
         request = {
             "url": self.url.reveal(),
             "title": _printable(message.title),
@@ -59,7 +63,7 @@ class Apprise:
         except TimeoutError:
             error = f"no answer within {self.timeout:g} s"
         if error:
-            raise NotifyError(error)
+            raise (CredentialsRefused if REFUSED.search(error) else NotifyError)(error)
 
 
 def check_url(url: str) -> str | None:
@@ -170,8 +174,9 @@ def _kept_log() -> Iterator[list[str]]:
         def emit(self, record: logging.LogRecord) -> None:
             text = record.getMessage()
             if record.levelno < logging.WARNING:
-                found = SYSTEM_ERROR.search(text)
+                found, login = SYSTEM_ERROR.search(text), LOGIN_REFUSED.search(text)
                 text = (found[found.lastindex or 0]) if found else ""
+                text = f"the mail server refuses the login, error={login[1]}" if login else text
             text = text.strip(" .")
             if text and text not in lines:
                 lines.append(text)

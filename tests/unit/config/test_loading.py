@@ -253,6 +253,11 @@ def test_units(load_text: Load, written: str, unit: str) -> None:
     assert load_text(f"services: {{a: {{unit: '{written}'}}}}").services["a"].core.unit == unit
 
 
+def test_the_record_keeps_samples_for_a_day_or_as_long_as_is_said(load_text: Load) -> None:
+    assert load_text(MINIMAL).record.raw == 86_400
+    assert load_text(MINIMAL + "record: {raw: 7d}\n").record.raw == 7 * 86_400
+
+
 def test_the_example_is_loaded_and_shows_everything(tmp_path: Path) -> None:
     config = load(EXAMPLE, environment={}, credentials_dir=None, strict_secrets=True)
     assert not config.warnings

@@ -116,6 +116,7 @@ host:
 notifiers:
   ops: {kind: apprise, url: "json://***", timeout: 30s, min_severity: warning}
 language: en
+record: {raw: 1d}
 """
     assert shown == expected.replace("TIMING", "every: 30s, timeout: 5s, retry_every: 5s")
 

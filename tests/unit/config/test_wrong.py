@@ -51,7 +51,7 @@ host:
 
 UNKNOWN = {
     "servces: {}\n": '1:1: servces: no such key; did you mean "services"?',
-    "xyz: {}\n": "1:1: xyz: no such key; there is defaults, host, language, notifiers, services",
+    "xyz: {}\n": "1:1: xyz: no such key; there is defaults, host, language, notifiers, record, services",
     service("start_up: 5m"): '6:5: services.chatglm.start_up: no such key; did you mean "startup"?',
     service("Startup: 5m"): '6:5: services.chatglm.Startup: no such key; did you mean "startup"?',
     probe("{kind: http, url: 'http://h/', retry-every: 1s}"): (
@@ -388,6 +388,19 @@ RULES = {
 
 @pytest.mark.parametrize(("text", "fault"), RULES.items(), ids=RULES)
 def test_rules_that_could_never_be_right(faults_of: Faults, text: str, fault: str) -> None:
+    assert faults_of(text) == [f"config.yaml:{fault}"]
+
+
+RECORD = {
+    "record: {raw: 5m}\n": "1:9: record: raw must lie between 10m and 31d",
+    "record: {raw: 60d}\n": "1:9: record: raw must lie between 10m and 31d",
+    "record: {raw: 24}\n": '1:15: record.raw: "24" has no unit; did you mean 24s?',
+    "record: {row: 24h}\n": '1:10: record.row: no such key; did you mean "raw"?',
+}
+
+
+@pytest.mark.parametrize(("text", "fault"), RECORD.items(), ids=RECORD)
+def test_what_the_record_keeps(faults_of: Faults, text: str, fault: str) -> None:
     assert faults_of(text) == [f"config.yaml:{fault}"]
 
 

@@ -1,0 +1,101 @@
+"""What waits for one notifier, and what of it is sent next: one message by itself, or a flood folded into one.
+
+A few messages are told one by one and at once. More than that within half a minute is a flood: it overwhelms people, and
+providers refuse it. Then what waits is folded into one message with its count, at most one in half a minute. What is critical
+does not wait behind what is not: a few critical messages are told at once even while a flood of lesser ones is held back.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from model_watchdog.config.model import NotifierConfig
+from model_watchdog.core.rule import Severity
+from model_watchdog.notifiers import Message
+
+FEW = 10
+"""So many messages within `PACE` are told one by one."""
+PACE = 30.0
+"""Seconds from one message to the next while there is a flood."""
+REFUSALS = 3
+"""So many failures in a row that look like refused credentials make a notifier misconfigured."""
+
+
+@dataclass(slots=True)
+class Item:
+    """A message on its way to one notifier; `due` and `queued` are steady seconds."""
+
+    message: Message
+    queued: float
+    due: float
+    attempts: int = 0
+
+    @property
+    def is_critical(self) -> bool:
+        return self.message.severity is Severity.CRITICAL
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What is sent now as one message, oldest first; or nothing, and in how many seconds to ask again.
+
+    One that `overtakes` is critical and goes before a flood that is held back.
+    """
+
+    items: tuple[Item, ...]
+    wait: float = 0.0
+    overtakes: bool = False
+
+
+@dataclass(slots=True)
+class Lane:
+    """What waits for one notifier, oldest first, and what it was told of late. Times are steady seconds."""
+
+    config: NotifierConfig
+    waiting: dict[str, Item] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+    error: str = ""
+    refusals: int = 0
+    is_well: bool = False  # it was told something, and nothing has failed since
+    _told: "deque[tuple[float, int, int]]" = field(default_factory=deque)  # when, how many it counts for, how many as critical
+    _paced: float | None = None
+
+    def choose(self, now: float) -> Parcel:
+        """What to send next. Something must be waiting."""
+        due = sorted((item for item in self.waiting.values() if item.due <= now), key=lambda item: item.due)
+        if not due:
+            return Parcel((), min(item.due for item in self.waiting.values()) - now)
+        while self._told and self._told[0][0] <= now - PACE:
+            self._told.popleft()
+        if len(due) <= FEW - sum(count for _, count, _ in self._told):
+            return Parcel((due[0],))
+        critical = [item for item in due if item.is_critical]
+        if 0 < len(critical) <= FEW - sum(count for _, _, count in self._told):
+            return Parcel((critical[0],), overtakes=True)
+        wait = 0.0 if self._paced is None else self._paced + PACE - now
+        return Parcel(tuple(due)) if wait <= 0 else Parcel((), wait)
+
+    def told(self, parcel: Parcel, now: float) -> None:
+        """It was sent: its messages wait no more, and the others need not wait for a provider that is down."""
+        for item in parcel.items:
+            del self.waiting[item.message.key]
+        for other in self.waiting.values():
+            other.due = min(other.due, now)
+        critical = sum(item.is_critical for item in parcel.items)
+        self._told.append((now, 1 if len(parcel.items) == 1 else FEW, critical))
+        if not parcel.overtakes:  # or a critical message now and then would hold a flood back for ever
+            self._paced = now
+        self.error, self.refusals, self.is_well = "", 0, True
+
+    def failed(self, error: str, *, refused: bool) -> None:
+        """An attempt came to nothing; `refused` where the provider does not accept the credentials."""
+        self.error, self.is_well = error, False
+        if refused:
+            self.refusals += 1
+        elif self.refusals < REFUSALS:
+            self.refusals = 0
+
+    @property
+    def is_misconfigured(self) -> bool:
+        return self.refusals >= REFUSALS

@@ -1,0 +1,56 @@
+"""The lock that says that a daemon runs: one daemon a control socket, and one writer a record."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from model_watchdog.errors import WatchdogError
+
+EXIT_ANOTHER_RUNS = 5
+
+
+class AnotherRuns(WatchdogError):
+    """A second daemon on one runtime directory, or on one record."""
+
+    exit_code = EXIT_ANOTHER_RUNS
+
+
+def take_lock(directory: Path) -> None:
+    """Takes the lock of a directory for as long as this process lives. `status` looks at it for a moment, hence the tries.
+
+    Nobody else may open it: whoever can read a file can lock it, and would keep the daemon from starting.
+    Raises `AnotherRuns`, `OSError`.
+    """
+    descriptor, is_writable = _open(directory / "lock")
+    if descriptor is None:
+        return
+    for _ in range(20):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+            continue
+        if is_writable:
+            with contextlib.suppress(OSError):  # a full disk has no room for the pid; it is the lock that counts
+                os.fchmod(descriptor, 0o600)
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return
+    pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    os.close(descriptor)
+    raise AnotherRuns(
+        f"another daemon runs already (pid {pid}) on {directory}; stop it first, or give this one --runtime-dir and --state-dir"
+    )
+
+
+def _open(path: Path) -> tuple[int | None, bool]:
+    """On a read-only file system the lock that an earlier run left can still be taken; where there is none, nobody writes anyway."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), True
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+    return (os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.exists() else None), False

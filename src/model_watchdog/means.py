@@ -1,0 +1,46 @@
+"""What all watches share."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from model_watchdog.clock import Clock
+from model_watchdog.core.common import CommonCause
+from model_watchdog.core.decision import Restart
+from model_watchdog.core.sample import Sample
+from model_watchdog.gpuview import GpuHolder
+from model_watchdog.outbox import Outbox
+from model_watchdog.store import Store
+from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
+
+if TYPE_CHECKING:
+    from model_watchdog.tick import Watch
+
+
+@dataclass
+class Means:
+    """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `list_pids` the processes of each service;
+    `look_at_gpus` has the GPUs read now, beside their interval; `samples` are to be written within a second.
+    """
+
+    clock: Clock
+    store: Store
+    outbox: Outbox
+    systemd: Systemd
+    units: UnitReader
+    main_processes: MainProcessWatch
+    hostname: str
+    dry_run: bool
+    inhibited: Callable[[], str]
+    own_metrics: "Callable[[], list[tuple[str, dict[str, str], float]]]"
+    restart: "Callable[[Watch, Restart], Awaitable[None]]"
+    list_pids: Callable[[], dict[str, frozenset[int]]] = dict
+    look_at_gpus: Callable[[], None] = lambda: None
+    gpus: GpuHolder = field(default_factory=GpuHolder)
+    common: CommonCause = field(default_factory=lambda: CommonCause(None))
+    next_id: int = 1
+    host_stopping: bool = False
+    permitted: dict[str, bool] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    chance: random.Random = field(default_factory=random.Random)
