@@ -57,7 +57,9 @@ def ask(runtime_dir: str, request: "dict[str, Any]", timeout: float | None) -> "
         answer: dict[str, Any] = json.loads(data)
     except PermissionError:
         raise NotAllowed(f"{path}: not allowed for this user; use sudo, or join the group: sudo usermod -aG model-watchdog $USER") from None
-    except (OSError, ValueError) as error:
+    except ValueError:
+        raise NotRunning("the daemon ended before it had answered, and what was asked may be under way; see: watchdog status") from None
+    except OSError as error:
         raise NotRunning(
             f"the daemon is not running, or does not answer ({path}: {error}); start it: systemctl start model-watchdog"
         ) from None

@@ -7,7 +7,9 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from model_watchdog import __version__, recovery, rights
 from model_watchdog import writes as record
@@ -167,8 +169,8 @@ class Daemon:
             self.schedule.add(f"every {every:g} s", every, self._fan_out(every))
         for every in sorted({probe.every for probe in self.config.host.probes}):
             self.schedule.add(f"host every {every:g} s", every, self.host.fan_out(every))
-        self.schedule.add("rights", rights.EVERY, self.rights.prove)
-        self.schedule.add("rights that are missing", rights.WHILE_MISSING, self.rights.prove_missing)
+        self.schedule.add("rights", rights.EVERY, self._beside(self.rights.prove))
+        self.schedule.add("rights that are missing", rights.WHILE_MISSING, self._beside(self.rights.prove_missing))
         self.schedule.start()
         self.host.measure_all()
         for watch in self.watches.values():
@@ -364,6 +366,14 @@ class Daemon:
     def _tell_delivery(self, delivery: Delivery) -> None:
         params = {"notifier": delivery.notifier, "title": delivery.title, "detail": delivery.error}
         self.host.carry_out([Event(delivery.event, None, Reason(delivery.event, params))])
+
+    def _beside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Awaitable[None]]:
+        """A job that takes long, as a task of its own."""
+
+        async def run() -> None:
+            self._spawn(work())
+
+        return run
 
     def _spawn(self, work) -> None:  # type: ignore[no-untyped-def]
         task = asyncio.ensure_future(work)

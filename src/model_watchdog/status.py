@@ -47,7 +47,7 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
     That is `progress`, by service how far its restart has got, and `sent`, by notifier how many messages it was told today.
     Raises `WatchdogError` where a daemon runs without a record that can be read.
     """
-    said = ask_daemon(runtime_dir)
+    said, unread = ask_daemon(runtime_dir), ""
     running = said is not None
     now = time.time()
     try:
@@ -56,9 +56,10 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
             services, host, alerts = record.services(), record.host(), record.alerts()
             incidents, notifications, updated_at = record.incidents(), record.notifications(), record.updated_at()
             sent = record.sent(time.mktime((*time.localtime(now)[:3], 0, 0, 0, 0, 0, -1)))
-    except WatchdogError:
-        if running:
+    except WatchdogError as error:
+        if running and _is_forbidden(state_dir):
             raise
+        unread = str(error)
         daemon, services, host, alerts, incidents, notifications, updated_at = {}, [], [], [], [], {"queued": 0, "undeliverable": 0}, None
         sent = {}
     problems = list(daemon.get("problems", []))
@@ -67,7 +68,10 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
         problems += service.pop("problems", [])
     problems += [problem for problem in (said or {}).get("problems", []) if problem not in problems]
     if running and not any(problem["cause"] == UNWRITABLE for problem in problems):
-        problems += _find_old(updated_at, now, daemon.get("longest_every", 30.0))
+        if unread:
+            problems.append({"cause": UNWRITABLE, "service": None, "reason": unread, "remedy": f"ls -l {state_dir} && df -h {state_dir}"})
+        else:
+            problems += _find_old(updated_at, now, daemon.get("longest_every", 30.0))
     doc: Doc = {
         "schema": SCHEMA,
         "generated_at": rfc3339(now),
@@ -91,6 +95,15 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
         "notifications": notifications,
     }
     return doc, {"progress": progress, "sent": sent}
+
+
+def _is_forbidden(state_dir: str) -> bool:
+    """This user may not read the record, which says nothing of the daemon."""
+    try:
+        with open(f"{state_dir}/watchdog.db", "rb"):
+            return False
+    except OSError as error:
+        return isinstance(error, PermissionError)
 
 
 def is_running(runtime_dir: str) -> bool:
@@ -219,13 +232,16 @@ def ago(text: "str | None", now: float) -> str:
 
 def rows(doc: "Doc", progress: "dict[str, Doc]", now: float) -> "list[tuple[str, str, str, str]]":
     """Service, state, since, reason; a second row where there is more to say."""
+    opened = {incident["service"]: incident["opened_at"] for incident in doc["incidents"]}
     table = []
     for service in doc["services"]:
         word = show_state(service)
         shown = word.upper() if level_of(service) == CRITICAL and word not in ("restarting", "verifying") else word
         made = progress.get(service["name"], {})
         reason = made.get("why") or ("" if service["state"] == "healthy" and word == "healthy" else service["reason"])
-        table.append((service["name"], shown, ago(service["since"], now), reason))
+        is_given_up = service["recovery"]["phase"] == "gave_up"  # a trial passes through other states; for people it is down since it broke
+        since = opened.get(service["name"], service["since"]) if is_given_up else service["since"]
+        table.append((service["name"], shown, ago(since, now), reason))
         more = _say_more(service, made, now)
         if more:
             table.append(("", "", "", more))

@@ -232,7 +232,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "one_at_a_time": lambda p: f"{p['services']} services fail together, and are restarted one at a time; now {p['other']}",
     "fail_together": lambda p: f"{p['services']} services fail together: {p['names']}; they are restarted later, one at a time",
     "just_back": lambda p: f"the watchdog was away; it looks for another {duration(float(p['seconds']))} before it restarts anything",
-    "daemon_started": lambda p: f"model-watchdog {p['version']} watches {p['services']} services",
+    "daemon_started": lambda p: f"model-watchdog {p['version']} watches {p['services']} service{'' if p['services'] == 1 else 's'}",
     "daemon_stopped": "model-watchdog was stopped",
     "daemon_died": "the run before was not stopped: it was killed, crashed, or hung until systemd ended it (journalctl -u model-watchdog)",
     "told": lambda p: f"{p['notifier']} was told: {p['title']}",

@@ -48,12 +48,11 @@ def test_gives_up_tries_again_and_is_back(stand: Stand, http_sink: HttpSink) -> 
         message = stand.message(f"{model.name} is down and could not be restarted")
         assert message.title.startswith("[critical]") and f"{failures} restarts (" in message.body and "all failed" in message.body
         assert "breaker open, next trial" in message.body and f"watchdog reset {model.name}" in message.body
+    wait_until(lambda: "trial_failed" in [event["event"] for event in by_trial.events()], 15, stand.log, every=0.2)
+    by_trial.set("ok")
     status = stand.box.watchdog("status", check=False)
     assert status.returncode == 2 and status.stdout.startswith("CRITICAL: ")
     assert by_hand.restarts == 3
-
-    wait_until(lambda: "trial_failed" in [event["event"] for event in by_trial.events()], 15, stand.log, every=0.2)
-    by_trial.set("ok")
     by_hand.set("ok")
     by_hand.start()
     for model in models:
