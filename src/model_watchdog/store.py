@@ -189,8 +189,8 @@ class Store:
         return {row["name"]: row["json"] for row in self._read("SELECT name, json FROM service_state")}
 
     def open_restarts(self) -> list[dict[str, Any]]:
-        """`{id}` of the restarts that have no result."""
-        return self._read("SELECT id FROM restart WHERE result IS NULL ORDER BY id")
+        """`{id, phase, json}` of the restarts that have no result."""
+        return self._read("SELECT id, phase, json FROM restart WHERE result IS NULL ORDER BY id")
 
     def open_incidents(self) -> list[dict[str, Any]]:
         """`{id}` of the incidents that are not closed."""

@@ -47,11 +47,11 @@ def test_fault_46_ended_in_the_middle_of_a_restart(stand: Stand, http_sink: Http
 def test_fault_48_stopped_and_continued(stand: Stand, http_sink: HttpSink, chaos: Chaos, drop_in: DropIn, fault_row: FaultRow) -> None:
     drop_in("WatchdogSec=0")
     asked, broken = watch_both(stand, http_sink, chaos)
-    broken.set("500")  # seen bad at most once before, and well before it is looked at again
     pid = str(stand.box.main_pid(DAEMON))
     stand.box.run("kill", "-STOP", pid)
-    broken.set("ok")
+    broken.set("500")  # and well again before it is looked at again
     time.sleep(5)
+    broken.set("ok")
     stand.box.run("kill", "-CONT", pid)
     back = time.monotonic()
     time.sleep(1.0)

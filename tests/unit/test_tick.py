@@ -106,7 +106,9 @@ def test_a_probe_that_is_left_waiting_has_the_gpus_read_meanwhile(chaos: Chaos, 
         hosts = HostConfig((ProbeConfig("gpu", "nvml", driver, rarely, second, second),))
         store = SimpleNamespace(put=lambda *writes: None, setting=lambda key: None)
         gpus: Any = GpuHolder()
-        means: Any = SimpleNamespace(clock=Clock(), store=store, gpus=gpus, dry_run=False, units=None, list_pids=dict, own_metrics=list)
+        means: Any = SimpleNamespace(
+            clock=Clock(), store=store, gpus=gpus, dry_run=False, units=None, list_pids=dict, own_metrics=list, samples=[]
+        )
         host = HostWatch(hosts, HostState(), means)
         means.look_at_gpus = host.look_at_gpus
         recovery: Any = None
