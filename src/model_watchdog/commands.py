@@ -78,9 +78,8 @@ class Commands:
         watch = self._find(request)
         if isinstance(watch, dict):
             return watch
-        self._daemon.means.permitted.pop(watch.service.name, None)
+        await self._daemon.rights.prove([watch.service.name])  # first: a restart that is right at hand must not hide that it is back
         kept = await self._apply(watch, commands.reset(watch.state, request["uid"]))
-        await self._daemon.rights.prove([watch.service.name])
         return {"ok": True, "text": f"the circuit breaker of {watch.service.name} is closed{kept}"}
 
     async def _restart(self, request: dict[str, Any]) -> Answer:
