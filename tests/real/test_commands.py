@@ -49,7 +49,7 @@ def test_pause_and_resume(stand: Stand, http_sink: HttpSink) -> None:
     stand.watch(http_sink, *[model.config() for model in models])
     stand.wait_state("healthy", *models)
     assert "is paused" in ask(stand, "pause", resumed.name, "--for", "20m", "--reason", "new weights", user=COLLEAGUE)
-    ask(stand, "pause", ends.name, "--for", "6s", "--reason", "a moment")
+    ask(stand, "pause", ends.name, "--for", "12s", "--reason", "a moment")
     uid = stand.box.run("id", "-u", COLLEAGUE).stdout.strip()
     assert f"paused for 20 min by uid {uid}: new weights" in stand.message(f"{resumed.name} is paused").body
     stand.message(f"{ends.name} is paused")
