@@ -1,5 +1,7 @@
 """When things run: APScheduler on a trigger that a stepped wall clock cannot fool."""
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -38,7 +40,8 @@ class Schedule:
 
         async def run() -> None:
             self.last_run[name] = self._steady()
-            await work()
+            with contextlib.suppress(asyncio.CancelledError):  # by `stop`, which APScheduler would log as an error of the job
+                await work()
 
         self.intervals[name] = seconds
         self.last_run[name] = self._steady()
