@@ -131,6 +131,10 @@ async def _examine_endpoints(config: Config, units: UnitReader, shown: Mapping[s
         probe = next(probe for probe in config.services[service].probes if probe.name == name)
         if facts is not None and not facts.is_up:
             return Link("note", f"{service}: {name} is not asked: {unit} is {facts.active}")
+        if probe.kind == "command" and os.geteuid() == 0:
+            return Link(
+                "note", f"{service}: {name} is not run as root; the daemon runs it as its own user", "sudo systemctl start model-watchdog"
+            )
         running = probe.probe.open(Surroundings(service, unit, probe.timeout, units))
         began = time.monotonic()
         try:

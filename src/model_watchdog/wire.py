@@ -213,7 +213,7 @@ async def _connect_socket(address: str, port: int) -> socket.socket:
     connected = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
     try:
         await asyncio.get_running_loop().sock_connect(connected, (address, port))
-    except BaseException:
+    except BaseException:  # nothing is kept back: whatever it is, a cancellation too, goes on to the caller, without a socket left open
         connected.close()
         raise
     return connected

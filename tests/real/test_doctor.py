@@ -5,11 +5,12 @@ import subprocess
 
 from tests.rig.chaos import Chaos
 from tests.rig.sinks import HttpSink
-from tests.rig.stand import SLEEP, Stand
+from tests.rig.stand import SLEEP, UNIT_ONLY, Stand
 from tests.rig.waiting import wait_until
 from tests.rig.watched_box import CONFIG, DAEMON, USER, WATCHDOG
 
 RULE = "/etc/polkit-1/rules.d/50-model-watchdog.rules"
+TOUCHED = "/var/tmp/touched"
 ACCESS = ("gpasswd", "--delete", USER, "systemd-journal")
 
 
@@ -87,9 +88,11 @@ def test_each_broken_link_is_named_with_what_mends_it(stand: Stand, http_sink: H
 def test_without_a_daemon_or_a_valid_configuration_it_still_says_what_is_wrong(stand: Stand, http_sink: HttpSink) -> None:
     model = stand.model(program=SLEEP)
     stand.start(model)
-    stand.watch(http_sink, model.config())
+    touch = f"{{kind: command, command: [/usr/bin/touch, {TOUCHED}]}}"
+    stand.watch(http_sink, model.config(probes=f"{UNIT_ONLY[:-1]}, touch: {touch}}}"))
     stand.box.systemctl("stop", DAEMON)
     lines = examine(stand, "--quiet", code=1)
+    assert starts(lines, f"! {model.name}: touch is not run as root") and stand.box.run("test", "-e", TOUCHED, check=False).returncode != 0
     assert any(line.startswith("✘ the daemon is not running") and "sudo systemctl start model-watchdog" in line for line in lines)
     assert starts(lines, f"✔ may restart {model.unit}") and starts(lines, "! notifier ops: no test message was sent")
     stand.box.write_config("services: [")

@@ -24,6 +24,13 @@ SLEEP = "/bin/sleep infinity"
 """The program of a model without an endpoint: light, where only the unit matters."""
 UNIT_ONLY = "{unit: {kind: unit, every: 1s, retry_every: 300ms}}"
 """The probes of such a model."""
+STATE = "/var/lib/model-watchdog"
+DIGEST = re.compile(r"\d+ messages at once$")
+"""How the title of a folded message ends."""
+ASK = (
+    "import json, sqlite3, sys; record = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True)\n"
+    "print(json.dumps(record.execute(sys.argv[2]).fetchall()))"
+)
 FRESH = {"state": "closed", "failures": 0, "restarts": 0, "retry_at": None}
 """A breaker with nothing held against the service, as `status --json` shows it."""
 
@@ -174,7 +181,7 @@ class Stand:
         notifiers = f"notifiers:\n  ops: {{kind: apprise, url: '{sink.url}', min_severity: info}}\n"
         self.box.write_config(f"{text}\n{notifiers}{more}")
         if not keep:
-            self.box.run("sh", "-c", "rm -rf /var/lib/model-watchdog/*")
+            self.box.run("sh", "-c", f"rm -rf {STATE}/*")
         self._since = self.box.run("date", "+@%s.%N").stdout.strip()
         self.box.start_watchdog()
 
@@ -189,16 +196,31 @@ class Stand:
         assert not re.search(r"Traceback|event=bug", log), log
 
     # ------------------------------------------------------------ asking and waiting
+    @property
+    def messages(self) -> list[Received]:
+        """What people were told, oldest first. What came folded into one message, the record has unfolded, and marked as sent."""
+        arrived = self.sink.messages
+        digests = [message for message in arrived if DIGEST.search(message.title)]
+        if not digests:
+            return arrived
+        sent = self.ask_record("SELECT title, body, severity FROM outbox WHERE state = 'sent' ORDER BY id")
+        at = {message.title: message.at for message in arrived}
+        return [Received(title, body, severity, at.get(title, digests[-1].at), "", 200) for title, body, severity in sent]
+
+    def ask_record(self, query: str) -> list[list[Any]]:
+        """The rows that the record answers, read from outside."""
+        return json.loads(self.box.run("/usr/bin/python3", "-I", "-c", ASK, f"{STATE}/watchdog.db", query).stdout)
+
     def told(self, model: Model | None = None) -> list[str]:
-        """What the sink was told (of a model), oldest first: the titles without the host's name."""
-        titles = [re.sub(r"^(\[\w+\]) \S+: ", r"\1 ", message.title) for message in self.sink.messages]
+        """What people were told (of a model), oldest first: the titles without the host's name."""
+        titles = [re.sub(r"^(\[\w+\]) \S+: ", r"\1 ", message.title) for message in self.messages]
         return [title for title in titles if model is None or re.search(rf"\b{model.name}\b", title)]
 
-    def message(self, text: str, timeout: float = 15) -> Received:
-        """The first message whose title has `text` in it."""
+    def message(self, text: str, timeout: float = 45) -> Received:
+        """The first message whose title has `text` in it. In a flood it may be held back for half a minute."""
 
         def found() -> Received | None:
-            return next((message for message in self.sink.messages if text in message.title), None)
+            return next((message for message in self.messages if text in message.title), None)
 
         message = wait_until(found, timeout, lambda: f"nobody was told {text!r}: {self.told()}\n{self.log()}")
         assert message is not None

@@ -29,9 +29,3 @@ def test_more_than_three_wait_a_round_and_then_go_one_at_a_time() -> None:
     assert common.object("s1", 150.0, 30.0) is None and common.group.keys() == {"s1", "s2", "s3"}, "also of the three that are left"
     common.see("s1", 150.0, is_bad=True, is_restarting=True)
     assert common.object("s2", 150.0, 30.0) is not None
-
-
-def test_what_is_configured_no_longer_is_forgotten() -> None:
-    common = bad(4, 1.0)
-    common.keep(["s0", "s1"])
-    assert common.group.keys() == common.bad.keys() == {"s0", "s1"}

@@ -1,6 +1,5 @@
 """A common cause: what many services share is down. Restarting all of them at once would make it worse, and mends nothing."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from model_watchdog.core.decision import Reason
@@ -43,14 +42,6 @@ class CommonCause:
             together = {name: since for name, since in self.bad.items() if now - since <= self.policy.within}
             if len(together) > self.policy.services:
                 self.group.update(together)
-
-    def keep(self, services: Iterable[str]) -> None:
-        """Forgets services that are configured no longer."""
-        known = set(services)
-        for times in (self.bad, self.group):
-            for gone in times.keys() - known:
-                del times[gone]
-        self.restarting &= known
 
     def object(self, service: str, now: float, hold: float) -> Reason | None:
         """Why this one must not be restarted now: held for `hold` seconds after the last joined, then one at a time."""

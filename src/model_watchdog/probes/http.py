@@ -152,8 +152,8 @@ class _Running:
         except (httpx.HTTPError, OSError) as error:
             await self.close()
             raise _classify(error) from None
-        except BaseException:
-            self._transport = None  # cancelled: the connection is closed by now
+        except BaseException:  # nothing is kept back: a cancellation goes on to the caller
+            self._transport = None  # it is closed by now
             raise
 
     async def close(self) -> None:
