@@ -9,7 +9,7 @@ from model_watchdog.core import commands
 from model_watchdog.core.restarting import ask_restart
 from model_watchdog.examination import examine
 from model_watchdog.tick import Watch
-from model_watchdog.wording import clean, say
+from model_watchdog.wording import clean, duration, say
 
 if TYPE_CHECKING:
     from model_watchdog.daemon import Daemon
@@ -53,8 +53,10 @@ class Commands:
         if isinstance(watches, dict):
             return watches
         seconds, text = request.get("seconds"), request.get("reason")
-        if not isinstance(seconds, (int, float)) or not 0 < seconds <= LONGEST_PAUSE or not isinstance(text, str):
-            return _refuse("bad_request", "bad request: pause needs seconds (up to 30 days) and a reason")
+        if not isinstance(seconds, (int, float)) or not isinstance(text, str):
+            return _refuse("bad_request", "bad request: pause needs seconds and a reason")
+        if not 0 < seconds <= LONGEST_PAUSE:
+            return _refuse("bad_request", f"a pause lasts at most {duration(LONGEST_PAUSE)}, and more than 0 s")
         kept = ""
         for watch in watches:
             decisions = commands.pause(watch.service, watch.state, float(seconds), clean(text), request["uid"], self._now())

@@ -57,17 +57,22 @@ def connect(path: Path, now: float) -> tuple[sqlite3.Connection, str]:
 
     Raises `WatchdogError` for a newer schema, `sqlite3.Error` or `OSError` where the file cannot be written.
     """
-    note = _prepare(path)
-    if note:
-        log.warning('event=record_empty reason="%s"', note)
+    was_there = path.exists()
+    note = f"{path}: the record was empty (0 bytes); a new one has begun" if was_there and path.stat().st_size == 0 else ""
+    _prepare(path)
     try:
-        return _open(path), note
+        connection = _open(path)
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
+            if not was_there:
+                path.unlink(missing_ok=True)  # or the next try would take it for a record that has become empty
             raise
         note = set_aside(path, now, str(error))
         _prepare(path)
         return _open(path), note
+    if note:
+        log.warning('event=record_empty reason="%s"', note)
+    return connection, note
 
 
 def set_aside(path: Path, now: float, damage: str) -> str:
@@ -91,17 +96,15 @@ def find_damage(path: Path) -> str:
     return "" if verdict == "ok" else verdict
 
 
-def _prepare(path: Path) -> str:
+def _prepare(path: Path) -> None:
     """Makes directory (0750) and file (0640, and SQLite makes its companions alike) whatever the umask is."""
     if not path.parent.exists():
         path.parent.mkdir(parents=True)
         path.parent.chmod(0o750)
-    was_empty = path.exists() and path.stat().st_size == 0
     with contextlib.suppress(OSError):  # SQLite tells better what is wrong, and whether it matters
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         os.fchmod(descriptor, 0o640)
         os.close(descriptor)
-    return f"{path}: the record was empty (0 bytes); a new one has begun" if was_empty else ""
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -1,8 +1,9 @@
 """What waits for one notifier, and what of it is sent next: one message by itself, or a flood folded into one.
 
-A few messages are told one by one and at once. More than that within half a minute is a flood: it overwhelms people, and
-providers refuse it. Then what waits is folded into one message with its count, at most one in half a minute. What is critical
-does not wait behind what is not: a few critical messages are told at once even while a flood of lesser ones is held back.
+A few messages are told one by one: the first at once, those that follow it within half a minute after a second each, in which it is
+seen whether more come. More than a few are a flood: it overwhelms people, and providers refuse it. Then what waits is folded into one
+message with its count, at most one in half a minute. What is critical does not wait behind what is not: a few critical messages are
+told even while a flood of lesser ones is held back.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ FEW = 10
 """So many messages within `PACE` are told one by one."""
 PACE = 30.0
 """Seconds from one message to the next while there is a flood."""
+GATHER = 1.0
+"""Seconds that a message waits for others, when it is not the first of late: the beginning of a flood is not told one by one."""
 REFUSALS = 3
 """So many failures in a row that look like refused credentials make a notifier misconfigured."""
 
@@ -68,6 +71,9 @@ class Lane:
             return Parcel((), min(item.due for item in self.waiting.values()) - now)
         while self._told and self._told[0][0] <= now - PACE:
             self._told.popleft()
+        young = due[0].queued + GATHER - now
+        if self._told and young > 0:
+            return Parcel((), young)
         if len(due) <= FEW - sum(count for _, count, _ in self._told):
             return Parcel((due[0],))
         critical = [item for item in due if item.is_critical]

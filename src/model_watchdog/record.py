@@ -156,9 +156,7 @@ class Record:
 
     def rows(self, query: str, *values: object) -> list[Row]:
         """Asks once more where the daemon started or stopped in between: that changes which files there are."""
-        if self._connection is not None and (
-            _identity(self.path) != self._file or (self._immutable and os.path.exists(self.path + "-wal"))
-        ):
+        if self._connection is not None and (identity(self.path) != self._file or (self._immutable and os.path.exists(self.path + "-wal"))):
             self.close()  # the daemon has begun a new file in the place of a damaged one, or it has started
         try:
             return self._ask(query, values, immutable=not os.path.exists(self.path + "-wal"))
@@ -181,7 +179,7 @@ class Record:
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
             self._connection.execute("PRAGMA trusted_schema = OFF")
             self._immutable = immutable
-            self._file = _identity(self.path)
+            self._file = identity(self.path)
         end = time.monotonic() + LONGEST_QUERY
         self._connection.set_progress_handler(lambda: time.monotonic() > end, INSTRUCTIONS)
         cursor = self._connection.execute(query, values)
@@ -215,7 +213,7 @@ def _uri(path: str) -> str:
     return "file:" + os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
-def _identity(path: str) -> int:
+def identity(path: str) -> int:
     """The file's number; 0 where there is none."""
     try:
         return os.stat(path).st_ino

@@ -56,8 +56,11 @@ async def carry_out(watch: Watch, restart: Restart) -> None:
 
 
 async def resume(watch: Watch) -> None:
-    """At start: a restart that was under way is verified, not repeated; one that was never made is taken back."""
+    """At start: a restart that was under way is verified, not repeated; one that was never made, or that a reboot cut, is taken back."""
     attempt = watch.state.attempt
+    if attempt is not None and attempt.is_cut:
+        watch.carry_out(withdraw(watch.service, watch.state, "interrupted", Reason("host_restarted"), watch.means.clock.steady()))
+        return
     if attempt is None or attempt.answered_at is not None:
         return
     was_made = True  # also where nobody can tell: then it has as long as any restart to prove itself

@@ -66,9 +66,8 @@ def describe_service(service: Service, state: ServiceState, clock: Clock, *, uni
 def describe_progress(service: Service, state: ServiceState, clock: Clock) -> Entry:
     """Why a restart runs, how far it has got, and how many failed: for the table, not for the document."""
     good_since = state.attempt.good_since if state.attempt else None
-    failed = sum(result == "failed" for _, result, _ in state.incident.tries) if state.incident else 0
     why = say(state.attempt.reason) if state.attempt else ""
-    return {"good_since": stamp(clock, good_since), "stable_seconds": service.stable, "failed": failed, "why": why}
+    return {"good_since": stamp(clock, good_since), "stable_seconds": service.stable, "failed": state.breaker.failures, "why": why}
 
 
 def phase(state: ServiceState) -> RecoveryPhase:

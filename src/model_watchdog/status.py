@@ -71,7 +71,7 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
         if unread:
             problems.append({"cause": UNWRITABLE, "service": None, "reason": unread, "remedy": f"ls -l {state_dir} && df -h {state_dir}"})
         else:
-            problems += _find_old(updated_at, now, daemon.get("longest_every", 30.0))
+            problems += _find_old(updated_at, now, daemon.get("longest_every", 30.0), state_dir)
     doc: Doc = {
         "schema": SCHEMA,
         "generated_at": rfc3339(now),
@@ -320,10 +320,10 @@ def _say_more(service: "Doc", progress: "Doc", now: float) -> str:
     return ""
 
 
-def _find_old(updated_at: "float | None", now: float, longest_every: float) -> "list[Doc]":
+def _find_old(updated_at: "float | None", now: float, longest_every: float, state_dir: str) -> "list[Doc]":
     """The problem of a record that has not been written for long, or nothing."""
     if updated_at is not None and now - updated_at <= 3 * longest_every + 15:
         return []
     reason = f"the record is {int(now - updated_at)} s old" if updated_at else "nothing is in the record"
     reason += " although the daemon answers"
-    return [{"cause": UNWRITABLE, "service": None, "reason": reason, "remedy": "df -h /var/lib/model-watchdog"}]
+    return [{"cause": UNWRITABLE, "service": None, "reason": reason, "remedy": f"df -h {state_dir}"}]

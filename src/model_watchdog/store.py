@@ -22,7 +22,8 @@ from typing import Any
 from model_watchdog.database import connect, find_damage, is_damage, set_aside
 from model_watchdog.errors import WatchdogError
 from model_watchdog.history import History
-from model_watchdog.record import Record
+from model_watchdog.record import Record, identity
+from model_watchdog.transactions import fold, transact
 from model_watchdog.writes import SampleBatch, Write, prune
 
 log = logging.getLogger(__name__)
@@ -43,9 +44,6 @@ REMEDIES = {
     "SQLITE_IOERR": "the disk reports an error; look at the kernel's log: journalctl -k",
 }
 """Cause and remedy by SQLite's own name of an error; the longer names (SQLITE_IOERR_WRITE) begin with these."""
-
-REFUSED = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError, OverflowError, ValueError)
-"""Errors that are of one row, not of the file: to try again would not help."""
 
 
 class Pending:
@@ -105,8 +103,8 @@ class Store:
     """The one writer of the record: a thread that puts everything that waits into one transaction.
 
     `note` says what had to be done to the file ("" for nothing): a person must be told. `replaced` counts how often a new file has
-    begun in the place of a damaged one; `is_lost` says that what an earlier run knew is gone, `is_unread` that it is there, but could not
-    be read when it was asked for.
+    begun in the place of a damaged one, or of one that was taken away; `is_lost` says that what an earlier run knew is gone, `is_unread`
+    that it is there, but could not be read when it was asked for.
     """
 
     def __init__(self, path: Path, wall: Callable[[], float], kept: float) -> None:
@@ -119,6 +117,7 @@ class Store:
         self._kept = kept
         self._connection: sqlite3.Connection | None = None
         self._history: History | None = None
+        self._file = 0  # its number while it is open
         self._damage = ""
         self._checking: threading.Thread | None = None
         self._changed = threading.Condition()
@@ -313,9 +312,14 @@ class Store:
         return None
 
     def _connect(self) -> tuple[sqlite3.Connection, History]:
+        if self._connection is not None and identity(str(self.path)) != self._file:
+            self._disconnect()
+            self.note = f"{self.path}: the record was deleted or moved away while the daemon ran; a new one has begun"
+            log.error('event=record_gone reason="%s"', self.note)
+            self.replaced += 1
         if self._connection is None or self._history is None:
             self._connection, note = connect(self.path, self._wall())
-            self._history = History(self._connection)
+            self._history, self._file = History(self._connection), identity(str(self.path))
             if note:
                 self.note = note
             if "damaged" in note:
@@ -354,44 +358,3 @@ class Store:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
             self._connection = self._history = None
-
-
-def transact(connection: sqlite3.Connection, history: History, writes: Pending) -> None:
-    """Writes all or nothing; a row that SQLite refuses for its own sake is logged and left out."""
-    with _transaction(connection, history):
-        for write in writes:
-            try:
-                if isinstance(write, SampleBatch):
-                    history.append(write)
-                else:
-                    _execute(connection, write)
-            except REFUSED as error:
-                what = "samples" if isinstance(write, SampleBatch) else write.sql
-                log.error('event=record_row_refused reason="%s: %s" sql="%s"', type(error).__name__, error, what)
-
-
-def fold(connection: sqlite3.Connection, history: History, now: float, kept: float) -> None:
-    """One step of putting samples where they are found quickly, and of taking out those that are old."""
-    with _transaction(connection, history):
-        history.fold(now, kept)
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection, history: History) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:  # nothing is kept back: whatever it is goes on to the caller, without a transaction left open
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        history.forget()
-        raise
-
-
-def _execute(connection: sqlite3.Connection, write: Write) -> None:
-    try:
-        connection.execute(write.sql, write.params)
-    except UnicodeEncodeError:  # half a character from somebody's log must not cost the row
-        clean = (value.encode(errors="replace").decode() if isinstance(value, str) else value for value in write.params)
-        connection.execute(write.sql, tuple(clean))

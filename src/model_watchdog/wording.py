@@ -220,6 +220,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "cannot_act": lambda p: f"the watchdog cannot act: {p['detail']}",
     "not_needed": "it had recovered or been restarted before the restart was made",
     "stop_job": "a stop of the unit is queued",
+    "host_restarted": "the host was started anew before it was known what came of the restart",
     "interrupted": "the watchdog was stopped before the restart was made",
     "breaker_reset": lambda p: f"uid {p['uid']} closed the circuit breaker",
     "record_unwritable": lambda p: str(p["detail"]),
@@ -322,7 +323,7 @@ _TITLES = {
     "clock_stepped": "the clock was stepped",
     "gpu_xid": "GPU {gpu} reported an error: Xid {xid}",
     "fail_together": "many services fail together",
-    "record_replaced": "the record was damaged and has been replaced",
+    "record_replaced": "the record has been replaced",
     "test": "a test message from model-watchdog",
     "digest": "{count} messages at once",
 }

@@ -135,7 +135,7 @@ def test_who_may_and_what_is_wrong(stand: Stand, http_sink: HttpSink) -> None:
             ask(stand, *[word for word in command if word != "m"], code=64)
     for unknown in ("notify-test nobody", "status mm", "events --service mm"):
         ask(stand, *unknown.split(), code=4)
-    for wrong in (f"pause {model.name} --for tea --reason x", "status --jsn"):
+    for wrong in (f"pause {model.name} --for tea --reason x", f"pause {model.name} --for 999d --reason x", "status --jsn"):
         ask(stand, *wrong.split(), code=64)
     for reading in ("status", "events"):
         assert model.name in ask(stand, reading, user=COLLEAGUE)

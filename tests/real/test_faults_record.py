@@ -111,7 +111,7 @@ def test_fault_55_corrupt_store(stand: Stand, http_sink: HttpSink, damage: str, 
     python(box, DAMAGE.format(path=RECORD, damage=DAMAGES[damage]), user=USER)
     damaged = box.run("sha256sum", RECORD).stdout.split()[0]
     watch(stand, http_sink, keep=True, model=model, stable="4s")
-    message = stand.message("the record was damaged and has been replaced")
+    message = stand.message("the record has been replaced")
     aside = box.run("sh", "-c", f"ls {RECORD}.corrupt-*").stdout.split()
     assert len(aside) == 1 and aside[0] in message.body
     assert box.run("sha256sum", aside[0]).stdout.split()[0] == damaged, "it is kept as it was"
@@ -182,7 +182,7 @@ def test_fault_55_damaged_while_it_runs(stand: Stand, http_sink: HttpSink, fault
     python(box, checkpoint, RECORD, user=USER)
     in_place = DAMAGE.replace("'wb'", "'r+b'")
     python(box, in_place.format(path=RECORD, damage="data[4096 * 2 :] = os.urandom(len(data) - 4096 * 2)"), user=USER)
-    stand.message("the record was damaged and has been replaced")
+    stand.message("the record has been replaced")
     wait_until(lambda: box.service(gone.name).get("breaker") == before, 5, stand.log)
     assert box.service(model.name)["breaker"]["restarts"] == 1
     assert box.status()["incidents"] == incidents
@@ -193,6 +193,18 @@ def test_fault_55_damaged_while_it_runs(stand: Stand, http_sink: HttpSink, fault
     break_and_mend(stand, http_sink, model, 2)
     stand.stays((model, 2), (gone, 3), messages=4, seconds=1.0)
     fault_row(55, "pages of its record are overwritten while it runs", model.restarts, 2)
+
+
+def test_fault_55_deleted_while_it_runs(stand: Stand, http_sink: HttpSink, fault_row: FaultRow) -> None:
+    """By a colleague who makes room. All that is known is written into a new one."""
+    box, model = stand.box, watch(stand, http_sink)
+    break_and_mend(stand, http_sink, model, 1)
+    box.run("sh", "-c", f"rm {STATE}/*")
+    assert "was deleted or moved away" in stand.message("the record has been replaced").body
+    wait_until(lambda: box.service(model.name).get("breaker", {}).get("restarts") == 1, 5, stand.log)
+    break_and_mend(stand, http_sink, model, 2)
+    stand.stays((model, 2), messages=3, seconds=0.5)
+    fault_row(55, "its record is deleted while it runs", model.restarts, len(http_sink.messages))
 
 
 # ---------------------------------------------------------------- locked

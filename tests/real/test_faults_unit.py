@@ -533,10 +533,8 @@ def test_fault_33a_without_the_journal(stand: Stand, http_sink: HttpSink, fault_
 
 def test_fault_86_host_shuts_down(make_box: MakeBox, tmp_path: Path, http_sink: HttpSink, fault_row: FaultRow) -> None:
     """Whatever happens to a service while the host goes down: no restart, no message, nothing counted."""
-    shared = {"/var/lib/model-watchdog": tmp_path / "state", MODELS: tmp_path / "models"}  # what a disk would keep
-    for path in shared.values():
-        path.mkdir()
-    stand = Stand(make_box(binds=[(path, place) for place, path in shared.items()]))
+    binds = disks(tmp_path)
+    stand = Stand(make_box(binds=binds))
     stand.install()
     slow = stand.model("ExecStop=/bin/sleep 4", f"After={DAEMON}")
     later = f"After={DAEMON}\nBefore={slow.unit}"  # things are stopped in the reverse of their order
@@ -556,14 +554,8 @@ def test_fault_86_host_shuts_down(make_box: MakeBox, tmp_path: Path, http_sink: 
     assert [len(starts.read_text().splitlines()) for starts in tmp_path.glob("models/*.starts")] == [1, 1, 1, 1]
     stand.box.stop()
 
-    again = Stand(make_box(binds=[(path, place) for place, path in shared.items()]))
-    again.install()
-    for model in models:
-        model.box, model.asked = again.box, 0
-        model.set("ok")
-        model.write()
-    again.start(*models)
-    again.watch(http_sink, *services, keep=True)
+    again = Stand(make_box(binds=binds))
+    boot_again(again, http_sink, services, *models)
     again.wait_state("healthy", *models)
     again.stays(*[(model, 0) for model in models], messages=0, seconds=1)
     assert not again.box.status()["incidents"]
@@ -571,6 +563,53 @@ def test_fault_86_host_shuts_down(make_box: MakeBox, tmp_path: Path, http_sink: 
     for injection, model in {"its stop takes long": slow, "kill -9": crashes, "exit 0": leaves, "500s": sick}.items():
         assert model.shown()["breaker"] == FRESH
         fault_row(86, f"systemctl poweroff, {injection} meanwhile", len(model.started_at()) - 2, 0)
+
+
+def disks(directory: Path) -> list[tuple[Path, str]]:
+    """What of a box outlives its power-off, to be bound into it."""
+    shared = {"/var/lib/model-watchdog": directory / "state", MODELS: directory / "models"}
+    for path in shared.values():
+        path.mkdir()
+    return [(path, place) for place, path in shared.items()]
+
+
+def boot_again(stand: Stand, sink: HttpSink, services: list[str], *models: Model) -> None:
+    """The same models in the next boot, well, and the daemon with the record that it left."""
+    stand.install()
+    for model in models:
+        model.box, model.asked = stand.box, 0
+        model.set("ok")
+        model.write()
+    stand.start(*models)
+    stand.watch(sink, *services, keep=True)
+
+
+def test_fault_86_in_the_middle_of_a_restart(make_box: MakeBox, tmp_path: Path, http_sink: HttpSink, fault_row: FaultRow) -> None:
+    """A restart that nobody can judge any more is no failure, although what runs after the boot is not what was started."""
+    binds = disks(tmp_path)
+    stand = Stand(make_box(binds=binds))
+    stand.install()
+    holding, loading = models = stand.model(), stand.model()
+    stand.start(*models)
+    services = [model.config(stable="10m", startup="5m") for model in models]
+    stand.watch(http_sink, *services)
+    stand.wait_state("healthy", *models)
+    loading.set("503")
+    for model in models:
+        model.kill()
+    wait_until(lambda: [model.shown()["recovery"]["phase"] for model in models] == ["holding", "verifying"], 15, stand.log)
+    stand.box.systemctl("poweroff", "--no-block")
+    wait_until(lambda: stand.box.run("true", check=False).returncode != 0, 20, "the box does not power off")
+    stand.box.stop()
+
+    again = Stand(make_box(binds=binds))
+    boot_again(again, http_sink, services, *models)
+    again.wait_state("healthy", *models)
+    again.stays(*[(model, 0) for model in models], messages=0, seconds=1)
+    for model in models:
+        assert model.shown()["breaker"] == {**FRESH, "restarts": 1} and model.shown()["recovery"]["phase"] == "idle"
+        assert "restart_interrupted" in [event["event"] for event in model.events()]
+        fault_row(86, f"power-off while our restart is {'kept an eye on' if model is holding else 'being verified'}", 0, 0)
 
 
 def test_fault_86_before_anything_was_stopped(make_box: MakeBox, http_sink: HttpSink, fault_row: FaultRow) -> None:

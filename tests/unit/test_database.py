@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -92,6 +93,36 @@ def test_an_empty_file_is_a_new_record_and_said_so(path, caplog):
     assert "empty" in store.note
     assert store.note in caplog.text
     assert commit(store, an_event(1))
+    store.close()
+
+
+def test_a_file_that_could_not_be_begun_is_no_record_that_became_empty(path, monkeypatch):
+    """A disk that is full at the first start."""
+    monkeypatch.setattr(database, "MIGRATIONS", ("SELECT no_such_function()", *database.MIGRATIONS[1:]))
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError):
+            database.connect(path, 0.0)
+        assert not path.exists()
+    monkeypatch.undo()
+    connection, note = database.connect(path, 0.0)
+    connection.close()
+    assert note == ""
+
+
+@pytest.mark.parametrize("taken", ["deleted", "moved", "with its folder"])
+def test_a_file_that_is_taken_away_while_it_is_open_is_begun_anew(path, taken):
+    store = Store.open(path)
+    assert commit(store, an_event(1))
+    if taken == "moved":
+        path.rename(path.with_name("elsewhere.db"))
+    elif taken == "deleted":
+        path.unlink()
+    else:
+        shutil.rmtree(path.parent)
+    assert commit(store, an_event(2)) and store.replaced == 1
+    assert "deleted or moved away" in store.note
+    with Record.open(path.parent) as record:
+        assert [event["reason"] for event in record.events()] == [an_event(2).params[4]]
     store.close()
 
 

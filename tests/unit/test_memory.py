@@ -34,6 +34,17 @@ def test_after_a_reboot_times_are_moved_to_the_new_steady_clock() -> None:
     assert state.breaker.restarts == [at + shift for at in world.state.breaker.restarts]
 
 
+def test_a_restart_under_way_is_cut_by_a_reboot_only() -> None:
+    world = World()
+    world.run(60)
+    world.die()
+    world.run(30, until=lambda world: world.state.attempt is not None)
+    assert world.state.attempt is not None
+    kept = json.loads(json.dumps(remember(world.state)))
+    cut = [recall(world.service, kept, shift, world.now + shift).attempt for shift in (0.0, -100.0)]
+    assert [attempt.is_cut for attempt in cut if attempt is not None] == [False, True]
+
+
 def test_alerts_of_rules_that_are_gone_are_forgotten() -> None:
     world = World(health=lambda now: Failure.TLS)
     world.run(100)

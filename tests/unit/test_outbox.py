@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from model_watchdog import lanes
 from model_watchdog import outbox as outbox_module
 from model_watchdog.config.model import NotifierConfig
 from model_watchdog.core.rule import Severity
@@ -430,7 +431,8 @@ class Refusing(Provider):
             raise (CredentialsRefused if "401" in str(error) else NotifyError)(str(error)) from None
 
 
-def test_who_refuses_the_credentials_three_times_in_a_row_is_misconfigured(run):
+def test_who_refuses_the_credentials_three_times_in_a_row_is_misconfigured(run, monkeypatch):
+    monkeypatch.setattr(lanes, "GATHER", 0.0)
     refusing, other = Refusing("error=401", "error=401", "error=500", "error=401", "error=401", "error=401", "error=500"), Refusing()
     seen = []
 

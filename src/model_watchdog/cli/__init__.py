@@ -61,6 +61,12 @@ def suggest(word: str, words: Iterable[str]) -> str:
     return f'; did you mean "{bare[near[0]]}"?' if near else ""
 
 
+def suggest_known(word: str, words: Iterable[str]) -> str:
+    """As `suggest`, and all that there are."""
+    known = list(words)
+    return f"{suggest(word, known)} (there are: {', '.join(known) or 'none'})"
+
+
 def read_duration(text: str) -> float:
     """An option's `500ms 10s 5m 2h 7d` as seconds, for argparse's `type=`."""
     from model_watchdog.config.values import Wrong, read_seconds  # only where a duration was given

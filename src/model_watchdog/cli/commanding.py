@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-from model_watchdog.cli import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_UNKNOWN_NAME, CommandError, find_runtime_dir, suggest
+from model_watchdog.cli import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_UNKNOWN_NAME, EXIT_USAGE, CommandError, find_runtime_dir, suggest_known
 from model_watchdog.client import NotAllowed, NotRunning, ask
 
 
@@ -19,12 +19,13 @@ def command(args: argparse.Namespace, request: dict[str, Any], timeout: float | 
         raise CommandError(str(error), EXIT_FAILED) from None
     if answer.get("error") == "no_such" and not answer["ok"]:
         wanted = str(request.get("service") or request.get("notifier"))
-        known = ", ".join(answer.get("known", [])) or "none"
-        raise CommandError(f"{answer['text']}{suggest(wanted, answer.get('known', []))} (there are: {known})", EXIT_UNKNOWN_NAME)
+        raise CommandError(f"{answer['text']}{suggest_known(wanted, answer.get('known', []))}", EXIT_UNKNOWN_NAME)
     return answer
 
 
 def say(answer: dict[str, Any]) -> int:
-    """Prints the answer's text; 0 where it is good, else 1."""
+    """Prints the answer's text; 0 where it is good, 64 where the request was wrong, else 1."""
     print(answer["text"], file=sys.stdout if answer["ok"] else sys.stderr)
-    return 0 if answer["ok"] else EXIT_FAILED
+    if answer["ok"]:
+        return 0
+    return EXIT_USAGE if answer.get("error") == "bad_request" else EXIT_FAILED

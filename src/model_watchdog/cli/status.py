@@ -7,7 +7,7 @@ import sys
 import time
 
 from model_watchdog import status
-from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, Later, find_runtime_dir, find_state_dir, suggest
+from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, Later, find_runtime_dir, find_state_dir, suggest_known
 
 HELP = "how things stand"
 EXAMPLES = """\
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.service:
         names = [service["name"] for service in doc["services"]]
         if args.service not in names:
-            raise CommandError(f"there is no service {args.service}{suggest(args.service, names)}", EXIT_UNKNOWN_NAME)
+            raise CommandError(f"there is no service {args.service}{suggest_known(args.service, names)}", EXIT_UNKNOWN_NAME)
         status.select(doc, args.service)
     code, summary = status.judge(doc)
     if args.json:

@@ -19,7 +19,7 @@ from model_watchdog.config.faults import Faults, Place, quote, suggest
 from model_watchdog.config.masking import MASK, mask_urls
 from model_watchdog.config.sources import Filled, FilledUrl, Resolved, Sources
 from model_watchdog.config.values import Wrong
-from model_watchdog.config.vocabulary import LATER_KEYS
+from model_watchdog.config.vocabulary import BELONGS, LATER_KEYS
 from model_watchdog.core.units import Bytes, Number, Seconds, Secret, Url
 
 MISSING: Final = object()
@@ -139,6 +139,8 @@ class Options:
             if name in later:
                 what = f" ({later[name]})" if later[name] else ""
                 self.refuse(entry.key.place, inside, f"arrives later{what}; this version does not have it")
+            elif name in BELONGS.get(group, {}):
+                self.refuse(entry.key.place, inside, f"belongs {BELONGS[group][name]}")
             else:
                 self.refuse(entry.key.place, inside, f"no such key{suggest(name, names)}")
 

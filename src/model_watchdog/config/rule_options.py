@@ -103,7 +103,8 @@ def read_message(context: Context, table: Table, path: str, selector: Selector |
     except ValueError as error:
         context.literal.refuse(place, inside, str(error))
         return ""
-    known = ["value", *(["service"] if service is not None else []), *(_list_labels(selector) if selector else [])]
+    labels = [*list_labels(selector.metric), *(label for label, _, _ in selector.matchers)] if selector else []
+    known = ["value", *(["service"] if service is not None else []), *labels]
     for name in wanted:
         if selector is not None and name not in known:
             here = ", ".join(f"{{{one}}}" for one in known)
@@ -111,9 +112,10 @@ def read_message(context: Context, table: Table, path: str, selector: Selector |
     return str(text)
 
 
-def _list_labels(selector: Selector) -> list[str]:
-    own = next((labels for start, labels in LABELS.items() if selector.metric.startswith(start)), ())
-    return [*own, *(["probe"] if selector.metric.startswith("probe_") else []), *(label for label, _, _ in selector.matchers)]
+def list_labels(metric: str) -> list[str]:
+    """The labels of a metric of ours, but for `service`."""
+    own = next((labels for start, labels in LABELS.items() if metric.startswith(start)), ())
+    return [*own, *(["probe"] if metric.startswith("probe_") else [])]
 
 
 def _read(context: Context, table: Table, name: str, hint: Any, path: str) -> Any:

@@ -11,7 +11,7 @@ from model_watchdog.config.faults import Place, find_nearest, quote, suggest
 from model_watchdog.config.kinds import find_kind, list_kinds
 from model_watchdog.config.model import ProbeConfig
 from model_watchdog.config.options import MISSING, list_options
-from model_watchdog.config.rule_options import check_times, read_keep_firing_for, read_message, read_minus, read_over
+from model_watchdog.config.rule_options import check_times, list_labels, read_keep_firing_for, read_message, read_minus, read_over
 from model_watchdog.config.vocabulary import EVERY_PROBE, LATER_METRICS, OWN_METRICS
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Selector, SeriesId
@@ -242,7 +242,7 @@ def _judge_metric(metric: str, scope: Scope) -> str:
     if metric in OWN_METRICS:
         return f"rules on {quote(metric)} arrive later"
     elsewhere = next((kind for kind in list_kinds("probes") if metric in list_metrics(kind)), None)
-    if None in scope.kinds.values():  # a probe that could not be read may be the one that is meant
+    if None in scope.kinds.values():  # a probe that could not be read may be the one that is meant, or name any metric as its own
         return ""
     if elsewhere or metric in EVERY_PROBE:
         return f"no probe of {scope.place} gives {quote(metric)}" + (f"; a probe of kind {elsewhere} would" if elsewhere else "")
@@ -256,6 +256,13 @@ def _judge_metric(metric: str, scope: Scope) -> str:
 def _judge_matchers(selector: Selector, scope: Scope) -> str:
     """A matcher that no series can ever satisfy makes a rule that never fires."""
     ours = [matcher for matcher in selector.matchers if matcher[0] in ("service", "probe")]
+    for label, operator, value in [matcher for matcher in selector.matchers if matcher not in ours]:
+        known = list_labels(selector.metric)
+        if label not in known and is_ours(selector.metric):
+            return f"{quote(selector.metric)} has no label {quote(label)}{suggest(label, known)}"
+        disks = _list_disks(scope)
+        if label == "mount" and operator == "=" and value not in disks:
+            return f"the fill level of {quote(value)} is not measured; add it to disks: of a probe of kind host{suggest(value, disks)}"
     base = {} if scope.service is None else {"service": scope.service}
     for matcher in ours:
         label, operator, value = matcher
@@ -268,6 +275,10 @@ def _judge_matchers(selector: Selector, scope: Scope) -> str:
         elif value not in scope.kinds if operator == "=" else not _any_probe(one, scope):
             return f"no probe of {scope.place} has the name {quote(value)}{suggest(value, scope.kinds)}"
     return ""
+
+
+def _list_disks(scope: Scope) -> list[str]:
+    return [disk for probe in scope.probes.values() for disk in getattr(probe.probe, "disks", ())]
 
 
 def _any_probe(matcher: Selector, scope: Scope) -> bool:

@@ -14,6 +14,15 @@ LATER_KEYS: dict[str, dict[str, str]] = {
 }
 """Key to what it is, by the kind of mapping it stands in."""
 
+BELONGS: dict[str, dict[str, str]] = {
+    "service": {
+        **dict.fromkeys(("every", "timeout", "retry_every", "status", "kind", "url"), "to a probe; write it there: probes: {NAME: {…}}"),
+        **dict.fromkeys(("metric", "above", "below", "for", "times", "then", "severity"), "to a rule; write it there: rules: {NAME: {…}}"),
+        **dict.fromkeys(("stable", "backoff", "breaker"), "to recovery; write it there: recovery: {…}"),
+    },
+}
+"""Keys that stand at the wrong level, by the kind of mapping in which they are found: where they belong."""
+
 LATER_KINDS: dict[str, tuple[str, ...]] = {
     "probes": ("canary", "kernel", "log", "scrape"),
     "notifiers": ("journal",),

@@ -42,6 +42,7 @@ class Attempt:
     new_invocation: str = ""  # the first that was seen after the call, and when it began
     new_began: float = 0.0
     old_processes: tuple[tuple[int, int], ...] = ()  # pid and start time of what ran before
+    is_cut: bool = False  # the host was started anew since: nobody will know what came of it
 
 
 class Verdict(StrEnum):

@@ -195,6 +195,7 @@ def _to_attempt(plain: Plain, shift: float) -> Attempt:
         plain["new_invocation"],
         plain["new_began"] + shift if plain["new_began"] else 0.0,
         tuple((pid, started) for pid, started in plain["old_processes"]),
+        is_cut=shift != 0,
     )
 
 

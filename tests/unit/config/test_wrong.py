@@ -53,6 +53,7 @@ UNKNOWN = {
     "servces: {}\n": '1:1: servces: no such key; did you mean "services"?',
     "xyz: {}\n": "1:1: xyz: no such key; there is defaults, host, language, notifiers, record, services",
     service("start_up: 5m"): '6:5: services.chatglm.start_up: no such key; did you mean "startup"?',
+    service("every: 10s"): "6:5: services.chatglm.every: belongs to a probe; write it there: probes: {NAME: {…}}",
     service("Startup: 5m"): '6:5: services.chatglm.Startup: no such key; did you mean "startup"?',
     probe("{kind: http, url: 'http://h/', retry-every: 1s}"): (
         '4:41: services.a.probes.p.retry-every: no such key; did you mean "retry_every"?'
@@ -334,6 +335,9 @@ RULES = {
     rule("{metric: unit_tasks, above: 1, message: 'of {mount}'}"): (
         f"7:50: {AT}.message: {{mount}} stands for nothing here; there is {{value}}, {{service}}"
     ),
+    "host: {rules: {r: {metric: 'host_disk_percent{mount=\"/nosuch\"}', above: 1}}}\n": (
+        '1:28: host.rules.r.metric: the fill level of "/nosuch" is not measured; add it to disks: of a probe of kind host; there is /'
+    ),
     "host: {rules: {r: {metric: host_disk_percent, above: 1, message: '{service}'}}}\n": (
         "1:66: host.rules.r.message: {service} stands for nothing here; there is {value}, {mount}"
     ),
@@ -359,6 +363,9 @@ RULES = {
     ),
     rule("{metric: 'unit_active{probe=\"unit\"}', below: 1}"): (
         f'7:19: {AT}.metric: "unit_active" has no label probe; take probe="unit" out'
+    ),
+    rule("{metric: 'probe_success{prob=\"health\"}', below: 1}"): (
+        f'7:19: {AT}.metric: "probe_success" has no label "prob"; did you mean "probe"?'
     ),
     rule("{metric: 'probe_success{service=\"bert\"}', below: 1}"): (
         f'7:19: {AT}.metric: a rule of chatglm sees only series of chatglm; take service="bert" out'
