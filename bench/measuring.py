@@ -41,9 +41,14 @@ def target() -> Iterator[Target]:
 
 
 def processor_seconds(pid: int) -> float:
-    """Of a process and of its children that have ended."""
+    """Of a process and of its children, those that have ended too."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICKS
+    return sum(map(int, fields[11:15])) / TICKS + sum(processor_seconds(child) for child in children(pid))
+
+
+def children(pid: int) -> list[int]:
+    """Those that run now."""
+    return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
 
 
 def resident_mib(pid: int) -> float:

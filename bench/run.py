@@ -1,6 +1,6 @@
 """`make bench`: what the watchdog costs and how fast it is, from outside, with Monit beside it on the same work.
 
-Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load clock record); all by default.
+Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load gpus clock record); all by default.
 `crash` runs only when it is named: it takes a quarter of an hour.
 Runs as root, for the box with a real systemd.
 """
@@ -21,10 +21,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.crash import KILLS, kill_around_recoveries
-from bench.measuring import HERE, Target, machine, processor_seconds, resident_mib, share_of_core, spread, target, time_command
+from bench.measuring import HERE, Target, children, machine, processor_seconds, resident_mib, share_of_core, spread, target, time_command
 from bench.record import measure_day
 from tests.rig import box as boxes
 from tests.rig import installed
+from tests.rig.fakenvml import IN_BOX, FakeNvml
 from tests.rig.waiting import wait_until
 from tests.rig.wallclock import WallClock
 from tests.rig.watched_box import DAEMON, PREFIX, WATCHDOG, WatchedBox
@@ -48,13 +49,17 @@ class Rig:
         self._boxes = 0
 
     @contextmanager
-    def box(self, config: str, units: dict[str, str], overrides: str = "", start: bool = True) -> Iterator[WatchedBox]:
-        """A box with these units running and the daemon ready."""
+    def box(
+        self, config: str, units: dict[str, str], overrides: str = "", start: bool = True, binds: tuple[tuple[Path, str], ...] = ()
+    ) -> Iterator[WatchedBox]:
+        """A box with these units running and the daemon ready; `binds` are read-only."""
         self._boxes += 1
         shared = self.directory / f"shared{self._boxes}"
         shared.mkdir()
         shared.chmod(0o777)
-        box = WatchedBox(self.directory / f"box{self._boxes}", binds=[(shared, "/opt/bench")], read_only_binds=[(self.prefix, PREFIX)])
+        box = WatchedBox(
+            self.directory / f"box{self._boxes}", binds=[(shared, "/opt/bench")], read_only_binds=[(self.prefix, PREFIX), *binds]
+        )
         box.shared = shared  # type: ignore[attr-defined]
         with box:
             if overrides:
@@ -238,6 +243,32 @@ def measure_load(rig: Rig) -> None:
     note("cost per check at 100 services against that at 10", f"{ratio:.2f} ({per_check[100]:.2f} against {per_check[10]:.2f} ms)", "≤ 1.2")
 
 
+def measure_gpus(rig: Rig) -> None:
+    """The same with eight GPUs; their driver's library is the tests' own, which answers at once."""
+    directory = rig.directory / "fakenvml"
+    directory.mkdir()
+    directory.chmod(0o755)
+    fake = FakeNvml(directory)
+    fake.set("count=8")
+    seen = f"[Service]\nEnvironment=LD_LIBRARY_PATH={IN_BOX}\n"
+    with target() as checked:
+        config, units = services(20, "10s", checked.port)
+        with rig.box(config, units, seen, binds=((directory, IN_BOX),)) as box:
+            box.wait_state("model-19", "healthy")
+            wait_until(lambda: count_gpus(box) == 8, 30, "the GPUs are not seen")
+            pid = outer_pid(box, DAEMON)
+            time.sleep(10)
+            share = share_of_core(pid, 120)
+            (child,) = children(pid)
+            what = "20 services @ 10s, the host and 8 (fake) GPUs, children included"
+            note(what, f"{share:.2f} % of a core", "≤ 0.6 % of a core")
+            note("daemon; NVML child", f"{resident_mib(pid):.1f}; {resident_mib(child):.1f} MiB", "≤ 48; ≤ 16 MiB")
+
+
+def count_gpus(box: WatchedBox) -> int:
+    return sum(metric["metric"] == "gpu_up" for metric in box.status()["host"]["metrics"])
+
+
 def measure_monit_load(count: int, seconds: int, checked: Target, window: int) -> str:
     """Monit making the same http checks at the same interval, on this machine."""
     if shutil.which("monit") is None:
@@ -333,6 +364,7 @@ PARTS: dict[str, Callable[[Rig], None]] = {
     "status": measure_status,
     "memory": measure_memory,
     "load": measure_load,
+    "gpus": measure_gpus,
     "clock": measure_clock,
     "record": measure_record,
     "crash": measure_crash,
