@@ -56,7 +56,7 @@ class Commands:
         if not isinstance(seconds, (int, float)) or not isinstance(text, str):
             return _refuse("bad_request", "bad request: pause needs seconds and a reason")
         if not 0 < seconds <= LONGEST_PAUSE:
-            return _refuse("bad_request", f"a pause lasts at most {duration(LONGEST_PAUSE)}, and more than 0 s")
+            return _refuse("bad_request", f"bad request: a pause lasts at most {duration(LONGEST_PAUSE)}, and more than 0 s")
         kept = ""
         for watch in watches:
             decisions = commands.pause(watch.service, watch.state, float(seconds), clean(text), request["uid"], self._now())
