@@ -29,7 +29,7 @@ services:
 notifiers:
   ops: {{kind: apprise, url: "json://{sink}", min_severity: warning}}
 """
-_SHOWN = ("dead", "unhealthy", "restart_started", "restart_failed", "holding", "recovered", "gave_up", "told", "not_told")
+_SHOWN = ("dead", "unhealthy", "restart_started", "restart_failed", "holding", "recovered", "gave_up", "not_told")
 
 
 class LegFailed(Exception):
