@@ -9,7 +9,8 @@ import pytest
 from model_watchdog.core.decision import Cause, Notification, Reason
 from model_watchdog.core.host import HostState, tell_rights
 from model_watchdog.core.rule import Severity
-from model_watchdog.wording import _SENTENCES, _TITLES, Story, clean, compose, duration, remedy, say
+from model_watchdog.wording import Story, clean, compose, duration, remedy, say
+from model_watchdog.wording.en import SENTENCES, TITLES
 
 SOURCE = Path(__file__).parents[2] / "src" / "model_watchdog"
 
@@ -27,12 +28,12 @@ def calls(name: str, argument: int) -> set[str]:
 
 
 def test_every_reason_has_a_sentence() -> None:
-    missing = calls("Reason", 0) - set(_SENTENCES)
+    missing = calls("Reason", 0) - set(SENTENCES)
     assert not missing, f"no sentence for {sorted(missing)}"
 
 
 def test_every_kind_of_message_has_a_title() -> None:
-    missing = calls("Notification", 2) - set(_TITLES)
+    missing = calls("Notification", 2) - set(TITLES)
     assert not missing, f"no title for {sorted(missing)}"
 
 
