@@ -27,6 +27,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import ServiceState
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.hostwatch import HostWatch
+from model_watchdog.language import speak
 from model_watchdog.means import Means
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.record import FILE
@@ -89,6 +90,7 @@ class Daemon:
         return 0
 
     def _open(self) -> None:
+        speak(self.config.language)
         self._guard.check(self.clock.steady(), self.clock.wall())
         self.store = Store.open(self.state_dir / FILE, kept=self.config.record.raw)
         self.outbox = Outbox(
@@ -332,6 +334,7 @@ class Daemon:
             "mode": "dry-run" if self.dry_run else "active",
             "config": str(self.config.path),
             "config_error": None,
+            "language": self.config.language,
             "problems": self.host.problems(),
             "longest_every": self.config.longest_every,
             "tick_lag_seconds": round(lag, 4),

@@ -7,6 +7,7 @@ from typing import Any
 
 from model_watchdog.cli import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_UNKNOWN_NAME, CommandError, find_runtime_dir, suggest
 from model_watchdog.client import NotAllowed, NotRunning, ask
+from model_watchdog.language import phrase
 
 
 def command(args: argparse.Namespace, request: dict[str, Any], timeout: float | None = 10.0) -> dict[str, Any]:
@@ -19,8 +20,9 @@ def command(args: argparse.Namespace, request: dict[str, Any], timeout: float | 
         raise CommandError(str(error), EXIT_FAILED) from None
     if answer.get("error") == "no_such" and not answer["ok"]:
         wanted = str(request.get("service") or request.get("notifier"))
-        known = ", ".join(answer.get("known", [])) or "none"
-        raise CommandError(f"{answer['text']}{suggest(wanted, answer.get('known', []))} (there are: {known})", EXIT_UNKNOWN_NAME)
+        known = answer.get("known", [])
+        there_are = phrase(" (there are: {names})", names=", ".join(known) or phrase("none"))
+        raise CommandError(answer["text"] + suggest(wanted, known) + there_are, EXIT_UNKNOWN_NAME)
     return answer
 
 

@@ -1,6 +1,4 @@
-"""English."""
-
-from collections.abc import Callable
+"""English. The tables below the sentences are templates of `language.phrase`."""
 
 from model_watchdog.core.decision import Cause, Param
 from model_watchdog.wording.parts import Params, Sentences, number, signal_name
@@ -188,29 +186,29 @@ def _count_severities(params: Params) -> str:
 
 
 SAID_BEFORE = {
-    "trial_started": "trial: started, because ",
-    "restart_withdrawn": "restart not made: ",
-    "restart_interrupted": "restart not made: ",
-    "recovered": "recovered: ",
-    "gave_up": "gave up: ",
-    "not_restarted": "not restarted: ",
-    "alert_fired": "alert: ",
-    "breaker_closed": "circuit breaker closed: ",
-    **{state: f"{state}: " for state in ("busy", "degraded", "unhealthy", "dead", "sleeping", "unknown", "stalled")},
+    "trial_started": "trial: started, because {reason}",
+    "restart_withdrawn": "restart not made: {reason}",
+    "restart_interrupted": "restart not made: {reason}",
+    "recovered": "recovered: {reason}",
+    "gave_up": "gave up: {reason}",
+    "not_restarted": "not restarted: {reason}",
+    "alert_fired": "alert: {reason}",
+    "breaker_closed": "circuit breaker closed: {reason}",
+    **{state: f"{state}: {{reason}}" for state in ("busy", "degraded", "unhealthy", "dead", "sleeping", "unknown", "stalled")},
 }
 
-REMEDIES: dict[Cause, Callable[[str], str]] = {
-    Cause.NOT_PERMITTED: lambda unit: "sudo watchdog install   ·   it is noticed within 5 minutes",
-    Cause.MASKED: lambda unit: f"sudo systemctl unmask {unit}",
-    Cause.UNIT_MISSING: lambda unit: f"systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check",
-    Cause.CANNOT_ACT: lambda unit: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
-    Cause.OLD_PROCESS_LEFT: lambda unit: "reboot the host; a process that cannot be killed holds the service's memory",
-    Cause.RECORD_UNWRITABLE: lambda unit: "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog",
-    Cause.STOPPED_NOT_PROVED: lambda unit: (
-        f"journalctl -u {unit} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog"
+REMEDIES: dict[Cause, str] = {
+    Cause.NOT_PERMITTED: "sudo watchdog install   ·   it is noticed within 5 minutes",
+    Cause.MASKED: "sudo systemctl unmask {unit}",
+    Cause.UNIT_MISSING: "systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check",
+    Cause.CANNOT_ACT: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
+    Cause.OLD_PROCESS_LEFT: "reboot the host; a process that cannot be killed holds the service's memory",
+    Cause.RECORD_UNWRITABLE: "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog",
+    Cause.STOPPED_NOT_PROVED: (
+        "journalctl -u {unit} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog"
     ),
-    Cause.HEALTH_TLS: lambda unit: "renew the certificate, or state ca_file in config.yaml",
-    Cause.DEPENDENCY_FAILED: lambda unit: f"systemctl list-dependencies {unit}",
+    Cause.HEALTH_TLS: "renew the certificate, or state ca_file in config.yaml",
+    Cause.DEPENDENCY_FAILED: "systemctl list-dependencies {unit}",
 }
 
 RULE_REMEDIES = {
@@ -222,10 +220,13 @@ RULE_REMEDIES = {
 TITLES = {
     "alert_fired": "{subject}: {rule} fires",
     "alert_resolved": "{subject}: {rule} is over",
+    "host_alert_fired": "{rule} fires",
+    "host_alert_resolved": "{rule} is over",
     "recovered": "{subject} was restarted and is well again",
     "gave_up": "{subject} is down and could not be restarted",
     "back": "{subject} is well again",
     "cannot_act": "{subject} cannot be restarted by the watchdog",
+    "host_cannot_act": "the watchdog cannot do its work",
     "rights_missing": "{services} cannot be restarted by the watchdog",
     "rights_back": "{services} can be restarted by the watchdog again",
     "operator_stop": "{subject} was stopped on purpose",
