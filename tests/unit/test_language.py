@@ -256,6 +256,7 @@ def test_every_detail_has_its_chinese(text: str, chinese: None) -> None:
             "PATH 中没有 systemctl：请安装 systemd，或使用 recovery: {kind: command}",
         ),
         ("Job for a.service failed because the control process exited with error code.",) * 2,
+        ("the provider refuses it: errcode=310000 keywords not in content", "对方拒绝：errcode=310000 keywords not in content"),
         ("status quo",) * 2,
         ("queue is full, not empty",) * 2,
     ],

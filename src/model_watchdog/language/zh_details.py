@@ -99,6 +99,8 @@ DETAILS = {
     "the notifier failed with {cause}": "通知渠道出错：{cause}",
     "apprise failed with {cause}": "apprise 出错：{cause}",
     "apprise could not send it and did not say why": "apprise 未能发送，且未说明原因",
+    "this address names no topic; write {form}": "地址中没有主题（topic）；应写作 {form}",
+    "the provider refuses it: errcode={code} {said}": "对方拒绝：errcode={code} {said}",
     "the child process that sends could not be started: {cause}": "无法启动发送子进程：{cause}",
     "the child process that sends ended without an answer (exit {code})": "发送子进程未给出结果便已结束（退出码 {code}）",
     "the child process that sends ended without an answer (killed by signal {code})": "发送子进程未给出结果便已结束（被信号 {code} 杀死）",

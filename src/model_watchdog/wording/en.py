@@ -175,7 +175,7 @@ SENTENCES: Sentences = {
     "disk_missing": lambda p: f"{p['mount']} cannot be measured: {p['detail']}",
     "disk_silent": lambda p: f"{p['mount']} does not answer: its server is gone, or hangs",
     "note": lambda p: str(p["text"]),
-    "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses its credentials ({p['detail']})",
+    "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses it ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
     "digest_more": lambda p: f"and {p['count']} more",
 }

@@ -175,7 +175,7 @@ SENTENCES: Sentences = {
     "disk_missing": lambda p: f"无法测量 {p['mount']}：{p['detail']}",
     "disk_silent": lambda p: f"{p['mount']} 无应答：其服务端已离线或挂起",
     "note": lambda p: str(p["text"]),
-    "notifier_misconfigured": lambda p: f"通知渠道 {p['notifier']} 配置有误：对方拒绝凭据（{p['detail']}）",
+    "notifier_misconfigured": lambda p: f"通知渠道 {p['notifier']} 配置有误：被对方拒绝（{p['detail']}）",
     "digest": lambda p: f"{duration(float(p['seconds']))}内 {p['count']} 条消息：{_count_severities(p)}",
     "digest_more": lambda p: f"另有 {p['count']} 条",
 }
