@@ -80,7 +80,7 @@ SENTENCES: Sentences = {
     "busy_both": lambda p: f"{p['probe']}：{p['detail']}，但服务正占用 {float(p['cores']):.1f} 个 CPU 核，GPU {p['gpus']} 正在工作",
     "patience_ended": lambda p: f"{p['probe']} 持续超时已超过 {duration(float(p['patience']))}，尽管服务仍占用 CPU",
     "patience_ended_gpu": lambda p: f"{p['probe']} 持续超时已超过 {duration(float(p['patience']))}，尽管 GPU {p['gpus']} 仍在工作",
-    "health_timeout": lambda p: f"{p['probe']} 超时{_counted(p)}" + ("，服务毫无活动" if "still" in p else ""),
+    "health_timeout": lambda p: f"{p['probe']} 超时{_counted(p)}" + ("，服务无任何活动" if "still" in p else ""),
     "health_failed": lambda p: f"{p['probe']}：{p['detail']}{_counted(p)}",
     "health_tls": lambda p: f"{p['probe']}：{p['detail']}；重启无法修复证书问题",
     "blind": lambda p: f"无法执行探测 {p['probe']}：{p['detail']}",
