@@ -18,12 +18,13 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken
 from model_watchdog.language.zh import PHRASES
 from model_watchdog.language.zh_details import DETAILS, PARTS
+from model_watchdog.language.zh_faults import FAULTS
 from model_watchdog.moments import tell_moment
 from model_watchdog.wording import duration, en, zh
 
 SOURCE = Path(__file__).parents[2] / "src" / "model_watchdog"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-COMMANDS_ONLY = re.compile(r"(?:sudo |systemctl |journalctl |timeout |df |[·{}/a-zA-Z0-9 -])+")
+COMMANDS_ONLY = re.compile(r'(?:sudo |systemctl |journalctl |timeout |df |[·{}"/a-zA-Z0-9 -])+')
 """What is the same in every language."""
 
 
@@ -42,6 +43,8 @@ def texts_of(node: ast.AST, within: ast.AST, blank: str) -> set[str]:
             return _join([texts_of(value, within, blank) for value in values])
         case ast.FormattedValue(value=ast.Name() as name):
             return texts_of(name, within, blank) or {blank}
+        case ast.FormattedValue(value=ast.Call(func=ast.Name(id=name))) if name in ("quote", "suggest", "_describe_node"):
+            return {f'"{blank}"' if name == "quote" else ""}
         case ast.FormattedValue():
             return {blank}
         case ast.IfExp(body=one, orelse=other):
@@ -49,7 +52,8 @@ def texts_of(node: ast.AST, within: ast.AST, blank: str) -> set[str]:
         case ast.BoolOp(values=values):
             return set().union(*(texts_of(value, within, blank) for value in values))
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _join([texts_of(left, within, blank), texts_of(right, within, blank)])
+            parts = [texts_of(left, within, blank), texts_of(right, within, blank)]
+            return _join(parts) if any(parts) else set()
         case ast.Name(id=name):
             return set().union(*(texts_of(value, within, blank) for value in _assigned(name, within)))
     return set()
@@ -116,7 +120,7 @@ def test_every_phrase_has_its_chinese_and_none_is_left_over() -> None:
     assert not PHRASES.keys() - used, f"said nowhere: {sorted(PHRASES.keys() - used)}"
 
 
-@pytest.mark.parametrize(("told", "chinese"), [*PHRASES.items(), *DETAILS.items(), *PARTS.items()])
+@pytest.mark.parametrize(("told", "chinese"), [*PHRASES.items(), *DETAILS.items(), *PARTS.items(), *FAULTS.items()])
 def test_both_fill_the_same_blanks(told: str, chinese: str) -> None:
     assert fields(told) == fields(chinese)
     assert told != chinese or COMMANDS_ONLY.fullmatch(told), f"{told} is not Chinese"
@@ -238,7 +242,7 @@ def details() -> Iterator[str]:
 
 @pytest.mark.parametrize("text", sorted(text for text in set(details()) if re.search("[a-z]{2}", text)))
 def test_every_detail_has_its_chinese(text: str, chinese: None) -> None:
-    assert retell(text) != text or retell(text, is_part=True) != text, f"not in language/zh_details.py: {text}"
+    assert retell(text) != text or retell(text, "parts") != text, f"not in language/zh_details.py: {text}"
 
 
 @pytest.mark.parametrize(
@@ -265,8 +269,45 @@ def test_what_was_said_in_english_is_told_in_chinese_and_the_words_of_others_sta
     assert retell(text) == chinese_text
 
 
+# ---------------------------------------------------------------- faults of the configuration
+FAULT_OF = {"refuse": 2, "add": 2, "warn": 2, "_refuse": 2, "_stop": 2, "Wrong": 0, "ValueError": 0, "_Unreadable": 0, "_invalid": 0}
+LISTING = ("faults", "_find_url_faults", "_find_ca_faults", "check_url", "_say_unknown")
+"""Functions outside `config` that give faults."""
+PIECES = re.compile(r", not |; |the host$|the GPUs|the probe |YAML$|is \d|did you|the form")
+"""What is only a piece of a fault where it stands in the source."""
+
+
+def faults() -> Iterator[str]:
+    for path, within, call in functions():
+        place = FAULT_OF.get(name_of(call))
+        if place is not None and path.parent.name in ("config", "rules", "probes", "recoveries", "notifiers"):
+            for value in call.args[place : place + 1]:
+                yield from texts_of(value, within, "7")
+    for path, tree in trees().items():
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef) or not (function.name in LISTING or path.parent.name == "config"):
+                continue
+            for node in ast.walk(function):
+                given: list[ast.expr] = []
+                if isinstance(node, ast.Return) and node.value is not None:
+                    given = [node.value, *getattr(node.value, "elts", ())]
+                elif isinstance(node, ast.Call) and name_of(node) == "append":
+                    given = list(node.args)
+                for value in given:
+                    yield from texts_of(value, function, "7")
+
+
+@pytest.mark.parametrize("text", sorted({text for text in faults() if re.search("[a-z]{2} [a-z]", text) and not PIECES.match(text)}))
+def test_every_fault_has_its_chinese(text: str, chinese: None) -> None:
+    told = retell(text, "faults")
+    assert CHINESE.search(told) and not ENGLISH.search(told), f"not in language/zh_faults.py: {text} ({told})"
+
+
+ENGLISH = re.compile(r"(?<![\w/.:-])(?:the|is|are|not|of|must|with|it|such|write|needs|has|takes|does)(?![\w/.-])")
+
+
 def test_blanks_of_details_are_known() -> None:
-    named = {name for table in (DETAILS, PARTS) for template in table for name in fields(template)}
+    named = {name for table in (DETAILS, PARTS, FAULTS) for template in table for name in fields(template)}
     assert set(NUMBERS) | set(TEXTS) <= named
     for cause in Cause:
         assert cause.value not in PHRASES or cause.value in {state.value for state in State}, "causes stay English in JSON"

@@ -53,16 +53,17 @@ def find_runtime_dir(args: argparse.Namespace) -> Path:
     return args.runtime_dir or _systemd_directory("RUNTIME_DIRECTORY") or Path("/run/model-watchdog")
 
 
-def learn_language(args: argparse.Namespace) -> None:
-    """Speaks as the daemon does, by its record; where that cannot be read, as the configuration says; else English."""
+def learn_language(args: argparse.Namespace, *, of_daemon: bool) -> None:
+    """Speaks as the configuration says, which need not be valid for that, or as the daemon does, by its record; else English."""
     import re  # argparse has loaded it
 
     from model_watchdog.record import Record  # only for the commands that speak
 
     language = None
     try:
-        with Record.open(find_state_dir(args)) as record:
-            language = (record.daemon() or {}).get("language")
+        if of_daemon:
+            with Record.open(find_state_dir(args)) as record:
+                language = (record.daemon() or {}).get("language")
     except (WatchdogError, ValueError):
         pass
     try:

@@ -47,7 +47,8 @@ COMMANDS = {
     "completion": "print a completion script for a shell",
 }
 SPEAKING = frozenset(("status", "events", "pause", "resume", "restart", "reset", "notify-test", "doctor"))
-"""They speak the daemon's language; the others, and everybody's --help, English."""
+"""They speak the daemon's language, those of `READING` the configuration's; the others, and everybody's --help, English."""
+READING = frozenset(("check", "run"))
 LATER = frozenset(("reload", "incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
 
 GLOBAL_OPTIONS = {
@@ -146,8 +147,8 @@ def _dispatch(words: list[str]) -> int:
         options = [option for action in parser._actions for option in action.option_strings]
         near = suggest(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
         parser.error(f'"{unknown[0]}" is not understood here{near}')
-    if name in SPEAKING:
-        learn_language(args)
+    if name in SPEAKING | READING:
+        learn_language(args, of_daemon=name in SPEAKING)
     return command.run(args)
 
 

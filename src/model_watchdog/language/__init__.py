@@ -14,24 +14,23 @@ LANGUAGES = ("en", "zh")
 
 NUMBERS = ("seconds", "limit", "code", "count", "pid")
 """Blanks of details that hold a number."""
-TEXTS = ("why", "what")
+TEXTS = ("why", "what", "place")
 """Blanks of details that hold a text of ours."""
 
 
 class _Spoken:
     language = "en"
-    phrases: "dict[str, str]" = {}  # noqa: RUF012 (replaced as a whole, never changed)
-    details: "dict[str, str]" = {}  # noqa: RUF012
-    parts: "dict[str, str]" = {}  # noqa: RUF012
+    tables: "dict[str, dict[str, str]]" = {}  # noqa: RUF012 (replaced as a whole, never changed)
 
 
 def speak(language: str) -> None:
     """From now on, until it is called again: one of `LANGUAGES`; any other is English."""
-    _Spoken.language, _Spoken.phrases, _Spoken.details, _Spoken.parts = "en", {}, {}, {}
+    _Spoken.language, _Spoken.tables = "en", {}
     if language == "zh":
-        from model_watchdog.language import zh, zh_details  # English has no need of them
+        from model_watchdog.language import zh, zh_details, zh_faults  # English has no need of them
 
-        _Spoken.language, _Spoken.phrases, _Spoken.details, _Spoken.parts = language, zh.PHRASES, zh_details.DETAILS, zh_details.PARTS
+        tables = {"phrases": zh.PHRASES, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": zh_faults.FAULTS}
+        _Spoken.language, _Spoken.tables = language, tables
     _patterns.cache_clear()
     retell.cache_clear()
 
@@ -43,36 +42,46 @@ def spoken() -> str:
 
 def phrase(template: str, **blanks: object) -> str:
     """The text in the language that is spoken, its {blanks} filled in."""
-    return _Spoken.phrases.get(template, template).format(**blanks)
+    return _Spoken.tables.get("phrases", {}).get(template, template).format(**blanks)
 
 
 @lru_cache(maxsize=512)
-def retell(text: str, *, is_part: bool = False) -> str:
-    """What a probe, a recovery, a notifier or the record said in English, in the language that is spoken.
+def retell(text: str, table: str = "details") -> str:
+    """What was said in English somewhere else, in the language that is spoken.
 
-    What comes from somebody else (systemd, a service, a provider) is in no table, and stays as it is. `is_part`: it stood within
-    another text.
+    `table`: `details` (of a probe, a recovery, a notifier, the record), `parts` of them, or `faults` of a configuration. What comes from
+    somebody else (systemd, a service, a provider) is in none, and stays as it is.
     """
-    for pattern, template in _patterns(is_part):
+    inner = "faults" if table == "faults" else "parts"
+    for pattern, template in _patterns(table):
         if found := pattern.fullmatch(text):
             blanks = found.groupdict()
-            return template.format(**{name: retell(said, is_part=True) if name in TEXTS else said for name, said in blanks.items()})
+            return template.format(**{name: retell(said, inner) if name in TEXTS else said for name, said in blanks.items()})
     return text
 
 
-@lru_cache(maxsize=2)
-def _patterns(is_part: bool) -> "list[tuple[re.Pattern[str], str]]":
-    """What a text may be, those that say most first."""
+@lru_cache(maxsize=3)
+def _patterns(table: str) -> "list[tuple[re.Pattern[str], str]]":
+    """What a text may be: what goes on from another one first, and then those that say most."""
     import re
+    from string import Formatter
 
     def read(template: str) -> "re.Pattern[str]":
-        parts = re.split(r"\{(\w+)\}", template.replace("{{", "\0").replace("}}", "\1"))
-        literal = [re.escape(part.replace("\0", "{").replace("\1", "}")) for part in parts]
-        blanks = [rf"(?P<{name}>[\d.e+-]+)" if name in NUMBERS else f"(?P<{name}>.+?)" for name in parts]
-        return re.compile("".join(blanks[place] if place % 2 else literal[place] for place in range(len(parts))), re.DOTALL)
+        shape, seen = "", set[str | None]()
+        for literal, blank, _, _ in Formatter().parse(template):
+            shape += re.escape(literal)
+            if blank in seen:
+                shape += f"(?P={blank})"  # the same text twice
+            elif blank:
+                shape += rf"(?P<{blank}>[\d.e+-]+)" if blank in NUMBERS else f"(?P<{blank}>.+?)"
+                seen.add(blank)
+        return re.compile(shape, re.DOTALL)
 
-    known = _Spoken.parts if is_part else _Spoken.details
-    return [(read(told), known[told]) for told in sorted(known, key=lambda told: -len(re.sub(r"\{\w+\}", "", told)))]
+    def rank(template: str) -> tuple[bool, int]:
+        return not template.startswith("{why}"), -len(re.sub(r"\{\w+\}", "", template))
+
+    known = _Spoken.tables.get(table, {})
+    return [(read(told), known[told]) for told in sorted(known, key=rank)]
 
 
 def count_cells(text: str) -> int:

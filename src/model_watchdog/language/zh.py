@@ -30,6 +30,7 @@ PHRASES = {
     "soon": "即将开始",
     "loaded": "已加载",
     "; ": "；",
+    ", ": "、",
     "Mon": "周一",
     "Tue": "周二",
     "Wed": "周三",
@@ -221,6 +222,14 @@ PHRASES = {
     "{name}: sent": "{name}：已发送",
     "{name}: failed: {error}": "{name}：失败：{error}",
     "there are no notifiers in the configuration; nobody would be told": "配置中没有通知渠道，出事时无人收到通知",
+    "warning: {fault}": "警告：{fault}",
+    "1 fault; nothing was changed.": "1 处错误；未做任何更改。",
+    "{count} faults; nothing was changed.": "{count} 处错误；未做任何更改。",
+    "{path}: ok: {counts}": "{path}: 有效：{counts}",
+    "1 probe": "1 个探测",
+    "{count} probes": "{count} 个探测",
+    "1 notifier": "1 个通知渠道",
+    "{count} notifiers": "{count} 个通知渠道",
     # the record
     "{path}: the record is empty": "{path}：记录为空",
     "{path}: the record is of an older version (schema {version}, this version reads {schema})": (
