@@ -27,7 +27,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import ServiceState
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.hostwatch import HostWatch
-from model_watchdog.language import speak
+from model_watchdog.language import phrase, speak
 from model_watchdog.means import Means
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.record import FILE
@@ -81,7 +81,7 @@ class Daemon:
             await self.store.commit()  # whoever asks for the status of a daemon that is ready gets it
             gc.collect()
             gc.freeze()  # what is left stays; to look through all of it every few minutes would hold the loop up for 50 to 100 ms
-            notify(f"READY=1\nSTATUS=watching {len(self.watches)} services")
+            notify("READY=1\nSTATUS=" + phrase("watching {count} services", count=len(self.watches)))
             await self._live()
         finally:
             notify("STOPPING=1")
@@ -341,7 +341,7 @@ class Daemon:
         }
         self.store.put(record.daemon_info(json.dumps(info), self.clock.wall()))
         bad = sum(watch.state.state in ("unhealthy", "dead", "stalled") for watch in self.watches.values())
-        notify(f"STATUS=watching {len(self.watches)} services, {bad} bad")
+        notify("STATUS=" + phrase("watching {count} services, {bad} bad", count=len(self.watches), bad=bad))
 
     async def _look_at_host(self) -> None:
         """A host that was stopping may have changed its mind, or was never asked since."""

@@ -136,6 +136,8 @@ PHRASES = {
         "守护进程未运行，不会有新的记录；启动命令：systemctl start model-watchdog"
     ),
     # status
+    "watching {count} services": "正在监控 {count} 个服务",
+    "watching {count} services, {bad} bad": "正在监控 {count} 个服务，{bad} 个异常",
     "SERVICE": "服务",
     "STATE": "状态",
     "SINCE": "持续",
