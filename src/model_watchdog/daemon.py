@@ -27,7 +27,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import ServiceState
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.hostwatch import HostWatch
-from model_watchdog.language import phrase, speak
+from model_watchdog.language import phrase, retell, speak
 from model_watchdog.means import Means
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.record import FILE
@@ -91,6 +91,7 @@ class Daemon:
 
     def _open(self) -> None:
         speak(self.config.language)
+        retell("")  # 10 ms for its tables now, and not before the first restart
         self._guard.check(self.clock.steady(), self.clock.wall())
         self.store = Store.open(self.state_dir / FILE, kept=self.config.record.raw)
         self.outbox = Outbox(
