@@ -90,6 +90,17 @@ def module_box(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield make()
 
 
+# ---------------------------------------------------------------- languages
+@pytest.fixture
+def chinese() -> Iterator[None]:
+    """Chinese is spoken."""
+    from model_watchdog.language import speak
+
+    speak("zh")
+    yield
+    speak("en")
+
+
 # ---------------------------------------------------------------- endpoints
 @pytest.fixture
 def start_chaos() -> Iterator[Callable[..., Chaos]]:

@@ -5,6 +5,8 @@ import json
 import os
 import socket
 
+from model_watchdog.language import phrase
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,13 +58,15 @@ def ask(runtime_dir: str, request: "dict[str, Any]", timeout: float | None) -> "
             data += part
         answer: dict[str, Any] = json.loads(data)
     except PermissionError:
-        raise NotAllowed(f"{path}: not allowed for this user; use sudo, or join the group: sudo usermod -aG model-watchdog $USER") from None
+        remedy = "sudo usermod -aG model-watchdog $USER"
+        text = phrase("{path}: not allowed for this user; use sudo, or join the group: {remedy}", path=path, remedy=remedy)
+        raise NotAllowed(text) from None
     except ValueError:
-        raise NotRunning("the daemon ended before it had answered, and what was asked may be under way; see: watchdog status") from None
+        text = phrase("the daemon ended before it had answered, and what was asked may be under way; see: watchdog status")
+        raise NotRunning(text) from None
     except OSError as error:
-        raise NotRunning(
-            f"the daemon is not running, or does not answer ({path}: {error}); start it: systemctl start model-watchdog"
-        ) from None
+        template = "the daemon is not running, or does not answer ({path}: {error}); start it: systemctl start model-watchdog"
+        raise NotRunning(phrase(template, path=path, error=error)) from None
     finally:
         connection.close()
     return answer

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from model_watchdog.core import commands
 from model_watchdog.core.restarting import ask_restart
 from model_watchdog.examination import examine
+from model_watchdog.language import phrase
 from model_watchdog.tick import Watch
 from model_watchdog.wording import clean, duration, say
 
@@ -40,7 +41,7 @@ class Commands:
         }
         handler = handlers.get(request["command"])
         if handler is None:
-            return _refuse("bad_request", f"bad request: no command {clean(request['command'], 40)}")
+            return _refuse("bad_request", phrase("bad request: no command {name}", name=clean(request["command"], 40)))
         if request["command"] != "ping":
             log.info("event=command command=%s service=%s uid=%d", request["command"], clean(str(request.get("service") or "-"), 80), uid)
         return await handler(request)
@@ -54,16 +55,17 @@ class Commands:
             return watches
         seconds, text = request.get("seconds"), request.get("reason")
         if not isinstance(seconds, (int, float)) or not isinstance(text, str):
-            return _refuse("bad_request", "bad request: pause needs seconds and a reason")
+            return _refuse("bad_request", phrase("bad request: pause needs seconds and a reason"))
         if not 0 < seconds <= LONGEST_PAUSE:
-            return _refuse("bad_request", f"bad request: a pause lasts at most {duration(LONGEST_PAUSE)}, and more than 0 s")
+            most = duration(LONGEST_PAUSE)
+            return _refuse("bad_request", phrase("bad request: a pause lasts at most {duration}, and more than 0 s", duration=most))
         kept = ""
         for watch in watches:
             decisions = commands.pause(watch.service, watch.state, float(seconds), clean(text), request["uid"], self._now())
             kept = await self._apply(watch, decisions)
         names = ", ".join(watch.service.name for watch in watches)
-        are, they = ("is", "it is") if len(watches) == 1 else ("are", "they are")
-        return {"ok": True, "text": f"{names} {are} paused: {they} watched, but not restarted{kept}"}
+        one, more = "{service} is paused: it is watched, but not restarted", "{service} are paused: they are watched, but not restarted"
+        return {"ok": True, "text": phrase(one if len(watches) == 1 else more, service=names) + kept}
 
     async def _resume(self, request: dict[str, Any]) -> Answer:
         watches = self._find_all(request)
@@ -73,7 +75,8 @@ class Commands:
         for watch in watches:
             was_paused = watch.state.paused_until is not None
             kept = await self._apply(watch, commands.resume(watch.state, request["uid"]))
-            texts.append(f"{watch.service.name} is {'no longer' if was_paused else 'not'} paused{kept}")
+            template = "{service} is no longer paused" if was_paused else "{service} is not paused"
+            texts.append(phrase(template, service=watch.service.name) + kept)
         return {"ok": True, "text": "\n".join(texts)}
 
     async def _reset(self, request: dict[str, Any]) -> Answer:
@@ -82,31 +85,34 @@ class Commands:
             return watch
         await self._daemon.rights.prove([watch.service.name])  # first: a restart that is right at hand must not hide that it is back
         kept = await self._apply(watch, commands.reset(watch.state, request["uid"]))
-        return {"ok": True, "text": f"the circuit breaker of {watch.service.name} is closed{kept}"}
+        return {"ok": True, "text": phrase("the circuit breaker of {service} is closed", service=watch.service.name) + kept}
 
     async def _restart(self, request: dict[str, Any]) -> Answer:
         watch = self._find(request)
         if isinstance(watch, dict):
             return watch
         if self._daemon.dry_run:
-            return _refuse("refused", "the daemon is in a dry run: it acts on nothing")
+            return _refuse("refused", phrase("the daemon is in a dry run: it acts on nothing"))
         text = f"{clean(str(request.get('reason') or ''))} (uid {request['uid']})"
         decisions, refusal = ask_restart(watch.service, watch.state, text, watch.facts(), self._now())
         if refusal is not None:
-            return _refuse("refused", f"{watch.service.name} is not restarted: {say(refusal)}")
+            return _refuse("refused", phrase("{service} is not restarted: {reason}", service=watch.service.name, reason=say(refusal)))
         assert watch.state.attempt is not None
         waiting = watch.concluded.setdefault(watch.state.attempt.id, asyncio.get_running_loop().create_future())
         watch.carry_out(decisions)
         concluded = await waiting
         await self._daemon.store.commit()
         recovered = concluded.result == "recovered"
-        text = f"{watch.service.name}: {concluded.result}: {say(concluded.reason)}"
+        result = phrase(concluded.result)
+        text = phrase("{service}: {result}: {reason}", service=watch.service.name, result=result, reason=say(concluded.reason))
         return {"ok": recovered, "text": text} if recovered else _refuse("failed", text)
 
     async def _notify_test(self, request: dict[str, Any]) -> Answer:
         name = request.get("notifier")
         if name is not None and (not isinstance(name, str) or name not in self._daemon.config.notifiers):
-            return _refuse("no_such", f"there is no notifier {clean(str(name), 80)}", known=sorted(self._daemon.config.notifiers))
+            return _refuse(
+                "no_such", phrase("there is no notifier {name}", name=clean(str(name), 80)), known=sorted(self._daemon.config.notifiers)
+            )
         results = await self._daemon.outbox.send_test(name)
         return {"ok": all(error is None for error in results.values()), "error": "failed", "results": results, "text": ""}
 
@@ -119,7 +125,7 @@ class Commands:
         name = request.get("service")
         watch = self._daemon.watches.get(name) if isinstance(name, str) else None
         if watch is None:
-            return _refuse("no_such", f"there is no service {clean(str(name), 80)}", known=sorted(self._daemon.watches))
+            return _refuse("no_such", phrase("there is no service {name}", name=clean(str(name), 80)), known=sorted(self._daemon.watches))
         return watch
 
     def _find_all(self, request: dict[str, Any]) -> "list[Watch] | Answer":
@@ -134,8 +140,8 @@ class Commands:
         watch.carry_out(decisions)
         is_kept = await self._daemon.store.commit()
         watch.measure_all()
-        lost = f"; the record cannot be written, so a restart of the daemon would forget it: df -h {self._daemon.state_dir}"
-        return "" if is_kept else lost
+        lost = "; the record cannot be written, so a restart of the daemon would forget it: df -h {directory}"
+        return "" if is_kept else phrase(lost, directory=self._daemon.state_dir)
 
     def _now(self) -> float:
         return self._daemon.clock.steady()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from model_watchdog.client import reachable
+from model_watchdog.language import phrase
 
 log = logging.getLogger(__name__)
 
@@ -125,11 +126,13 @@ class ControlSocket:
 
     async def _answer(self, client: socket.socket) -> Answer:
         if len(self._clients) > MOST_CLIENTS:
-            return _refuse("busy", "busy: too many connections; try again")
+            return _refuse("busy", phrase("busy: too many connections; try again"))
         if not _may_command(client):
             self._warn(f"event=control_refused uid={_peer(client)[0]}")
             group = "model-watchdog"
-            return _refuse("denied", f"not allowed: only root and members of the group {group} may; sudo usermod -aG {group} USER")
+            return _refuse(
+                "denied", phrase("not allowed: only root and members of the group {group} may; sudo usermod -aG {group} USER", group=group)
+            )
         async with asyncio.timeout(IDLE_SECONDS):
             line = await _read_line(client)
         try:
@@ -137,10 +140,10 @@ class ControlSocket:
         except (ValueError, RecursionError):
             request = None
         if not isinstance(request, dict) or not isinstance(request.get("command"), str):
-            return _refuse("bad_request", "bad request: one JSON object with a command on one line is expected")
+            return _refuse("bad_request", phrase("bad request: one JSON object with a command on one line is expected"))
         if _has_gone(client):  # it has told its user that nobody answered: nothing may happen after that
             log.warning("event=command_dropped command=%r reason='the client has gone'", request["command"])
-            return _refuse("gone", "the client has gone")
+            return _refuse("gone", phrase("the client has gone"))
         return await self._handle(request, _peer(client)[0])
 
 

@@ -27,6 +27,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import ServiceState
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.hostwatch import HostWatch
+from model_watchdog.language import phrase, retell, speak
 from model_watchdog.means import Means
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.record import FILE
@@ -80,7 +81,7 @@ class Daemon:
             await self.store.commit()  # whoever asks for the status of a daemon that is ready gets it
             gc.collect()
             gc.freeze()  # what is left stays; to look through all of it every few minutes would hold the loop up for 50 to 100 ms
-            notify(f"READY=1\nSTATUS=watching {len(self.watches)} services")
+            notify("READY=1\nSTATUS=" + phrase("watching {count} services", count=len(self.watches)))
             await self._live()
         finally:
             notify("STOPPING=1")
@@ -89,6 +90,8 @@ class Daemon:
         return 0
 
     def _open(self) -> None:
+        speak(self.config.language)
+        retell("")  # 10 ms for its tables now, and not before the first restart
         self._guard.check(self.clock.steady(), self.clock.wall())
         self.store = Store.open(self.state_dir / FILE, kept=self.config.record.raw)
         self.outbox = Outbox(
@@ -332,13 +335,14 @@ class Daemon:
             "mode": "dry-run" if self.dry_run else "active",
             "config": str(self.config.path),
             "config_error": None,
+            "language": self.config.language,
             "problems": self.host.problems(),
             "longest_every": self.config.longest_every,
             "tick_lag_seconds": round(lag, 4),
         }
         self.store.put(record.daemon_info(json.dumps(info), self.clock.wall()))
         bad = sum(watch.state.state in ("unhealthy", "dead", "stalled") for watch in self.watches.values())
-        notify(f"STATUS=watching {len(self.watches)} services, {bad} bad")
+        notify("STATUS=" + phrase("watching {count} services, {bad} bad", count=len(self.watches), bad=bad))
 
     async def _look_at_host(self) -> None:
         """A host that was stopping may have changed its mind, or was never asked since."""

@@ -18,6 +18,7 @@ from model_watchdog.children import run_child
 from model_watchdog.config.model import Config
 from model_watchdog.core.unit import UnitFacts
 from model_watchdog.errors import ProbeError
+from model_watchdog.language import phrase, retell
 from model_watchdog.observing import observe
 from model_watchdog.outbox import send_test
 from model_watchdog.probes import Surroundings
@@ -56,7 +57,7 @@ async def examine(config: Config, state_dir: Path, *, send: bool) -> AsyncIterat
         try:
             shown = await systemd.show(units)
         except ProbeError as error:
-            yield Link("bad", f"systemd cannot be asked: {error.detail}", "systemctl status dbus")
+            yield Link("bad", phrase("systemd cannot be asked: {detail}", detail=retell(error.detail)), "systemctl status dbus")
     for link in await asyncio.gather(*(_examine_unit(systemd, facts) for facts in shown.values())):
         yield link
     if units:
@@ -73,42 +74,47 @@ async def examine(config: Config, state_dir: Path, *, send: bool) -> AsyncIterat
 async def _examine_version(name: str, command: Sequence[str], oldest: tuple[int, ...], package: str) -> Link:
     program = shutil.which(command[0], path=ENVIRONMENT["PATH"])
     if program is None:
-        return Link("bad", f"{name} is not installed", f"sudo apt-get install {package}")
+        return Link("bad", phrase("{name} is not installed", name=name), f"sudo apt-get install {package}")
     try:
         said = (await run_child([program, *command[1:]], 5.0, env=ENVIRONMENT)).stdout.decode(errors="replace")
     except (OSError, TimeoutError) as error:
-        return Link("bad", f"{name} does not answer: {error or 'no answer within 5 s'}", f"{' '.join(command)}")
+        cause = str(error) or retell("no answer within 5 s")
+        return Link("bad", phrase("{name} does not answer: {cause}", name=name, cause=cause), " ".join(command))
     numbers = tuple(map(int, re.findall(r"\d+", said.splitlines()[0] if said else "")[:2]))
-    version = ".".join(map(str, numbers[: len(oldest)])) or "of an unknown version"
+    version = ".".join(map(str, numbers[: len(oldest)])) or phrase("of an unknown version")
     if numbers < oldest:
         wanted = ".".join(map(str, oldest))
-        return Link("bad", f"{name} {version} is too old; {wanted} is the oldest that will do", "upgrade the system")
+        text = phrase("{name} {version} is too old; {wanted} is the oldest that will do", name=name, version=version, wanted=wanted)
+        return Link("bad", text, phrase("upgrade the system"))
     return Link("good", f"{name} {version}")
 
 
 async def _examine_unit(systemd: Systemd, facts: UnitFacts) -> Link:
     unit = facts.unit
     if facts.load == "masked":
-        return Link("note", f"{unit} is masked: it is not restarted", f"sudo systemctl unmask {unit}")
+        return Link("note", phrase("{unit} is masked: it is not restarted", unit=unit), f"sudo systemctl unmask {unit}")
     if facts.is_missing:
-        return Link("bad", f"systemd has no unit {unit} ({facts.load})", f"systemctl status {unit}, and mend the name in the configuration")
+        remedy = phrase("systemctl status {unit}, and mend the name in the configuration", unit=unit)
+        return Link("bad", phrase("systemd has no unit {unit} ({load})", unit=unit, load=facts.load), remedy)
     if not facts.is_up:
-        return Link("note", f"{unit} is {facts.active}: whether it may be restarted is seen when it is up", f"sudo systemctl start {unit}")
+        text = phrase("{unit} is {active}: whether it may be restarted is seen when it is up", unit=unit, active=facts.active)
+        return Link("note", text, f"sudo systemctl start {unit}")
     may = await systemd.may_restart(unit)
     if may is None:
-        return Link("note", f"whether {unit} may be restarted cannot be told now", "watchdog doctor, once more")
+        text = phrase("whether {unit} may be restarted cannot be told now", unit=unit)
+        return Link("note", text, phrase("watchdog doctor, once more"))
     if may:
-        return Link("good", f"may restart {unit}")
-    return Link("bad", f"may not restart {unit} (Access denied)", "sudo watchdog install")
+        return Link("good", phrase("may restart {unit}", unit=unit))
+    return Link("bad", phrase("may not restart {unit} (Access denied)", unit=unit), "sudo watchdog install")
 
 
 async def _examine_journal(systemd: Systemd) -> Link:
     try:
         if await systemd.can_read_journal():
-            return Link("good", "journal readable")
+            return Link("good", phrase("journal readable"))
     except ProbeError as error:
-        return Link("bad", f"the journal cannot be read: {error.detail}", "journalctl -n 1")
-    text = "the journal shows nothing of systemd: an operator's stop cannot be told from a failure"
+        return Link("bad", phrase("the journal cannot be read: {detail}", detail=retell(error.detail)), "journalctl -n 1")
+    text = phrase("the journal shows nothing of systemd: an operator's stop cannot be told from a failure")
     return Link("bad", text, "sudo usermod -aG systemd-journal model-watchdog && sudo systemctl restart model-watchdog")
 
 
@@ -117,10 +123,10 @@ def _examine_driver() -> Link:
     try:
         version = re.search(r"\d+\.\d+(\.\d+)?", DRIVER.read_text(errors="replace"))
     except OSError:
-        return Link("note", "no NVIDIA driver is loaded: GPU rules are asleep")
+        return Link("note", phrase("no NVIDIA driver is loaded: GPU rules are asleep"))
     if not DEVICE.exists():
-        return Link("bad", "the NVIDIA driver is loaded, but there is no /dev/nvidiactl", "sudo nvidia-modprobe -c 0")
-    return Link("good", f"NVIDIA driver {version[0] if version else 'loaded'}")
+        return Link("bad", phrase("the NVIDIA driver is loaded, but there is no /dev/nvidiactl"), "sudo nvidia-modprobe -c 0")
+    return Link("good", phrase("NVIDIA driver {version}", version=version[0] if version else phrase("loaded")))
 
 
 async def _examine_endpoints(config: Config, units: UnitReader, shown: Mapping[str, UnitFacts]) -> list[Link]:
@@ -130,11 +136,11 @@ async def _examine_endpoints(config: Config, units: UnitReader, shown: Mapping[s
         facts = shown.get(unit) if unit else None
         probe = next(probe for probe in config.services[service].probes if probe.name == name)
         if facts is not None and not facts.is_up:
-            return Link("note", f"{service}: {name} is not asked: {unit} is {facts.active}")
+            text = "{service}: {probe} is not asked: {unit} is {active}"
+            return Link("note", phrase(text, service=service, probe=name, unit=unit, active=facts.active))
         if probe.kind == "command" and os.geteuid() == 0:
-            return Link(
-                "note", f"{service}: {name} is not run as root; the daemon runs it as its own user", "sudo systemctl start model-watchdog"
-            )
+            text = phrase("{service}: {probe} is not run as root; the daemon runs it as its own user", service=service, probe=name)
+            return Link("note", text, "sudo systemctl start model-watchdog")
         running = probe.probe.open(Surroundings(service, unit, probe.timeout, units))
         began = time.monotonic()
         try:
@@ -142,8 +148,10 @@ async def _examine_endpoints(config: Config, units: UnitReader, shown: Mapping[s
         finally:
             await running.close()
         if failure is None:
-            return Link("good", f"{service}: {name} is good ({time.monotonic() - began:.2f} s)")
-        return Link("bad", f"{service}: {name}: {detail}", f"journalctl -u {unit} -n 20" if unit else "watchdog check --show")
+            took = f"{time.monotonic() - began:.2f}"
+            return Link("good", phrase("{service}: {probe} is good ({seconds} s)", service=service, probe=name, seconds=took))
+        text = phrase("{service}: {probe}: {detail}", service=service, probe=name, detail=retell(detail))
+        return Link("bad", text, f"journalctl -u {unit} -n 20" if unit else "watchdog check --show")
 
     asked = [
         ask(name, service.core.unit, probe.name)
@@ -156,16 +164,18 @@ async def _examine_endpoints(config: Config, units: UnitReader, shown: Mapping[s
 
 async def _examine_notifiers(config: Config, *, send: bool) -> list[Link]:
     if not config.notifiers:
-        return [Link("bad", "there are no notifiers: nobody would be told", "add notifiers: to the configuration")]
+        return [Link("bad", phrase("there are no notifiers: nobody would be told"), phrase("add notifiers: to the configuration"))]
     if not send:
-        return [Link("note", f"notifier {name}: no test message was sent", f"watchdog notify-test {name}") for name in config.notifiers]
+        text = "notifier {name}: no test message was sent"
+        return [Link("note", phrase(text, name=name), f"watchdog notify-test {name}") for name in config.notifiers]
 
     async def tell(name: str) -> Link:
         began = time.monotonic()
         error = (await send_test({name: config.notifiers[name]}))[name]
         if error is None:
-            return Link("good", f"notifier {name} answered in {time.monotonic() - began:.1f} s (test message sent)")
-        return Link("bad", f"notifier {name}: {error}", f"watchdog notify-test {name}")
+            took = f"{time.monotonic() - began:.1f}"
+            return Link("good", phrase("notifier {name} answered in {seconds} s (test message sent)", name=name, seconds=took))
+        return Link("bad", phrase("notifier {name}: {error}", name=name, error=retell(error)), f"watchdog notify-test {name}")
 
     return list(await asyncio.gather(*map(tell, config.notifiers)))
 
@@ -177,23 +187,23 @@ def _examine_disk(state_dir: Path) -> Link:
         return Link("bad", f"{state_dir}: {error.strerror}", "sudo systemctl restart model-watchdog")
     free = space.f_bavail * space.f_frsize
     if not os.access(state_dir, os.W_OK) and os.geteuid() != 0:
-        return Link("bad", f"{state_dir} is not writable: nothing can be recorded", f"ls -ld {state_dir}")
+        return Link("bad", phrase("{path} is not writable: nothing can be recorded", path=state_dir), f"ls -ld {state_dir}")
     if free < LEAST_FREE:
-        return Link("bad", f"{state_dir}: {free // 2**20} MiB are left for the record", f"df -h {state_dir}")
-    return Link("good", f"{free / 2**30:.1f} GiB are left for the record")
+        return Link("bad", phrase("{path}: {count} MiB are left for the record", path=state_dir, count=free // 2**20), f"df -h {state_dir}")
+    return Link("good", phrase("{count} GiB are left for the record", count=f"{free / 2**30:.1f}"))
 
 
 async def _examine_clock() -> Link:
     program = shutil.which("timedatectl", path=ENVIRONMENT["PATH"])
     if program is None:
-        return Link("note", "timedatectl is not installed: whether the clock is kept right cannot be told")
+        return Link("note", phrase("timedatectl is not installed: whether the clock is kept right cannot be told"))
     try:
         asked = await run_child([program, "show", "--property=NTPSynchronized", "--value"], 5.0, env=ENVIRONMENT)
     except (OSError, TimeoutError):
-        return Link("note", "timedatectl does not answer: whether the clock is kept right cannot be told")
+        return Link("note", phrase("timedatectl does not answer: whether the clock is kept right cannot be told"))
     said = asked.stdout.decode(errors="replace").strip()
     if said == "yes":
-        return Link("good", "the clock is synchronised")
+        return Link("good", phrase("the clock is synchronised"))
     if said == "no":
-        return Link("note", "the clock is not synchronised: times in messages may be wrong", "sudo timedatectl set-ntp true")
-    return Link("note", "timedatectl does not answer: whether the clock is kept right cannot be told")
+        return Link("note", phrase("the clock is not synchronised: times in messages may be wrong"), "sudo timedatectl set-ntp true")
+    return Link("note", phrase("timedatectl does not answer: whether the clock is kept right cannot be told"))

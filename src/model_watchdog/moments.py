@@ -1,6 +1,8 @@
-"""A moment to come, as people write it. `status` imports this: nothing but `time`."""
+"""A moment to come, as people write it. `status` imports this."""
 
 import time
+
+from model_watchdog.language import phrase
 
 
 def tell_moment(at: float, now: float) -> str:
@@ -11,4 +13,6 @@ def tell_moment(at: float, now: float) -> str:
     local = time.localtime(at)
     if local[:3] == time.localtime(now)[:3]:
         return time.strftime("%H:%M", local)
-    return time.strftime("%a %H:%M" if 0 < at - now < 6 * 86400 else "%Y-%m-%d %H:%M", local)
+    if 0 < at - now < 6 * 86400:
+        return f"{phrase(time.strftime('%a', local))} {time.strftime('%H:%M', local)}"
+    return time.strftime("%Y-%m-%d %H:%M", local)

@@ -25,6 +25,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.errors import CredentialsRefused, NotifyError
 from model_watchdog.lanes import Item, Lane, Parcel
+from model_watchdog.language import phrase
 from model_watchdog.notifiers import Message
 from model_watchdog.store import Store
 from model_watchdog.wording import compose_digest
@@ -226,8 +227,8 @@ class Outbox:
 
 async def send_test(notifiers: Mapping[str, NotifierConfig]) -> dict[str, str | None]:
     """Sends one test message to each, past the queue and at once; gives what each answered: None is well."""
-    title = f"{socket.gethostname()}: test message of model-watchdog"
-    message = Message("test", Severity.INFO, title, "If you read this, messages arrive.")
+    title = phrase("{host}: test message of model-watchdog", host=socket.gethostname())
+    message = Message("test", Severity.INFO, title, phrase("If you read this, messages arrive."))
     turns = asyncio.Semaphore(MOST_AT_ONCE)
     answers = await asyncio.gather(*(_try(config, message, turns) for config in notifiers.values()))
     return {name: None if failure is None else str(failure) for name, failure in zip(notifiers, answers, strict=True)}

@@ -13,6 +13,7 @@ import stat
 import time
 
 from model_watchdog.errors import WatchdogError
+from model_watchdog.language import phrase
 
 TYPE_CHECKING = False  # importing `typing` would cost 2 ms
 if TYPE_CHECKING:
@@ -148,8 +149,10 @@ class Record:
         if version > SCHEMA:
             raise WatchdogError(newer_schema(self.path, version))
         if version < SCHEMA:
-            cause = "is empty" if version == 0 else f"is of an older version (schema {version}, this version reads {SCHEMA})"
-            raise WatchdogError(f"{self.path}: the record {cause}; start the daemon once, it brings it up to date: watchdog run")
+            older = "{path}: the record is of an older version (schema {version}, this version reads {schema})"
+            template = "{path}: the record is empty" if version == 0 else older
+            what = phrase(template, path=self.path, version=version, schema=SCHEMA)
+            raise WatchdogError(what + phrase("; start the daemon once, it brings it up to date: watchdog run"))
 
     def _values(self, query: str) -> list[Any]:
         return [json.loads(row["json"]) for row in self.rows(query)]
@@ -173,8 +176,8 @@ class Record:
             # A write-ahead log makes SQLite want to write beside it; where there is none, nothing needs to be written.
             options = "mode=ro&immutable=1" if immutable else "mode=ro"
             if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
-                what = "it is not a regular file; move it away, and restart model-watchdog.service"
-                raise WatchdogError(f"{self.path}: the record cannot be read: {what}")
+                cause = phrase("it is not a regular file; move it away, and restart model-watchdog.service")
+                raise WatchdogError(phrase("{path}: the record cannot be read: {cause}", path=self.path, cause=cause))
             self._connection = sqlite3.connect(f"{_uri(self.path)}?{options}", uri=True, timeout=2.0)
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
             self._connection.execute("PRAGMA trusted_schema = OFF")
@@ -191,22 +194,25 @@ class Record:
             with open(self.path, "rb"):
                 pass
         except FileNotFoundError:
-            return f"{self.path}: no record there; is --state-dir right, and did the daemon ever run (watchdog run)?"
+            return phrase("{path}: no record there; is --state-dir right, and did the daemon ever run (watchdog run)?", path=self.path)
         except PermissionError:
-            return f"{self.path}: this user may not read the record; become a member of the group model-watchdog, or use sudo"
+            template = "{path}: this user may not read the record; become a member of the group model-watchdog, or use sudo"
+            return phrase(template, path=self.path)
         except OSError as problem:
-            return f"{self.path}: the record cannot be read: {problem.strerror}"
+            return phrase("{path}: the record cannot be read: {cause}", path=self.path, cause=problem.strerror)
         if getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-            return f"{self.path}: the record is damaged ({error}); restart model-watchdog.service: it moves it aside and begins a new one"
-        return f"{self.path}: the record cannot be read: {error}"
+            template = "{path}: the record is damaged ({error}); restart model-watchdog.service: it moves it aside and begins a new one"
+            return phrase(template, path=self.path, error=error)
+        return phrase("{path}: the record cannot be read: {cause}", path=self.path, cause=error)
 
 
 def newer_schema(path: str, version: int) -> str:
     """What is said of a record that a newer version of this program wrote."""
-    return (
-        f"{path}: the record has schema {version}, this version of model-watchdog reads up to {SCHEMA}; "
-        f"upgrade model-watchdog again, or move the file away to begin a new record"
+    template = (
+        "{path}: the record has schema {version}, this version of model-watchdog reads up to {schema}; "
+        "upgrade model-watchdog again, or move the file away to begin a new record"
     )
+    return phrase(template, path=path, version=version, schema=SCHEMA)
 
 
 def _uri(path: str) -> str:

@@ -12,6 +12,7 @@ from model_watchdog.core.decision import Event
 from model_watchdog.core.host import HostState
 from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.state import Incident, Service, ServiceState
+from model_watchdog.language import retell
 from model_watchdog.wording import Story, remedy, say
 
 Entry = dict[str, Any]
@@ -44,7 +45,7 @@ def describe_service(service: Service, state: ServiceState, clock: Clock, *, uni
                 "ok": outcome.ok,
                 "at": stamp(clock, outcome.at),
                 "duration_seconds": round(outcome.duration, 6),
-                "detail": outcome.detail,
+                "detail": retell(outcome.detail),
             }
             for outcome in state.outcomes.values()
         ],

@@ -6,6 +6,7 @@ import time
 
 from model_watchdog.client import NotAllowed, NotRunning, ask
 from model_watchdog.errors import WatchdogError
+from model_watchdog.language import phrase
 from model_watchdog.moments import tell_moment
 from model_watchdog.record import Record
 
@@ -148,8 +149,9 @@ def select(doc: "Doc", name: str) -> None:
 def judge(doc: "Doc") -> "tuple[int, str]":
     """The exit code, and the summary behind its word."""
     if not doc["daemon"]["running"]:
-        start = "sudo systemctl start model-watchdog   ·   if that fails: journalctl -u model-watchdog -n 20, watchdog check"
-        return NOT_RUNNING, f"the daemon is not running, or does not answer; what is shown is old; {start}"
+        start = "sudo systemctl start model-watchdog   ·   "
+        start += phrase("if that fails: {commands}", commands="journalctl -u model-watchdog -n 20, watchdog check")
+        return NOT_RUNNING, phrase("the daemon is not running, or does not answer; what is shown is old; {start}", start=start)
     worst, notes = OK, []
     paused = {service["name"] for service in doc["services"] if service["paused_until"]}
     unproved = {service["name"] for service in doc["services"] if service["cause"] == "stopped_not_proved"}
@@ -161,27 +163,30 @@ def judge(doc: "Doc") -> "tuple[int, str]":
         if level == OK:
             counts[word] = counts.get(word, 0) + 1
         else:
-            reason = f"gave up; {service['reason']}" if service["recovery"]["phase"] == "gave_up" else service["reason"]
-            notes.append((level, f"{service['name']} {word} ({reason})"))
+            given_up = service["recovery"]["phase"] == "gave_up"
+            reason = phrase("gave up; {reason}", reason=service["reason"]) if given_up else service["reason"]
+            notes.append((level, phrase("{service} {state} ({reason})", service=service["name"], state=word, reason=reason)))
     for alert in doc["alerts"]:
         if alert["severity"] == "info" or alert["service"] in paused:
             continue
         level = CRITICAL if alert["severity"] == "critical" and alert["service"] not in unproved else WARNING
         worst = max(worst, level)
         if not any(alert["service"] and note.startswith(f"{alert['service']} ") for _, note in notes):
-            notes.append((level, f"{alert['name']} fires" + (f" for {alert['service']}" if alert["service"] else "")))
+            template = "{rule} fires for {service}" if alert["service"] else "{rule} fires"
+            notes.append((level, phrase(template, rule=alert["name"], service=alert["service"])))
     daemon = doc["daemon"]
     notes += [(WARNING, text) for text, _ in _show_problems(daemon["problems"])]
     if doc["notifications"]["undeliverable"]:
-        notes.append((WARNING, f"{doc['notifications']['undeliverable']} messages could not be delivered; watchdog notify-test"))
+        count = doc["notifications"]["undeliverable"]
+        notes.append((WARNING, phrase("{count} messages could not be delivered; watchdog notify-test", count=count)))
     if daemon["config_error"]:
-        notes.append((WARNING, f"configuration rejected: {daemon['config_error']}"))
+        notes.append((WARNING, phrase("configuration rejected: {reason}", reason=daemon["config_error"])))
     if daemon["mode"] == "dry-run":
-        notes.append((WARNING, "dry run: nothing is restarted"))
+        notes.append((WARNING, phrase("dry run: nothing is restarted")))
     worst = max([worst, *(level for level, _ in notes)])
     told = [note for _, note in sorted(notes, key=lambda note: -note[0])]
-    told += [f"{count} {word}" for word, count in sorted(counts.items())]
-    return worst, "; ".join(told) or "no services"
+    told += [phrase("{count} {state}", count=count, state=word) for word, count in sorted(counts.items())]
+    return worst, phrase("; ").join(told) or phrase("no services")
 
 
 def level_of(service: "Doc") -> int:
@@ -194,14 +199,24 @@ def level_of(service: "Doc") -> int:
 
 def show_state(service: "Doc") -> str:
     """The state in one word for people: while a recovery runs, what it does."""
+    if service["paused_until"] and service["state"] != "healthy":
+        return phrase("paused, {state}", state=phrase(service["state"]))
+    return phrase(_find_word(service))
+
+
+def find_tone(service: "Doc") -> str:
+    """What its state is to be shown as: `critical`, `paused`, `restarting`, `verifying`, or a state's own word."""
+    word = _find_word(service)
+    return "critical" if level_of(service) == CRITICAL and word not in ("restarting", "verifying") else word
+
+
+def _find_word(service: "Doc") -> str:
     phase = service["recovery"]["phase"]
     if service["paused_until"]:
-        return "paused" if service["state"] == "healthy" else f"paused, {service['state']}"
+        return "paused"
     if phase in _DOING:
         return "restarting"
-    if phase in ("verifying", "holding"):
-        return "verifying"
-    return str(service["state"])
+    return "verifying" if phase in ("verifying", "holding") else str(service["state"])
 
 
 def rfc3339(at: float) -> str:
@@ -221,13 +236,13 @@ def ago(text: "str | None", now: float) -> str:
         return ""
     seconds = max(0, int(now - parse_rfc3339(text)))
     if seconds < 60:
-        return f"{seconds} s"
+        return phrase("{seconds} s", seconds=seconds)
     if seconds < 3600:
-        return f"{seconds // 60} min"
+        return phrase("{minutes} min", minutes=seconds // 60)
     if seconds < 86400:
-        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+        return phrase("{hours} h {minutes} min", hours=seconds // 3600, minutes=seconds % 3600 // 60)
     days = seconds // 86400
-    return f"{days} day" + ("s" if days > 1 else "")
+    return phrase("{days} days" if days > 1 else "1 day", days=days)
 
 
 def rows(doc: "Doc", progress: "dict[str, Doc]", now: float) -> "list[tuple[str, str, str, str]]":
@@ -236,9 +251,9 @@ def rows(doc: "Doc", progress: "dict[str, Doc]", now: float) -> "list[tuple[str,
     table = []
     for service in doc["services"]:
         word = show_state(service)
-        shown = word.upper() if level_of(service) == CRITICAL and word not in ("restarting", "verifying") else word
+        shown = word.upper() if find_tone(service) == "critical" else word
         made = progress.get(service["name"], {})
-        reason = made.get("why") or ("" if service["state"] == "healthy" and word == "healthy" else service["reason"])
+        reason = made.get("why") or ("" if _find_word(service) == "healthy" else service["reason"])
         is_given_up = service["recovery"]["phase"] == "gave_up"  # a trial passes through other states; for people it is down since it broke
         since = opened.get(service["name"], service["since"]) if is_given_up else service["since"]
         table.append((service["name"], shown, ago(since, now), reason))
@@ -252,33 +267,36 @@ def footer(doc: "Doc", sent: "dict[str, int]", now: float) -> "list[tuple[str, s
     """The lines below the table, each with its heading; those that have nothing to say are left out."""
     lines = []
     host = {metric["metric"]: metric["value"] for metric in doc["host"]["metrics"] if not metric["labels"]}
-    disks = [f"disk {m['labels'].get('mount')} {m['value']:.0f} %" for m in doc["host"]["metrics"] if m["metric"] == "host_disk_percent"]
-    parts = [f"cpu {host['host_cpu_percent']:.0f} %"] if "host_cpu_percent" in host else []
-    parts += [f"memory {host['host_memory_percent']:.0f} %"] if "host_memory_percent" in host else []
-    parts += disks
-    parts += [f"load {host['host_load1']:.1f}"] if "host_load1" in host else []
+    disks = [(m["labels"].get("mount"), f"{m['value']:.0f}") for m in doc["host"]["metrics"] if m["metric"] == "host_disk_percent"]
+    parts = [phrase("cpu {percent} %", percent=f"{host['host_cpu_percent']:.0f}")] if "host_cpu_percent" in host else []
+    parts += [phrase("memory {percent} %", percent=f"{host['host_memory_percent']:.0f}")] if "host_memory_percent" in host else []
+    parts += [phrase("disk {mount} {percent} %", mount=mount, percent=percent) for mount, percent in disks]
+    parts += [phrase("load {load}", load=f"{host['host_load1']:.1f}")] if "host_load1" in host else []
     if parts:
-        lines.append(("HOST", "   ".join(parts)))
+        lines.append((phrase("HOST"), "   ".join(parts)))
     services = {service["name"]: service for service in doc["services"]}
     alerts = [alert for alert in doc["alerts"] if not _is_in_its_row(alert, services.get(alert["service"]))]
     if alerts:
-        lines.append(("ALERTS", " · ".join(_show_alert(alert, now) for alert in sorted(alerts, key=_by_severity))))
-    lines += [("PROBLEM", f"{text}   →   {remedy}") for text, remedy in _show_problems(doc["daemon"]["problems"])]
+        lines.append((phrase("ALERTS"), " · ".join(_show_alert(alert, now) for alert in sorted(alerts, key=_by_severity))))
+    lines += [(phrase("PROBLEM"), f"{text}   →   {remedy}") for text, remedy in _show_problems(doc["daemon"]["problems"])]
     notifications = doc["notifications"]
     if sent or notifications["queued"] or notifications["undeliverable"]:
-        told = ", ".join(f"{count} sent to {notifier}" for notifier, count in sent.items()) or "none sent"
-        lost = f" · {notifications['undeliverable']} undeliverable" if notifications["undeliverable"] else ""
-        lines.append(("MESSAGES", f"{told} today · {notifications['queued']} waiting{lost}"))
+        counts = [phrase("{count} sent to {notifier}", count=count, notifier=notifier) for notifier, count in sent.items()]
+        told = phrase("{told} today · {count} waiting", told=", ".join(counts) or phrase("none sent"), count=notifications["queued"])
+        lost = phrase(" · {count} undeliverable", count=notifications["undeliverable"]) if notifications["undeliverable"] else ""
+        lines.append((phrase("MESSAGES"), told + lost))
     return lines
 
 
 def _show_problems(problems: "list[Doc]") -> "list[tuple[str, str]]":
     """Each with its remedy; the services that may not be restarted are one problem, with one remedy."""
     denied = [problem for problem in problems if problem["cause"] == "not_permitted"]
-    shown = [("may not restart " + ", ".join(problem["service"] for problem in denied), denied[0]["remedy"])] if denied else []
+    names = ", ".join(problem["service"] for problem in denied)
+    shown = [(phrase("may not restart {services}", services=names), denied[0]["remedy"])] if denied else []
     for problem in problems:
         if problem not in denied:
-            shown.append((f"{problem['service']}: {problem['reason']}" if problem["service"] else problem["reason"], problem["remedy"]))
+            template = "{service}: {reason}" if problem["service"] else "{reason}"
+            shown.append((phrase(template, service=problem["service"], reason=problem["reason"]), problem["remedy"]))
     return shown
 
 
@@ -297,26 +315,29 @@ def _show_alert(alert: "Doc", now: float) -> str:
     """`critical whisper down (1 h 8 min)`, `warning gpu-hot GPU 1 (2 min)`: what it is about, not its numbers."""
     labels = {name: value for name, value in alert["labels"].items() if name not in ("service", "uuid")}
     about = [f"GPU {value}" if name == "gpu" else value for name, value in labels.items()]
-    return " ".join([alert["severity"], *filter(None, [alert["service"]]), alert["name"], *about, f"({ago(alert['since'], now)})"])
+    named = " ".join([phrase(alert["severity"]), *filter(None, [alert["service"]]), alert["name"], *about])
+    return phrase("{alert} ({duration})", alert=named, duration=ago(alert["since"], now))
 
 
 def _say_more(service: "Doc", progress: "Doc", now: float) -> str:
     recovery, breaker = service["recovery"], service["breaker"]
     if recovery["phase"] == "holding" and progress.get("good_since"):
         held = max(0, int(now - parse_rfc3339(progress["good_since"])))
-        return f"verifying: good for {held} s of {progress['stable_seconds']:g} s"
+        return phrase("verifying: good for {held} s of {stable} s", held=held, stable=f"{progress['stable_seconds']:g}")
     if recovery["phase"] == "verifying":
-        return f"verifying: {service['reason']}"
+        return phrase("verifying: {reason}", reason=service["reason"])
     if recovery["phase"] in _DOING:
-        return _DOING[recovery["phase"]]
+        return phrase(_DOING[recovery["phase"]])
     if breaker["state"] == "half_open" and recovery["phase"] != "gave_up":
-        return "" if service["state"] == "healthy" else "may be restarted once: what was known of earlier restarts is lost"
+        lost = phrase("may be restarted once: what was known of earlier restarts is lost")
+        return "" if service["state"] == "healthy" else lost
     if breaker["state"] != "closed":
-        trial = tell_moment(parse_rfc3339(breaker["retry_at"]), now) if breaker["retry_at"] else "soon"
-        failed = f" after {progress['failed']} failed restarts" if progress.get("failed") else ""
-        return f"gave up{failed}; next trial {trial} · after mending: watchdog reset {service['name']}"
+        trial = tell_moment(parse_rfc3339(breaker["retry_at"]), now) if breaker["retry_at"] else phrase("soon")
+        failed = progress.get("failed")
+        text = phrase("gave up after {count} failed restarts" if failed else "gave up", count=failed)
+        return text + phrase("; next trial {moment} · after mending: watchdog reset {service}", moment=trial, service=service["name"])
     if service["paused_until"]:
-        return f"paused until {tell_moment(parse_rfc3339(service['paused_until']), now)}"
+        return phrase("paused until {moment}", moment=tell_moment(parse_rfc3339(service["paused_until"]), now))
     return ""
 
 
@@ -324,6 +345,8 @@ def _find_old(updated_at: "float | None", now: float, longest_every: float, stat
     """The problem of a record that has not been written for long, or nothing."""
     if updated_at is not None and now - updated_at <= 3 * longest_every + 15:
         return []
-    reason = f"the record is {int(now - updated_at)} s old" if updated_at else "nothing is in the record"
-    reason += " although the daemon answers"
+    if updated_at:
+        reason = phrase("the record is {seconds} s old although the daemon answers", seconds=int(now - updated_at))
+    else:
+        reason = phrase("nothing is in the record although the daemon answers")
     return [{"cause": UNWRITABLE, "service": None, "reason": reason, "remedy": f"df -h {state_dir}"}]

@@ -45,7 +45,7 @@ def test_it_imports_little():
     )
     environment = {**os.environ, "PYTHONPATH": str(SRC)}
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.split() == ["__future__", "model_watchdog", "model_watchdog.errors", "model_watchdog.record"]
+    assert done.stdout.split() == ["__future__", *(f"model_watchdog{name}" for name in ("", ".errors", ".language", ".record"))]
 
 
 def test_events_come_oldest_first_and_chosen(state_dir):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from model_watchdog import status
+from model_watchdog.cli import status as cli_status
 
 HEALTHY: dict[str, Any] = {
     "name": "chatglm",
@@ -229,3 +230,31 @@ def test_a_pause_is_shown_with_what_it_hides() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (90, "1 min"), (3700, "1 h 1 min"), (86_400, "1 day"), (12 * 86_400, "12 days")])
 def test_ages(seconds: int, text: str) -> None:
     assert status.ago("2026-01-01T00:00:00Z", status.parse_rfc3339("2026-01-01T00:00:00Z") + seconds) == text
+
+
+def test_it_is_told_in_chinese(chinese: None, utc: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """The word that monitoring reads stays, the columns stand below each other, and the document does not change."""
+    now = status.parse_rfc3339("2026-01-01T00:02:00Z")
+    doc = make_doc(state="dead", reason="进程自行退出，退出码 1")
+    gave_up = HEALTHY["recovery"] | {"phase": "gave_up"}
+    breaker = HEALTHY["breaker"] | {"state": "open", "retry_at": "2026-01-01T00:30:00Z"}
+    doc["services"].append(copy.deepcopy(HEALTHY) | {"name": "whisper", "state": "dead", "recovery": gave_up, "breaker": breaker})
+    doc["services"].append(copy.deepcopy(HEALTHY) | {"name": "b"})
+    doc["alerts"] = [{"name": "gpu-hot", "service": None, "severity": "warning", "since": "2026-01-01T00:00:00Z", "labels": {"gpu": "1"}}]
+    doc["alerts"][0] |= {"state": "firing", "reason": ""}
+    before = copy.deepcopy(doc)
+    assert status.judge(doc) == (
+        2,
+        "chatglm 宕机（进程自行退出，退出码 1）；whisper 宕机（已放弃重启；all probes are good）；gpu-hot 告警；1 个健康",
+    )
+    assert status.footer(doc, {"ops": 2}, now) == [("告警", "警告 gpu-hot GPU 1（2 分钟）"), ("消息", "今日已发送 ops 2 条 · 待发送 0 条")]
+    assert doc == before
+    cli_status._print_plain(doc, {"progress": {"whisper": {"failed": 3}}, "sent": {}}, now)
+    assert capsys.readouterr().out.splitlines() == [
+        "服务     状态  持续    原因",
+        "chatglm  宕机  2 分钟  进程自行退出，退出码 1",
+        "whisper  宕机  2 分钟  all probes are good",
+        "                       重启 3 次失败后放弃；下次试探 00:30 · 修复后：watchdog reset whisper",
+        "b        健康  2 分钟",
+        "告警      警告 gpu-hot GPU 1（2 分钟）",
+    ]

@@ -9,7 +9,9 @@ import pytest
 from model_watchdog.core.decision import Cause, Notification, Reason
 from model_watchdog.core.host import HostState, tell_rights
 from model_watchdog.core.rule import Severity
-from model_watchdog.wording import _SENTENCES, _TITLES, Story, clean, compose, duration, remedy, say
+from model_watchdog.notifiers import Message
+from model_watchdog.wording import Story, clean, compose, compose_digest, duration, remedy, say, tell_event
+from model_watchdog.wording.en import SENTENCES, TITLES
 
 SOURCE = Path(__file__).parents[2] / "src" / "model_watchdog"
 
@@ -27,12 +29,12 @@ def calls(name: str, argument: int) -> set[str]:
 
 
 def test_every_reason_has_a_sentence() -> None:
-    missing = calls("Reason", 0) - set(_SENTENCES)
+    missing = calls("Reason", 0) - set(SENTENCES)
     assert not missing, f"no sentence for {sorted(missing)}"
 
 
 def test_every_kind_of_message_has_a_title() -> None:
-    missing = calls("Notification", 2) - set(_TITLES)
+    missing = calls("Notification", 2) - set(TITLES)
     assert not missing, f"no title for {sorted(missing)}"
 
 
@@ -73,6 +75,39 @@ def test_a_message_that_we_gave_up_says_everything() -> None:
         "Last log  RuntimeError: CUDA error",
         "Next      journalctl -u whisper.service -n 50   ·   after mending: watchdog reset whisper",
     ]
+
+
+def test_the_same_in_chinese(chinese: None) -> None:
+    at = datetime(2026, 1, 1, 2, 4, 11)
+    ended = say(Reason("ended", {"status": 1}))
+    tries = [(at.replace(second=second), "failed", ended) for second in (11, 23, 45)]
+    first = say(Reason("killed", {"signal": 9, "pid": 81233, "up": 11_400.0}))
+    story = Story("gpu-box-7", "whisper", "whisper.service", at, at, first, tries, "RuntimeError: CUDA error", at + timedelta(days=1))
+    message = compose(Notification("k", Severity.CRITICAL, "gave_up", Cause.ENDED_BY_ITSELF, Reason("ended", {"status": 1})), story)
+    assert message.title == "[严重] gpu-box-7：whisper 宕机，重启未能恢复"
+    assert message.body.splitlines() == [
+        "现象  进程自行退出，退出码 1",
+        "开始  2026-01-01 02:04:11   ·   最初：主进程被 SIGKILL 杀死（pid 81233，已运行 3 小时 10 分）",
+        "处置  重启 3 次（02:04:11, 02:04:23, 02:04:45），全部失败；熔断器已打开，下次试探 周五 02:04",
+        "日志  RuntimeError: CUDA error",
+        "建议  journalctl -u whisper.service -n 50   ·   修复后：watchdog reset whisper",
+    ]
+    flood = compose_digest("gpu-box-7", [message, message], at)
+    assert flood.title == "[严重] gpu-box-7：短时间内 2 条消息"
+    assert flood.body.splitlines()[2:4] == ["内容  [严重] whisper 宕机，重启未能恢复", "      [严重] whisper 宕机，重启未能恢复"]
+
+
+def test_a_title_in_another_language_stays_whole_in_a_digest(chinese: None) -> None:
+    at = datetime(2026, 1, 1, 2, 4, 11)
+    english = Message("k", Severity.CRITICAL, "[critical] box: whisper is down", "")
+    assert "内容  [critical] box: whisper is down\n" in compose_digest("box", [english], at).body
+
+
+def test_what_was_kept_in_english_is_said_in_chinese(chinese: None) -> None:
+    failed: dict[str, str | float | int] = {"probe": "health", "detail": "no answer within 5 s", "count": 3, "of": 3}
+    why = say(Reason("restart_started", {**failed, "why": "health_failed", "attempt": 1, "attempts": 3}))
+    assert why == "第 1/3 次重启：开始，原因：health：5 秒内无应答（第 3/3 次）"
+    assert tell_event("not_restarted", say(Reason("backoff", {"seconds": 20.0}))) == "不重启：退避等待 20 秒后再重启"
 
 
 def test_what_the_last_restart_failed_with_is_said_where_the_line_above_does_not() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from model_watchdog.errors import WatchdogError
+from model_watchdog.language import phrase, speak
 
 EXIT_FAILED = 1
 EXIT_BAD_CONFIG = 2
@@ -52,19 +53,40 @@ def find_runtime_dir(args: argparse.Namespace) -> Path:
     return args.runtime_dir or _systemd_directory("RUNTIME_DIRECTORY") or Path("/run/model-watchdog")
 
 
+def learn_language(args: argparse.Namespace, *, of_daemon: bool) -> None:
+    """Speaks as the configuration says, which need not be valid for that, or as the daemon does, by its record; else English."""
+    import re  # argparse has loaded it
+
+    from model_watchdog.record import Record  # only for the commands that speak
+
+    language = None
+    try:
+        if of_daemon:
+            with Record.open(find_state_dir(args)) as record:
+                language = (record.daemon() or {}).get("language")
+    except (WatchdogError, ValueError):
+        pass
+    try:
+        said = find_config(args).read_text(errors="replace") if language is None else ""
+    except OSError:
+        said = ""
+    found = re.search(r"""^language: *["']?(\w+)""", said, re.MULTILINE)
+    speak(language or (found[1] if found else "en"))
+
+
 def suggest(word: str, words: Iterable[str]) -> str:
     """`; did you mean "x"?` for the nearest of `words`, or nothing when none is near."""
     import difflib  # only when something was misspelt
 
     bare = {candidate.lstrip("-"): candidate for candidate in words}  # the dashes of options would make all of them look alike
     near = difflib.get_close_matches(word.lstrip("-"), bare, n=1)
-    return f'; did you mean "{bare[near[0]]}"?' if near else ""
+    return phrase('; did you mean "{word}"?', word=bare[near[0]]) if near else ""
 
 
 def suggest_known(word: str, words: Iterable[str]) -> str:
     """As `suggest`, and all that there are."""
     known = list(words)
-    return f"{suggest(word, known)} (there are: {', '.join(known) or 'none'})"
+    return suggest(word, known) + phrase(" (there are: {names})", names=", ".join(known) or phrase("none"))
 
 
 def read_duration(text: str) -> float:

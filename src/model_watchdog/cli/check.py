@@ -9,6 +9,7 @@ from model_watchdog.cli import EXIT_BAD_CONFIG, find_config
 from model_watchdog.config.faults import InvalidConfig, make_printable
 from model_watchdog.config.loading import load
 from model_watchdog.config.model import Config
+from model_watchdog.language import phrase
 
 NAME = "check"
 HELP = "read the configuration and print every fault in it"
@@ -35,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         config = load(path, environment=os.environ, credentials_dir=credentials_dir, strict_secrets=args.strict, ask_notifiers=True)
     except InvalidConfig as invalid:
         print(*invalid.warnings, *invalid.faults, sep="\n", file=stream)
-        print(f"{_count(len(invalid.faults), 'fault')}; nothing was changed.", file=stream)
+        count = len(invalid.faults)
+        print(phrase("1 fault; nothing was changed." if count == 1 else "{count} faults; nothing was changed.", count=count), file=stream)
         return EXIT_BAD_CONFIG
     for line in config.warnings:
         print(line, file=stream)
@@ -50,9 +52,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _summarise(config: Config) -> str:
     probes = len(config.host.probes) + sum(len(service.probes) for service in config.services.values())
-    counts = (_count(len(config.services), "service"), _count(probes, "probe"), _count(len(config.notifiers), "notifier"))
-    return make_printable(f"{config.path}: ok: {', '.join(counts)}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    services, notifiers = len(config.services), len(config.notifiers)
+    counts = (
+        phrase("1 service" if services == 1 else "{count} services", count=services),
+        phrase("1 probe" if probes == 1 else "{count} probes", count=probes),
+        phrase("1 notifier" if notifiers == 1 else "{count} notifiers", count=notifiers),
+    )
+    return make_printable(phrase("{path}: ok: {counts}", path=config.path, counts=phrase(", ").join(counts)))

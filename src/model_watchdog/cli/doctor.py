@@ -11,6 +11,7 @@ from pathlib import Path
 from model_watchdog.cli import find_config, find_runtime_dir, find_state_dir
 from model_watchdog.client import NotAllowed, NotRunning, ask
 from model_watchdog.errors import ConfigError
+from model_watchdog.language import phrase
 from model_watchdog.wording import clean
 
 HELP = "look at every link of the chain, and say what mends a broken one"
@@ -58,19 +59,21 @@ def _examine(args: argparse.Namespace) -> list[Link]:
     config = None
     try:
         config = load(path, environment=os.environ, credentials_dir=Path(directory) if directory else None, strict_secrets=False)
-        links: list[Link] = [_link("good", f"{path} is valid")]
+        links: list[Link] = [_link("good", phrase("{path} is valid", path=path))]
     except ConfigError as error:
         links = [_link("bad", f"{path}: {str(error).splitlines()[0]}", "watchdog check")]
     try:
         answer = ask(os.fspath(find_runtime_dir(args)), {"command": "doctor", "send": not args.quiet}, WAIT)
     except NotRunning:
-        links.append(_link("bad", "the daemon is not running; what follows is seen as this user", "sudo systemctl start model-watchdog"))
+        text = phrase("the daemon is not running; what follows is seen as this user")
+        links.append(_link("bad", text, "sudo systemctl start model-watchdog"))
     except NotAllowed as error:
-        links.append(_link("note", f"{error}; what follows is seen as this user", "sudo watchdog doctor"))
+        links.append(_link("note", phrase("{error}; what follows is seen as this user", error=error), "sudo watchdog doctor"))
     else:
         if "links" in answer:
-            return [*links, _link("good", f"the daemon runs (pid {answer['pid']})"), *answer["links"]]
-        links.append(_link("bad", f"the daemon does not examine itself: {answer.get('text', '')}", "sudo systemctl restart model-watchdog"))
+            return [*links, _link("good", phrase("the daemon runs (pid {pid})", pid=answer["pid"])), *answer["links"]]
+        text = phrase("the daemon does not examine itself: {cause}", cause=answer.get("text", ""))
+        links.append(_link("bad", text, "sudo systemctl restart model-watchdog"))
     if config is None:
         return links
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, find_runtime_dir, find_state_dir, read_duration, suggest
 from model_watchdog.errors import WatchdogError
+from model_watchdog.language import phrase
 from model_watchdog.record import Record
 from model_watchdog.status import is_running
 from model_watchdog.wording import clean, duration, tell_event
@@ -51,10 +52,12 @@ def run(args: argparse.Namespace) -> int:
         teller = _Teller(tell, is_for_people=not args.json)
         teller.tell_all(_read_all(record, args.service, since))
     if not teller.last and not args.follow:
-        within = f" in the last {duration(args.since)}" if args.since is not None else ""
-        print(f"nothing happened{f' to {args.service}' if args.service else ''}{within}", file=sys.stderr)
+        within = phrase(" in the last {duration}", duration=duration(args.since)) if args.since is not None else ""
+        nothing = phrase("nothing happened to {service}" if args.service else "nothing happened", service=args.service)
+        print(nothing + within, file=sys.stderr)
     if not is_running(os.fspath(find_runtime_dir(args))):
-        print("the daemon is not running, so nothing new is recorded; start it: systemctl start model-watchdog", file=sys.stderr)
+        text = phrase("the daemon is not running, so nothing new is recorded; start it: systemctl start model-watchdog")
+        print(text, file=sys.stderr)
     return _follow(args, teller) if args.follow else 0
 
 
@@ -107,8 +110,8 @@ def _check_service(record: Record, name: str) -> None:
     known = {service["name"] for service in record.services()}
     if name not in known and not record.events(service=name, limit=1):
         known |= {row["service"] for row in record.events() if row["service"]}
-        names = f" (there are: {', '.join(sorted(known))})" if known else ""
-        raise CommandError(f'no such service: "{clean(name)}"{suggest(name, known) or names}', EXIT_UNKNOWN_NAME)
+        names = phrase(" (there are: {names})", names=", ".join(sorted(known))) if known else ""
+        raise CommandError(phrase('no such service: "{name}"', name=clean(name)) + (suggest(name, known) or names), EXIT_UNKNOWN_NAME)
 
 
 def _read_all(record: Record, service: str | None, since: float, last: int = 0) -> Iterator[dict[str, Any]]:

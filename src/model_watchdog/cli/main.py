@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from model_watchdog import __version__
-from model_watchdog.cli import EXIT_BAD_CONFIG, EXIT_BUG, EXIT_FAILED, EXIT_USAGE, suggest
+from model_watchdog.cli import EXIT_BAD_CONFIG, EXIT_BUG, EXIT_FAILED, EXIT_USAGE, learn_language, suggest
 from model_watchdog.errors import ConfigError, WatchdogError
 
 TYPE_CHECKING = False  # `typing` costs two milliseconds at each start
@@ -46,6 +46,9 @@ COMMANDS = {
     "demo": "the whole story on this machine in about a minute",
     "completion": "print a completion script for a shell",
 }
+SPEAKING = frozenset(("status", "events", "pause", "resume", "restart", "reset", "notify-test", "doctor"))
+"""They speak the daemon's language, those of `READING` the configuration's; the others, and everybody's --help, English."""
+READING = frozenset(("check", "run"))
 LATER = frozenset(("reload", "incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
 
 GLOBAL_OPTIONS = {
@@ -144,6 +147,8 @@ def _dispatch(words: list[str]) -> int:
         options = [option for action in parser._actions for option in action.option_strings]
         near = suggest(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
         parser.error(f'"{unknown[0]}" is not understood here{near}')
+    if name in SPEAKING | READING:
+        learn_language(args, of_daemon=name in SPEAKING)
     return command.run(args)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, find_config, suggest
 from model_watchdog.cli.commanding import command, say
+from model_watchdog.language import phrase, retell
 
 HELP = "send a test message to each notifier"
 EXAMPLES = """\
@@ -29,9 +30,9 @@ def run(args: argparse.Namespace) -> int:
             return say(answer)
         results = answer["results"]
     if not results:
-        raise CommandError("there are no notifiers in the configuration; nobody would be told")
+        raise CommandError(phrase("there are no notifiers in the configuration; nobody would be told"))
     for name, error in results.items():
-        print(f"{name}: {'sent' if error is None else f'failed: {error}'}")
+        print(phrase("{name}: sent" if error is None else "{name}: failed: {error}", name=name, error=retell(error or "")))
     return 0 if all(error is None for error in results.values()) else 1
 
 
@@ -46,6 +47,8 @@ def _send_here(args: argparse.Namespace) -> "dict[str, str | None]":
         find_config(args), environment=os.environ, credentials_dir=Path(credentials) if credentials else None, strict_secrets=True
     )
     if args.notifier and args.notifier not in config.notifiers:
-        raise CommandError(f"there is no notifier {args.notifier}{suggest(args.notifier, config.notifiers)}", EXIT_UNKNOWN_NAME)
+        raise CommandError(
+            phrase("there is no notifier {name}", name=args.notifier) + suggest(args.notifier, config.notifiers), EXIT_UNKNOWN_NAME
+        )
     chosen = {name: notifier for name, notifier in config.notifiers.items() if args.notifier in (None, name)}
     return asyncio.run(send_test(chosen))

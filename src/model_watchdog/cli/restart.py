@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from model_watchdog.cli.commanding import command, say
+from model_watchdog.language import phrase
 
 HELP = "restart a service now, through the verified recovery"
 EXAMPLES = """\
@@ -18,5 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if sys.stderr.isatty():
-        print(f"restarting {args.service}; waiting until it has proved itself (watchdog status shows how far it is) …", file=sys.stderr)
+        template = "restarting {service}; waiting until it has proved itself (watchdog status shows how far it is) …"
+        print(phrase(template, service=args.service), file=sys.stderr)
     return say(command(args, {"command": "restart", "service": args.service, "reason": args.reason}, timeout=None))

@@ -8,6 +8,7 @@ import time
 
 from model_watchdog import status
 from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, Later, find_runtime_dir, find_state_dir, suggest_known
+from model_watchdog.language import count_cells, pad, phrase
 
 HELP = "how things stand"
 EXAMPLES = """\
@@ -17,6 +18,7 @@ EXAMPLES = """\
 """
 
 _COLOURS = {
+    "critical": "bold red",
     "healthy": "green",
     "busy": "cyan",
     "loading": "cyan",
@@ -25,6 +27,8 @@ _COLOURS = {
     "stopped": "dim",
     "unknown": "yellow",
 }
+
+_HEADINGS = ("SERVICE", "STATE", "SINCE", "REASON")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if args.service:
         names = [service["name"] for service in doc["services"]]
         if args.service not in names:
-            raise CommandError(f"there is no service {args.service}{suggest_known(args.service, names)}", EXIT_UNKNOWN_NAME)
+            text = phrase("there is no service {name}", name=args.service) + suggest_known(args.service, names)
+            raise CommandError(text, EXIT_UNKNOWN_NAME)
         status.select(doc, args.service)
     code, summary = status.judge(doc)
     if args.json:
@@ -47,25 +52,25 @@ def run(args: argparse.Namespace) -> int:
         _draw(doc, more, code, summary)
     else:
         print(f"{status.WORDS[code]}: {summary}")
-        _print_plain(doc, more)
+        _print_plain(doc, more, time.time())
     return code
 
 
 def _headline(doc: "status.Doc", now: float) -> str:
     daemon, count = doc["daemon"], len(doc["services"])
-    mode = "not running" if not daemon["running"] else daemon["mode"]
-    up = f" · up {status.ago(daemon['started_at'], now)}" if daemon["running"] and daemon["started_at"] else ""
-    return f"model-watchdog  {mode} · {count} service{'' if count == 1 else 's'}{up}"
+    mode = phrase("not running" if not daemon["running"] else daemon["mode"])
+    is_up = daemon["running"] and daemon["started_at"]
+    up = phrase(" · up {duration}", duration=status.ago(daemon["started_at"], now)) if is_up else ""
+    return f"model-watchdog  {mode} · " + phrase("1 service" if count == 1 else "{count} services", count=count) + up
 
 
-def _print_plain(doc: "status.Doc", more: "status.Doc") -> None:
-    now = time.time()
-    table = [("SERVICE", "STATE", "SINCE", "REASON"), *status.rows(doc, more["progress"], now)]
-    widths = [max(len(row[column]) for row in table) for column in range(3)]
+def _print_plain(doc: "status.Doc", more: "status.Doc", now: float) -> None:
+    table = [tuple(map(phrase, _HEADINGS)), *status.rows(doc, more["progress"], now)]
+    widths = [max(count_cells(row[column]) for row in table) for column in range(3)]
     for row in table:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+        print("  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
     for heading, text in status.footer(doc, more["sent"], now):
-        print(f"{heading:<10}{text}")
+        print(pad(heading, 10) + text)
 
 
 def _draw(doc: "status.Doc", more: "status.Doc", code: int, summary: str) -> None:
@@ -82,12 +87,13 @@ def _draw(doc: "status.Doc", more: "status.Doc", code: int, summary: str) -> Non
     head.add_row(Text(_headline(doc, now), style="bold"), time.strftime("%H:%M:%S"))
     console.print(head)
     if code == status.NOT_RUNNING:
-        console.print(Text(f"{summary}; below is what was last known", style="bold red"))
+        console.print(Text(phrase("{summary}; below is what was last known", summary=summary), style="bold red"))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("SERVICE", "STATE", "SINCE", "REASON"):
-        table.add_column(heading, overflow="fold", no_wrap=heading != "REASON")
+    for heading in _HEADINGS:
+        table.add_column(phrase(heading), overflow="fold", no_wrap=heading != "REASON")
+    tones = {service["name"]: status.find_tone(service) for service in doc["services"]}
     for name, state, since, reason in status.rows(doc, more["progress"], now):
-        style = "bold red" if state.isupper() else _COLOURS.get(state, "")
+        style = _COLOURS.get(tones.get(name, ""), "")
         table.add_row(name, Text(state, style=style), since, Text(reason))
     console.print()
     console.print(table)

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from model_watchdog.errors import ConfigError
+from model_watchdog.language import phrase, retell
 
 MANY, FEW = 200, 15
 """How many words are compared with a misspelt one, and how many are listed where none is near."""
@@ -43,16 +44,17 @@ class Faults:
         self._faults.add((place, path, text))
 
     def warn(self, place: Place, path: str, text: str) -> None:
-        self._warnings.add((place, path, f"warning: {text}"))
+        self._warnings.add((place, path, text))
 
     def describe(self, place: Place, path: str, text: str) -> str:
         """One line as `check` prints it."""
-        where = f"{self.file}:{place.line}:{place.column}"
+        where, text = f"{self.file}:{place.line}:{place.column}", retell(text, "faults")
         return make_printable(f"{where}: {_cut(path, 200)}: {_cut(text, 500)}" if path else f"{where}: {_cut(text, 500)}")
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return tuple(self.describe(*warning) for warning in sorted(self._warnings))
+        told = sorted(self._warnings)
+        return tuple(self.describe(place, path, phrase("warning: {fault}", fault=retell(text, "faults"))) for place, path, text in told)
 
     def raise_if_any(self) -> None:
         """Raises `InvalidConfig` with every fault, in the order of the file."""

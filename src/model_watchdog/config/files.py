@@ -6,6 +6,7 @@ from pathlib import Path
 
 from model_watchdog.config.document import EMPTY
 from model_watchdog.config.faults import InvalidConfig, make_printable
+from model_watchdog.language import retell
 
 CONFIG_CAP = 256 * 1024
 SECRET_CAP = 64 * 1024
@@ -26,7 +27,7 @@ def read_config(path: Path) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise _invalid(f"{path}:{line}:1: is not UTF-8; save it as UTF-8") from None
     except _Unreadable as error:
-        raise _invalid(f"{path}: {error}") from None
+        raise _invalid(f"{path}: {retell(str(error), 'faults')}") from None
 
 
 def read_secret(path: Path) -> str:
@@ -43,7 +44,7 @@ def read_secret(path: Path) -> str:
 
 
 def _invalid(line: str) -> InvalidConfig:
-    return InvalidConfig([make_printable(line)])
+    return InvalidConfig([make_printable(retell(line, "faults"))])
 
 
 class _Unreadable(Exception):

@@ -16,10 +16,10 @@ from model_watchdog.config.options import MISSING, Options, list_options
 from model_watchdog.config.probe_section import COMMON
 from model_watchdog.config.service_section import read_host, read_service
 from model_watchdog.config.sources import Sources, tell
-from model_watchdog.config.vocabulary import LATER_LANGUAGES
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.units import Seconds, Secret
+from model_watchdog.language import LANGUAGES
 from model_watchdog.notifiers import Notifier
 
 __all__ = ["InvalidConfig", "load", "mask_url"]
@@ -111,10 +111,10 @@ def _ask_library(context: Context, notifier: Notifier, entry: Entry, path: str) 
 def _read_language(context: Context, root: Table) -> str:
     entry = root.entries.get("language")
     language = context.options.read(entry.value, str, "language") if entry else "en"
-    if entry and language in LATER_LANGUAGES:
-        context.options.refuse(entry.value.place, "language", f"{language} arrives later; this version speaks en")
-    elif entry and language not in ("en", MISSING):
-        context.options.refuse(entry.value.place, "language", f"{quote(tell(language))} is not spoken here{suggest(language, ['en'])}")
+    if language in (*LANGUAGES, MISSING):
+        return language if language in LANGUAGES else "en"
+    if entry:
+        context.options.refuse(entry.value.place, "language", f"{quote(tell(language))} is not spoken here{suggest(language, LANGUAGES)}")
     return "en"
 
 

@@ -29,8 +29,6 @@ LATER_KINDS: dict[str, tuple[str, ...]] = {
     "recoveries": (),
 }
 
-LATER_LANGUAGES = ("zh",)
-
 EVERY_PROBE = ("probe_success", "probe_duration_seconds")
 """What is measured around each probe."""
 

@@ -32,8 +32,35 @@ ENVIRONMENT = re.compile(r"PATH|HOME|LANG|LC_.*|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CE
 SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)|\[SSL: \w+\] ([A-Za-z: -]+)|([Rr]ead timed out)")
 LOGIN_REFUSED = re.compile(r"\((53[0458]), b")
 """What smtplib says of a mail server that does not accept the login (RFC 4954)."""
-REFUSED = re.compile(r"error=(?:401|403|407|53[0458])\b|\((?:401|403)\)|Unauthorized|Verification Failed")
-"""apprise says only that it could not send; these of its words mean that the credentials are to blame."""
+REFUSED = re.compile(
+    r"error=(?:401|403|407|53[0458])\b|\((?:401|403)\)|Unauthorized|Verification Failed"
+    r"|errcode=(?:300001|300005|310000|93000|40001)\b|code=(?:19001|19021|19022|19024)\b"
+)
+"""apprise says only that it could not send; these of its words mean that the credentials are to blame, or what a robot is set to admit.
+
+The last two rows are the robots of DingTalk and WeCom (no such token; signature, keyword or address not admitted), and of Feishu.
+"""
+FORMS = {
+    "dingtalk": "dingtalk://TOKEN, or dingtalk://SECRET@TOKEN for a robot that signs; TOKEN follows access_token= in its webhook",
+    "feishu": "feishu://TOKEN; TOKEN is the last part of the bot's webhook",
+    "wecombot": "wecombot://KEY; KEY follows key= in the bot's webhook",
+    "slack": "slack://A/B/C, the three parts behind /services/ in the webhook, or that whole webhook",
+    "tgram": "tgram://BOT_TOKEN/CHAT_ID",
+    "mailto": "mailto://USER:PASSWORD@SERVER?from=ADDRESS&to=ADDRESS, with %40 for an @ in USER or PASSWORD",
+    "ntfy": "ntfys://SERVER/TOPIC, or ntfy://TOPIC for ntfy.sh",
+}
+"""How an address is to be written, by its scheme."""
+SECURE = {"mailtos": "mailto", "ntfys": "ntfy"}
+HOSTS = {
+    "oapi.dingtalk.com": "dingtalk",
+    "open.feishu.cn": "feishu",
+    "qyapi.weixin.qq.com": "wecombot",
+    "hooks.slack.com": "slack",
+    "api.telegram.org": "tgram",
+}
+"""Hosts of webhooks that people paste as their provider shows them."""
+MOST_BYTES = {"wecombot": 2000}
+"""What a provider refuses as too long, title and body together, where apprise does not see to it."""
 NO_CHILD = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 CONTROL = re.compile(r"\x1b\][^\x07\x1b]*\x07?|\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 CHECK_SECONDS = 20.0
@@ -147,21 +174,62 @@ def _hand_over(request: dict[str, Any]) -> str | None:
             sender = apprise.Apprise(asset=apprise.AppriseAsset(app_id="model-watchdog", async_mode=False, storage_mode="memory"))
             if not sender.add(url):
                 return _say_unknown(url, apprise.Apprise().details(), lines)
+            if getattr(sender[0], "topics", None) == []:
+                return f"this address names no topic; write {FORMS['ntfy']}"
             if "body" not in request:
                 return None
-            sent = sender.notify(body=request["body"], title=request["title"], notify_type=request["type"], body_format="text")
+            most = MOST_BYTES.get(str(sender[0].secure_protocol), 0)
+            body = _fit(request["body"], most - len(request["title"].encode()))
+            with _bodies_read() as refusals:
+                sent = sender.notify(body=body, title=request["title"], notify_type=request["type"], body_format="text")
         except Exception as error:  # a plugin may raise anything, and its text may hold the address
             return f"apprise failed with {type(error).__name__}"
-    return None if sent else _shorten(scrub("; ".join(lines), url)) or "apprise could not send it and did not say why"
+    return None if sent else _shorten(scrub("; ".join(refusals or lines), url)) or "apprise could not send it and did not say why"
+
+
+@contextlib.contextmanager
+def _bodies_read() -> Iterator[list[str]]:
+    """Reads what providers answer: DingTalk and WeCom refuse with status 200 and an `errcode` in the body, which apprise takes for sent."""
+    import requests  # what apprise asks with, and is here because of it
+
+    refusals: list[str] = []
+    send = requests.Session.send
+
+    def read(session: Any, prepared: Any, **options: Any) -> Any:
+        response = send(session, prepared, **options)
+        try:
+            said = json.loads(response.content) if response.ok else None
+        except ValueError:
+            said = None
+        if isinstance(said, dict) and said.get("errcode"):
+            refusals.append(f"the provider refuses it: errcode={said['errcode']} {said.get('errmsg', '')}")
+            raise requests.RequestException(refusals[-1])  # what every plugin takes for not sent
+        return response
+
+    requests.Session.send = read  # type: ignore[assignment, method-assign]
+    try:
+        yield refusals
+    finally:
+        requests.Session.send = send  # type: ignore[method-assign]
+
+
+def _fit(body: str, most: int) -> str:
+    """The beginning of it, in at most so many bytes; all of it where there is no limit."""
+    return body if most <= 0 or len(body.encode()) <= most else body.encode()[: most - 3].decode(errors="ignore") + "…"
 
 
 def _say_unknown(url: str, details: dict[str, Any], lines: list[str]) -> str:
-    scheme, found, _ = url.partition("://")
+    scheme, found, rest = url.partition("://")
+    form = FORMS.get(SECURE.get(scheme.lower(), scheme.lower()))
+    host = HOSTS.get(re.split("[/:?]", rest)[0].lower())
+    if host:
+        return f"this is a webhook as its provider shows it; write {FORMS[host]}"
     if not found or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         return "this is no address of apprise's: it begins with a scheme, as mailto://user:password@host does"
     known = {name for service in details["schemas"] for kind in ("protocols", "secure_protocols") for name in service[kind] or ()}
     if scheme.lower() in known:
-        return _shorten(f"apprise knows {scheme}://, but this address is not complete or not right: {scrub('; '.join(lines), url)}")
+        said, known_as = scrub("; ".join(lines), url), f"apprise knows {scheme}://, but this address is not complete or not right: "
+        return _shorten(f"{known_as}write {form} ({said})" if form else known_as + said)
     return f"no apprise notifier understands this address ({scheme}://); see the list of addresses in apprise's documentation"
 
 

@@ -39,6 +39,10 @@ def seconds(*values: float) -> tuple[Seconds, ...]:
     return tuple(Seconds(value) for value in values)
 
 
+def test_the_language_is_chosen(load_text: Load) -> None:
+    assert [load_text(f"{MINIMAL}{said}").language for said in ("", "language: en\n", "language: zh\n")] == ["en", "en", "zh"]
+
+
 def test_a_unit_and_one_probe_are_watched_sensibly(load_text: Load) -> None:
     config = load_text(MINIMAL)
     service = config.services["chatglm"]

@@ -1,33 +1,7 @@
-"""Decisions in words for people. The core gives keys and numbers; every sentence stands here."""
+"""English. The tables below the sentences are templates of `language.phrase`."""
 
-import re
-import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-
-from model_watchdog.core.decision import Cause, Notification, Param, Reason
-from model_watchdog.core.rule import Severity
-from model_watchdog.moments import tell_moment
-from model_watchdog.notifiers import Message
-
-Params = Mapping[str, Param]
-_CONTROL = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # sequences that a terminal obeys
-    r"|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"  # controls, and what turns text around
-)
-LONGEST = 300
-
-
-def clean(text: str, longest: int = LONGEST) -> str:
-    """Text from outside, made safe for a terminal, a message and the journal: one line, no control characters, not too long."""
-    text = " ".join(strip_controls(text).split())
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def strip_controls(text: str) -> str:
-    """The text without what a terminal obeys; its spacing stays."""
-    return _CONTROL.sub("", text)
+from model_watchdog.core.decision import Cause, Param
+from model_watchdog.wording.parts import Params, Sentences, number, signal_name
 
 
 def duration(seconds: float) -> str:
@@ -46,43 +20,6 @@ def duration(seconds: float) -> str:
     return f"{days} day" + ("s" if days != 1 else "") + (f" {hours} h" if hours and days < 3 else "")
 
 
-def say(reason: Reason) -> str:
-    """One sentence for a person."""
-    sentence = _SENTENCES.get(reason.key)
-    if sentence is None:
-        return reason.key.replace("_", " ")
-    return clean(sentence(reason.params) if callable(sentence) else sentence)
-
-
-_SAID_BEFORE = {
-    "trial_started": "trial: started, because ",
-    "restart_withdrawn": "restart not made: ",
-    "restart_interrupted": "restart not made: ",
-    "recovered": "recovered: ",
-    "gave_up": "gave up: ",
-    "not_restarted": "not restarted: ",
-    "alert_fired": "alert: ",
-    "breaker_closed": "circuit breaker closed: ",
-    **{state: f"{state}: " for state in ("busy", "degraded", "unhealthy", "dead", "sleeping", "unknown", "stalled")},
-}
-
-
-def tell_event(event: str, reason: str) -> str:
-    """An event as one line for people: what happened, where the reason alone does not say it."""
-    return "healthy" if event == "healthy" else _SAID_BEFORE.get(event, "") + reason
-
-
-def _number(value: Param) -> str:
-    return value if isinstance(value, str) else f"{value:.6g}"
-
-
-def _signal(params: Params) -> str:
-    try:
-        return signal.Signals(int(params["signal"])).name
-    except ValueError:
-        return f"signal {params['signal']}"
-
-
 def _counted(params: Params) -> str:
     """` (2 of 3)` until as many are bad as it takes, ` 15 times` from then on; with the question whether it is asked at the right place."""
     few = int(params["count"]) <= int(params["of"])
@@ -94,12 +31,7 @@ def _counted(params: Params) -> str:
 _IS_PORT_RIGHT = "has never answered; is the port in the url right?"
 
 
-def _inner(params: Params, name: str) -> str:
-    """The sentence of a reason within a reason: its key is `name`, its params lie beside it."""
-    return say(Reason(str(params[name]), {other: value for other, value in params.items() if other != name}))
-
-
-def _some(names: Param) -> str:
+def some(names: Param) -> str:
     """At most six of many names."""
     listed = str(names).split(", ")
     return ", ".join(listed) if len(listed) <= 6 else f"{', '.join(listed[:5])} and {len(listed) - 5} more"
@@ -118,10 +50,10 @@ def _subject(params: Params) -> str:
 
 
 def _of_late(params: Params) -> str:
-    return f" ({_number(params['recent'])} on average of late)" if "recent" in params else ""
+    return f" ({number(params['recent'])} on average of late)" if "recent" in params else ""
 
 
-_SENTENCES: dict[str, str | Callable[[Params], str]] = {
+SENTENCES: Sentences = {
     "healthy": "all probes are good",
     "not_seen": "not looked at yet",
     "end_not_seen": "not running; why is being looked up",
@@ -153,13 +85,13 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "masked_while_failing": "the unit is failing and masked, so it cannot be restarted",
     "host_stopping": "the host is shutting down",
     "is_stopping": "the unit is being stopped",
-    "systemd_restarts": lambda p: f"{_inner(p, 'why')}; systemd is about to restart it by itself (Restart=)",
+    "systemd_restarts": lambda p: f"{p['why']}; systemd is about to restart it by itself (Restart=)",
     "operator_stop": "stopped on purpose: the journal has a stop job that was not ours",
     "stopped_not_proved": lambda p: "not running, and the journal does not prove why" + (f": {p['detail']}" if p["detail"] else ""),
     "dependency_failed": lambda p: f"a unit that it requires failed: {p['dependency'] or 'see its Requires='}",
     "never_started": "the unit was never started since the host came up",
     "ended": lambda p: f"ended by itself with exit {p['status']}{_life(p)}",
-    "killed": lambda p: f"main process was killed by {_signal(p)}{_life(p)}",
+    "killed": lambda p: f"main process was killed by {signal_name(p)}{_life(p)}",
     "oom_killed": lambda p: f"killed by the kernel: out of memory{_life(p)}",
     "exec_failed": lambda p: (
         f"could not be started: systemd exit {p['status']}" + (" (its program cannot be run)" if p["status"] == 203 else "")
@@ -171,27 +103,24 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "new_invocation": lambda p: "a new process runs" + (f" (pid {p['pid']})" if p["pid"] else "") + f", started by {p['by']}",
     "pause_over": "the pause is over",
     "pause_ended": lambda p: f"the pause was ended by uid {p['uid']}",
-    "over": lambda p: f"{p['rule']} is over" + (f": {p['series']} is {_number(p['value'])}" if "series" in p else ""),
-    "above": lambda p: f"{_subject(p)} is {_number(p['value'])}, above {_number(p['above'])}",
-    "below": lambda p: f"{_subject(p)} is {_number(p['value'])}, below {_number(p['below'])}",
-    "equals": lambda p: f"{_subject(p)} is {_number(p['value'])}",
-    "outside": lambda p: f"{_subject(p)} is {_number(p['value'])}, outside {_number(p['low'])} to {_number(p['high'])}",
+    "over": lambda p: f"{p['rule']} is over" + (f": {p['series']} is {number(p['value'])}" if "series" in p else ""),
+    "above": lambda p: f"{_subject(p)} is {number(p['value'])}, above {number(p['above'])}",
+    "below": lambda p: f"{_subject(p)} is {number(p['value'])}, below {number(p['below'])}",
+    "equals": lambda p: f"{_subject(p)} is {number(p['value'])}",
+    "outside": lambda p: f"{_subject(p)} is {number(p['value'])}, outside {number(p['low'])} to {number(p['high'])}",
     "absent": lambda p: f"{p['series']} has not arrived for {duration(float(p['value']))}",
     "message": lambda p: str(p["text"]),
     "unlike": lambda p: (
-        f"{_subject(p)} is {_number(p['value'])}{_of_late(p)}; "
-        f"normal is {_number(p['mean'])} with a usual deviation of {_number(p['usual'])}"
+        f"{_subject(p)} is {number(p['value'])}{_of_late(p)}; normal is {number(p['mean'])} with a usual deviation of {number(p['usual'])}"
         if "mean" in p
         else f"{p['rule']} is over"
     ),
-    "rule_fired": lambda p: f"rule {p['rule']} asks for a restart (value {_number(p['value'])})",
-    "restart_started": lambda p: f"restart {p['attempt']} of {p['attempts']}: started, because {_inner(p, 'why')}",
+    "rule_fired": lambda p: f"rule {p['rule']} asks for a restart (value {number(p['value'])})",
+    "restart_started": lambda p: f"restart {p['attempt']} of {p['attempts']}: started, because {p['why']}",
     "restart_failed": lambda p: (
-        f"restart {p['attempt']} of {p['attempts']}: failed, {_inner(p, 'what')}"
-        if "attempt" in p
-        else f"restart failed: {_inner(p, 'what')}"
+        f"restart {p['attempt']} of {p['attempts']}: failed, {p['what']}" if "attempt" in p else f"restart failed: {p['what']}"
     ),
-    "trial_failed": lambda p: f"trial: failed, {_inner(p, 'what')}; next in {duration(float(p['retry_in']))}",
+    "trial_failed": lambda p: f"trial: failed, {p['what']}; next in {duration(float(p['retry_in']))}",
     "operator_asked": lambda p: f"restart asked for by an operator: {p['text']}",
     "restart_under_way": "a restart is under way already",
     "recovered": lambda p: f"well again after {duration(float(p['seconds']))}, and still good after {duration(float(p['stable']))}",
@@ -214,8 +143,8 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "inhibited": lambda p: f"rule {p['rule']} forbids restarts while it fires",
     "paused": lambda p: f"paused for another {duration(float(p['seconds']))}",
     "pause_set": lambda p: f"paused for {duration(float(p['seconds']))} by uid {p['uid']}: {p['text']}",
-    "not_permitted": lambda p: f"systemd denies the right to restart {_some(p['unit'])}",
-    "rights_back": lambda p: f"the right to restart {_some(p['unit'])} is proved",
+    "not_permitted": lambda p: f"systemd denies the right to restart {some(p['unit'])}",
+    "rights_back": lambda p: f"the right to restart {some(p['unit'])} is proved",
     "cannot_act_yet": lambda p: f"the watchdog cannot act; next try in {duration(float(p['seconds']))}",
     "cannot_act": lambda p: f"the watchdog cannot act: {p['detail']}",
     "not_needed": "it had recovered or been restarted before the restart was made",
@@ -247,7 +176,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "disk_missing": lambda p: f"{p['mount']} cannot be measured: {p['detail']}",
     "disk_silent": lambda p: f"{p['mount']} does not answer: its server is gone, or hangs",
     "note": lambda p: str(p["text"]),
-    "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses its credentials ({p['detail']})",
+    "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses it ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
     "digest_more": lambda p: f"and {p['count']} more",
 }
@@ -257,64 +186,48 @@ def _count_severities(params: Params) -> str:
     return ", ".join(f"{params[word]} {word}" for word in ("critical", "warning", "info") if params[word])
 
 
-_REMEDIES: dict[Cause, Callable[[str], str]] = {
-    Cause.NOT_PERMITTED: lambda unit: "sudo watchdog install   ·   it is noticed within 5 minutes",
-    Cause.MASKED: lambda unit: f"sudo systemctl unmask {unit}",
-    Cause.UNIT_MISSING: lambda unit: f"systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check",
-    Cause.CANNOT_ACT: lambda unit: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
-    Cause.OLD_PROCESS_LEFT: lambda unit: "reboot the host; a process that cannot be killed holds the service's memory",
-    Cause.RECORD_UNWRITABLE: lambda unit: "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog",
-    Cause.STOPPED_NOT_PROVED: lambda unit: (
-        f"journalctl -u {unit} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog"
-    ),
-    Cause.HEALTH_TLS: lambda unit: "renew the certificate, or state ca_file in config.yaml",
-    Cause.DEPENDENCY_FAILED: lambda unit: f"systemctl list-dependencies {unit}",
+SAID_BEFORE = {
+    "trial_started": "trial: started, because {reason}",
+    "restart_withdrawn": "restart not made: {reason}",
+    "restart_interrupted": "restart not made: {reason}",
+    "recovered": "recovered: {reason}",
+    "gave_up": "gave up: {reason}",
+    "not_restarted": "not restarted: {reason}",
+    "alert_fired": "alert: {reason}",
+    "breaker_closed": "circuit breaker closed: {reason}",
+    **{state: f"{state}: {{reason}}" for state in ("busy", "degraded", "unhealthy", "dead", "sleeping", "unknown", "stalled")},
 }
 
-_RULE_REMEDIES = {
+REMEDIES: dict[Cause, str] = {
+    Cause.NOT_PERMITTED: "sudo watchdog install   ·   it is noticed within 5 minutes",
+    Cause.MASKED: "sudo systemctl unmask {unit}",
+    Cause.UNIT_MISSING: "systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check",
+    Cause.CANNOT_ACT: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
+    Cause.OLD_PROCESS_LEFT: "reboot the host; a process that cannot be killed holds the service's memory",
+    Cause.RECORD_UNWRITABLE: "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog",
+    Cause.STOPPED_NOT_PROVED: (
+        "journalctl -u {unit} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog"
+    ),
+    Cause.HEALTH_TLS: "renew the certificate, or state ca_file in config.yaml",
+    Cause.DEPENDENCY_FAILED: "systemctl list-dependencies {unit}",
+}
+
+RULE_REMEDIES = {
     "gpu-lost": "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host",
     "gpu-driver": "timeout 10 nvidia-smi   ·   journalctl -k -g NVRM -n 20",
 }
 """By the built-in rule that fires, where its cause does not say it."""
 
-
-def remedy(cause: Cause | None, unit: str | None, service: str | None, notifier: str | None = None) -> str:
-    """The command that mends it, or the one that shows more."""
-    if notifier is not None:
-        return f"mend notifiers.{notifier} in config.yaml   ·   then: watchdog notify-test {notifier}"
-    if cause is Cause.CANNOT_ACT and service is not None and unit is None:
-        return "watchdog check   ·   is the program of recovery.command there, and may the daemon's user run it?"
-    mend = _REMEDIES.get(cause) if cause else None
-    if mend:
-        return mend(unit or "UNIT").format(service=service or "SERVICE")
-    return f"journalctl -u {unit} -n 50" if unit else "watchdog status"
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """What surrounds a notification. Times are wall clock; `tries` are this incident's restarts with their results.
-
-    `first` is the reason with which it began, in words.
-    """
-
-    host: str
-    service: str | None
-    unit: str | None
-    now: datetime
-    since: datetime
-    first: str = ""
-    tries: Sequence[tuple[datetime, str, str]] = ()
-    last_log: str = ""
-    retry_at: datetime | None = None
-
-
-_TITLES = {
+TITLES = {
     "alert_fired": "{subject}: {rule} fires",
     "alert_resolved": "{subject}: {rule} is over",
+    "host_alert_fired": "{rule} fires",
+    "host_alert_resolved": "{rule} is over",
     "recovered": "{subject} was restarted and is well again",
     "gave_up": "{subject} is down and could not be restarted",
     "back": "{subject} is well again",
     "cannot_act": "{subject} cannot be restarted by the watchdog",
+    "host_cannot_act": "the watchdog cannot do its work",
     "rights_missing": "{services} cannot be restarted by the watchdog",
     "rights_back": "{services} can be restarted by the watchdog again",
     "operator_stop": "{subject} was stopped on purpose",
@@ -327,71 +240,3 @@ _TITLES = {
     "test": "a test message from model-watchdog",
     "digest": "{count} messages at once",
 }
-
-
-def compose(notification: Notification, story: Story) -> Message:
-    """The message a person gets: what happened, since when, what was done, what to do next."""
-    subject = story.service or "the watchdog"
-    about = notification.about
-    named = {"rule": "", **notification.params, "subject": subject, "services": _some(notification.params.get("services", ""))}
-    title = _TITLES[about].format(**named)
-    if about in ("alert_fired", "alert_resolved") and story.service is None:
-        title = title.removeprefix(f"{subject}: ")  # the host's own: its name stands before it
-    if about == "cannot_act" and story.service is None:
-        title = "the watchdog cannot do its work"
-    what = say(notification.reason)
-    lines = [("What", what)]
-    if about == "paused":
-        until = story.now.timestamp() + float(notification.reason.params["seconds"])
-        lines.append(("Until", tell_moment(until, story.now.timestamp())))
-    else:
-        first = f"   ·   first: {story.first}" if about == "gave_up" and story.first not in ("", what) else ""
-        lines.append(("Since", f"{story.since:%Y-%m-%d %H:%M:%S}{first}"))
-    if story.tries:
-        lines.append(("Done", _tell_tries(story, what)))
-    if about == "recovered":
-        lines.append(("Result", f"good again {duration(float(notification.params['seconds']))} after the last restart"))
-    if story.last_log:
-        lines.append(("Last log", clean(story.last_log)))
-    if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered", "rights_back"):
-        after = f"   ·   after mending: watchdog reset {story.service}" if about == "gave_up" else ""
-        mend = _RULE_REMEDIES.get(str(notification.params.get("rule"))) or remedy(notification.cause, story.unit, story.service)
-        lines.append(("Next", mend + after))
-    width = max(len(name) for name, _ in lines) + 2
-    body = "\n".join(f"{name:<{width}}{text}" for name, text in lines)
-    return Message(notification.key, notification.severity, f"[{notification.severity}] {story.host}: {title}", body)
-
-
-MOST_TITLES = 10
-"""So many of a flood are named in the one message that stands for it; all are in the record."""
-
-
-def compose_digest(host: str, messages: Sequence[Message], began: datetime) -> Message:
-    """One message for a flood of them, oldest first: how many, how bad, the worst and oldest by their titles."""
-    counts = {severity.value: sum(message.severity is severity for message in messages) for severity in Severity}
-    worst = max((message.severity for message in messages), key=lambda severity: severity.rank)
-    seconds = (datetime.now(began.tzinfo) - began).total_seconds()
-    what = say(Reason("digest", {"count": len(messages), "seconds": seconds, **counts}))
-    first = sorted(messages, key=lambda message: -message.severity.rank)[:MOST_TITLES]
-    titles = [message.title.replace(f" {host}: ", " ", 1) for message in first]
-    if len(messages) > len(first):
-        titles.append(say(Reason("digest_more", {"count": len(messages) - len(first)})))
-    lines = [("What", what), ("Since", f"{began:%Y-%m-%d %H:%M:%S}"), ("Told", titles[0]), *(("", title) for title in titles[1:])]
-    lines.append(("Next", "watchdog status   ·   watchdog events --since 1h"))
-    body = "\n".join(f"{name:<7}{text}" for name, text in lines)
-    title = _TITLES["digest"].format(count=len(messages))
-    return Message(f"digest/{messages[0].key}", worst, f"[{worst}] {host}: {title}", body)
-
-
-def _tell_tries(story: Story, what: str) -> str:
-    """How many, when, and what came of them, where the line above does not say it."""
-    times = ", ".join(f"{at:%H:%M:%S}" for at, _, _ in story.tries[-6:])
-    count = len(story.tries)
-    failed = [detail for _, result, detail in story.tries if result == "failed"]
-    text = f"{count} restart{'s' if count != 1 else ''} ({times})"
-    if failed:
-        text += f", {'all' if len(failed) == count else len(failed)} failed"
-        text += f"; last: {failed[-1]}" if failed[-1] != what else ""
-    if story.retry_at is not None:
-        text += f"; breaker open, next trial {tell_moment(story.retry_at.timestamp(), story.now.timestamp())}"
-    return text

@@ -1,0 +1,98 @@
+"""The language that people are spoken to in: a text is written in English, with {named} blanks, where it is needed, and looked up here.
+
+One language a process. It imports little: `status` waits for it. Sentences that need more than blanks stand in `wording`.
+"""
+
+from functools import lru_cache
+
+TYPE_CHECKING = False  # `typing` costs two milliseconds at each start
+if TYPE_CHECKING:
+    import re
+
+LANGUAGES = ("en", "zh")
+
+
+NUMBERS = ("seconds", "limit", "code", "count", "pid")
+"""Blanks of details that hold a number."""
+TEXTS = ("why", "what", "place")
+"""Blanks of details that hold a text of ours."""
+
+
+class _Spoken:
+    language = "en"
+    tables: "dict[str, dict[str, str]]" = {}  # noqa: RUF012 (replaced as a whole, never changed)
+
+
+def speak(language: str) -> None:
+    """From now on, until it is called again: one of `LANGUAGES`; any other is English."""
+    _Spoken.language, _Spoken.tables = "en", {}
+    if language == "zh":
+        from model_watchdog.language import zh, zh_details, zh_faults  # English has no need of them
+
+        tables = {"phrases": zh.PHRASES, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": zh_faults.FAULTS}
+        _Spoken.language, _Spoken.tables = language, tables
+    _patterns.cache_clear()
+    retell.cache_clear()
+
+
+def spoken() -> str:
+    """The language that is spoken: one of `LANGUAGES`."""
+    return _Spoken.language
+
+
+def phrase(template: str, **blanks: object) -> str:
+    """The text in the language that is spoken, its {blanks} filled in."""
+    return _Spoken.tables.get("phrases", {}).get(template, template).format(**blanks)
+
+
+@lru_cache(maxsize=512)
+def retell(text: str, table: str = "details") -> str:
+    """What was said in English somewhere else, in the language that is spoken.
+
+    `table`: `details` (of a probe, a recovery, a notifier, the record), `parts` of them, or `faults` of a configuration. What comes from
+    somebody else (systemd, a service, a provider) is in none, and stays as it is.
+    """
+    inner = "faults" if table == "faults" else "parts"
+    for pattern, template in _patterns(table):
+        if found := pattern.fullmatch(text):
+            blanks = found.groupdict()
+            return template.format(**{name: retell(said, inner) if name in TEXTS else said for name, said in blanks.items()})
+    return text
+
+
+@lru_cache(maxsize=3)
+def _patterns(table: str) -> "list[tuple[re.Pattern[str], str]]":
+    """What a text may be: what goes on from another one first, and then those that say most."""
+    import re
+    from string import Formatter
+
+    def read(template: str) -> "re.Pattern[str]":
+        shape, seen = "", set[str | None]()
+        for literal, blank, _, _ in Formatter().parse(template):
+            shape += re.escape(literal)
+            if blank in seen:
+                shape += f"(?P={blank})"  # the same text twice
+            elif blank:
+                shape += rf"(?P<{blank}>[\d.e+-]+)" if blank in NUMBERS else f"(?P<{blank}>.+?)"
+                seen.add(blank)
+        return re.compile(shape, re.DOTALL)
+
+    def rank(template: str) -> tuple[bool, int]:
+        return not template.startswith("{why}"), -len(re.sub(r"\{\w+\}", "", template))
+
+    known = _Spoken.tables.get(table, {})
+    return [(read(told), known[told]) for told in sorted(known, key=rank)]
+
+
+def count_cells(text: str) -> int:
+    """The columns that a text takes on a terminal: Chinese characters take two."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import east_asian_width
+
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def pad(text: str, cells: int) -> str:
+    """The text, with spaces up to so many columns."""
+    return text + " " * (cells - count_cells(text))
