@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from model_watchdog.cli import EXIT_BAD_CONFIG, find_config
+from model_watchdog.cli.commanding import count
 from model_watchdog.config.faults import InvalidConfig, make_printable
 from model_watchdog.config.loading import load
 from model_watchdog.config.model import Config
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         config = load(path, environment=os.environ, credentials_dir=credentials_dir, strict_secrets=args.strict, ask_notifiers=True)
     except InvalidConfig as invalid:
         print(*invalid.warnings, *invalid.faults, sep="\n", file=stream)
-        print(f"{_count(len(invalid.faults), 'fault')}; nothing was changed.", file=stream)
+        print(f"{count(len(invalid.faults), 'fault')}; nothing was changed.", file=stream)
         return EXIT_BAD_CONFIG
     for line in config.warnings:
         print(line, file=stream)
@@ -50,9 +51,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _summarise(config: Config) -> str:
     probes = len(config.host.probes) + sum(len(service.probes) for service in config.services.values())
-    counts = (_count(len(config.services), "service"), _count(probes, "probe"), _count(len(config.notifiers), "notifier"))
-    return make_printable(f"{config.path}: ok: {', '.join(counts)}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    counts = (count(len(config.services), "service"), count(probes, "probe"), count(len(config.notifiers), "notifier"))
+    more = f" (and {count(len(config.included), 'included file')})" if config.included else ""
+    return make_printable(f"{config.path}{more}: ok: {', '.join(counts)}")

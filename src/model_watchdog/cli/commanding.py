@@ -28,3 +28,7 @@ def say(answer: dict[str, Any]) -> int:
     """Prints the answer's text; 0 where it is good, else 1."""
     print(answer["text"], file=sys.stdout if answer["ok"] else sys.stderr)
     return 0 if answer["ok"] else EXIT_FAILED
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

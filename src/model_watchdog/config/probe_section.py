@@ -57,11 +57,13 @@ def _refuse_timeout(context: Context, own: Table, merged: Mapping[str, Entry], t
     timeout, every = (write_seconds(seconds) for seconds in timing)
     place, rule = merged["timeout"].value.place, "timeout must be at most every"
     if "timeout" in own.entries:
-        stated = f" (line {merged['every'].value.place.line})" if "every" in merged else ", which is the default"
+        there = context.faults.point_to(merged["every"].value.place, place) if "every" in merged else ""
+        stated = f" ({there})" if there else ", which is the default"
         context.options.refuse(place, f"{path}.timeout", f"{timeout} is longer than every {every}{stated}; {rule}")
     elif "every" in own.entries:
-        text = f"{every} is shorter than the timeout {timeout} of defaults (line {place.line}); {rule}"
-        context.options.refuse(own.entries["every"].value.place, f"{path}.every", text)
+        here = own.entries["every"].value.place
+        text = f"{every} is shorter than the timeout {timeout} of defaults ({context.faults.point_to(place, here)}); {rule}"
+        context.options.refuse(here, f"{path}.every", text)
     else:
         text = f"{timeout} is longer than every {every} of {path}; {rule}"
         context.options.refuse(place, "defaults.probes", text)

@@ -51,7 +51,7 @@ host:
 
 UNKNOWN = {
     "servces: {}\n": '1:1: servces: no such key; did you mean "services"?',
-    "xyz: {}\n": "1:1: xyz: no such key; there is defaults, host, language, notifiers, record, services",
+    "xyz: {}\n": "1:1: xyz: no such key; there is defaults, host, include, language, notifiers, record, services",
     service("start_up: 5m"): '6:5: services.chatglm.start_up: no such key; did you mean "startup"?',
     service("Startup: 5m"): '6:5: services.chatglm.Startup: no such key; did you mean "startup"?',
     probe("{kind: http, url: 'http://h/', retry-every: 1s}"): (
@@ -498,7 +498,7 @@ def test_fault_75_an_address_that_no_notifier_understands(tmp_path: Path, url: s
 
 def test_one_file_with_many_faults_tells_all_of_them_in_order(faults_of: Faults) -> None:
     text = """\
-include: conf.d/*.yaml
+rule_files: [a.yml]
 services:
   a:
     unit: a
