@@ -28,6 +28,12 @@ def read_probe(context: Context, entry: Entry, path: str) -> ProbeConfig | None:
     merged = {**context.defaults.probes.get(word, {}), **table.entries}
     every, timeout, retry_every = _read_timing(context, table, merged, getattr(cls, "default_every", EVERY), path)
     probe = options.build(cls, {name: merged[name] for name in names if name in merged}, path, entry.key.place)
+    slow = getattr(probe, "max_duration", None)
+    if slow is not None and slow > timeout:
+        text = (
+            f"{write_seconds(slow)} is longer than the timeout {write_seconds(timeout)}, so it is never reached; it must be at most timeout"
+        )
+        options.refuse(merged["max_duration"].value.place, f"{path}.max_duration", text)
     return ProbeConfig(entry.key.text, word, probe, every, timeout, retry_every) if probe is not None else None
 
 
