@@ -35,6 +35,7 @@ class Commands:
             "resume": self._resume,
             "restart": self._restart,
             "reset": self._reset,
+            "reload": self._reload,
             "notify-test": self._notify_test,
             "doctor": self._doctor,
         }
@@ -46,7 +47,12 @@ class Commands:
         return await handler(request)
 
     async def _ping(self, request: dict[str, Any]) -> Answer:
-        return {"ok": True, "pid": os.getpid(), "problems": self._daemon.host.problems()}
+        return {
+            "ok": True,
+            "pid": os.getpid(),
+            "problems": self._daemon.host.problems(),
+            "config_error": self._daemon.reloading.error or None,
+        }
 
     async def _pause(self, request: dict[str, Any]) -> Answer:
         watches = self._find_all(request)
@@ -100,6 +106,9 @@ class Commands:
         recovered = concluded.result == "recovered"
         text = f"{watch.service.name}: {concluded.result}: {say(concluded.reason)}"
         return {"ok": recovered, "text": text} if recovered else _refuse("failed", text)
+
+    async def _reload(self, request: dict[str, Any]) -> Answer:
+        return await self._daemon.reloading.ask()
 
     async def _notify_test(self, request: dict[str, Any]) -> Answer:
         name = request.get("notifier")

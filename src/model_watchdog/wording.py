@@ -1,6 +1,5 @@
 """Decisions in words for people. The core gives keys and numbers; every sentence stands here."""
 
-import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,24 +9,10 @@ from model_watchdog.core.decision import Cause, Notification, Param, Reason
 from model_watchdog.core.rule import Severity
 from model_watchdog.moments import tell_moment
 from model_watchdog.notifiers import Message
+from model_watchdog.texts import clean as clean
+from model_watchdog.texts import strip_controls as strip_controls
 
 Params = Mapping[str, Param]
-_CONTROL = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # sequences that a terminal obeys
-    r"|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"  # controls, and what turns text around
-)
-LONGEST = 300
-
-
-def clean(text: str, longest: int = LONGEST) -> str:
-    """Text from outside, made safe for a terminal, a message and the journal: one line, no control characters, not too long."""
-    text = " ".join(strip_controls(text).split())
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def strip_controls(text: str) -> str:
-    """The text without what a terminal obeys; its spacing stays."""
-    return _CONTROL.sub("", text)
 
 
 def duration(seconds: float) -> str:
@@ -249,7 +234,23 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses its credentials ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
     "digest_more": lambda p: f"and {p['count']} more",
+    "reloaded": lambda p: f"the configuration was read anew: {_tell_changes(p)}",
+    "config_fault": lambda p: f"{p['fault']}{_more(p)}",
+    "config_rejected": lambda p: f"{p['fault']}{_more(p)}; the configuration before stays in force",
+    "taken_out": "it was taken out of the configuration",
+    "another_in_its_place": "its name stands for another unit, or another way to restart it, in the configuration now",
 }
+
+
+def _more(params: Params) -> str:
+    return f" (and {params['more']} more)" if params["more"] else ""
+
+
+def _tell_changes(params: Params) -> str:
+    told = [f"{word} {_some(params[word])}" for word in ("added", "removed", "changed") if params[word]]
+    if params["later"]:
+        told.append(f"{_some(params['later'])} when the restart under way is over")
+    return "; ".join(told) or "nothing has changed"
 
 
 def _count_severities(params: Params) -> str:
@@ -273,6 +274,7 @@ _REMEDIES: dict[Cause, Callable[[str], str]] = {
 _RULE_REMEDIES = {
     "gpu-lost": "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host",
     "gpu-driver": "timeout 10 nvidia-smi   ·   journalctl -k -g NVRM -n 20",
+    "config-rejected": "watchdog check   ·   after mending: watchdog reload",
 }
 """By the built-in rule that fires, where its cause does not say it."""
 
@@ -325,6 +327,8 @@ _TITLES = {
     "record_replaced": "the record was damaged and has been replaced",
     "test": "a test message from model-watchdog",
     "digest": "{count} messages at once",
+    "config_rejected": "the new configuration was rejected",
+    "not_watched": "{subject} is no longer watched",
 }
 
 
@@ -352,7 +356,7 @@ def compose(notification: Notification, story: Story) -> Message:
         lines.append(("Result", f"good again {duration(float(notification.params['seconds']))} after the last restart"))
     if story.last_log:
         lines.append(("Last log", clean(story.last_log)))
-    if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered", "rights_back"):
+    if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered", "rights_back", "not_watched"):
         after = f"   ·   after mending: watchdog reset {story.service}" if about == "gave_up" else ""
         mend = _RULE_REMEDIES.get(str(notification.params.get("rule"))) or remedy(notification.cause, story.unit, story.service)
         lines.append(("Next", mend + after))

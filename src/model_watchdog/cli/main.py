@@ -38,6 +38,7 @@ COMMANDS = {
     "resume": "end a pause",
     "restart": "restart a service now, through the verified recovery",
     "reset": "close a service's circuit breaker",
+    "reload": "read the configuration anew, without a restart of the daemon",
     "notify-test": "send a test message to each notifier",
     "doctor": "look at every link of the chain, and say what mends a broken one",
     "install": "set up the user, the directories, the unit and the polkit rule",
@@ -46,7 +47,7 @@ COMMANDS = {
     "demo": "the whole story on this machine in about a minute",
     "completion": "print a completion script for a shell",
 }
-LATER = frozenset(("reload", "incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
+LATER = frozenset(("incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
 
 GLOBAL_OPTIONS = {
     "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),
