@@ -45,6 +45,7 @@ COMMANDS = {
     "uninstall": "take away what install set up",
     "detect": "run the sigma rule over a CSV of numbers",
     "demo": "the whole story on this machine in about a minute",
+    "schema": "print the JSON Schema of the configuration, for editors",
     "completion": "print a completion script for a shell",
 }
 LATER = frozenset(("incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
