@@ -106,7 +106,7 @@ class Reloading:
             daemon.host.take(config.host)
         daemon.outbox.follow(config.notifiers)
         daemon.store.kept = config.record.raw
-        self._arrange([*added, *changed])
+        self._arrange(list(daemon.watches))
         later = [name for name in (*changed, *removed) if name in daemon.watches and daemon.watches[name].leaving]
         parts = [part for part in ("host", "notifiers", "record", "language") if getattr(config, part) != getattr(before, part)]
         lists = {"added": added, "removed": removed, "changed": [*changed, *parts], "later": later}
@@ -141,7 +141,7 @@ class Reloading:
         watch = daemon.watches[service.name] = Watch(service, state, daemon.means)
         watch.open()
         daemon.store.put(*watch.write_down([]))
-        daemon.spawn(_begin(watch))
+        watch.spawn(_begin(watch))
 
     def _drop(self, watch: Watch, reason: Reason) -> None:
         """It is watched no longer. What is known of its restarts stays in the record, for it may come back."""
@@ -154,13 +154,12 @@ class Reloading:
         daemon.store.put(*record.forget_services(daemon.watches))
         daemon.spawn(watch.close())
 
-    def _arrange(self, new: list[str]) -> None:
-        """What looks at all services together looks at those that there are now; the right to restart the `new` ones is proved."""
+    def _arrange(self, names: list[str]) -> None:
+        """What looks at all services together looks at those that there are now; the right to restart these is proved."""
         daemon = self._daemon
         daemon.means.common.follow(daemon.config.host.common_cause, daemon.watches.keys())
         daemon.rounds.arrange()
-        if new:
-            daemon.spawn(daemon.rights.prove_soon(new))
+        daemon.spawn(daemon.rights.prove_soon(names))
 
 
 async def _begin(watch: Watch) -> None:

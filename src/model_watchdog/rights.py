@@ -42,7 +42,7 @@ class Rights:
 
     async def prove(self, names: Iterable[str] | None = None) -> None:
         """For these services, or all: those whose unit is up, and those that lack the right, for they may be down because of that."""
-        found: dict[str, bool] = {}
+        found: dict[str, tuple[Watch, bool]] = {}
         for name in list(self._watches if names is None else names):
             watch = self._watches.get(name)  # a reload may have taken it out meanwhile
             unit = watch.state.unit if watch else None
@@ -56,8 +56,8 @@ class Rights:
                 continue
             may = await self._means.systemd.may_restart(unit.unit)
             if may is not None:
-                found[name] = may
-        self._take({name: may for name, may in found.items() if name in self._watches})
+                found[name] = watch, may
+        self._take({name: may for name, (watch, may) in found.items() if self._watches.get(name) is watch})
 
     def _take(self, found: Mapping[str, bool]) -> None:
         self._means.permitted.update(found)

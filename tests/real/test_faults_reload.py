@@ -10,7 +10,7 @@ from tests.conftest import FaultRow
 from tests.rig.sinks import HttpSink
 from tests.rig.stand import SLEEP, Model, Stand
 from tests.rig.waiting import wait_until
-from tests.rig.watched_box import CONFIG, DAEMON, USER
+from tests.rig.watched_box import CONFIG, DAEMON, PREFIX, USER, WATCHDOG
 
 REJECTED = "the new configuration was rejected"
 FAULTY = "services:\n  a: {unit: a, startup: 30}\n  b: {unit: b, start: 30s}\n"
@@ -144,6 +144,7 @@ def test_services_come_change_and_go(stand: Stand, http_sink: HttpSink) -> None:
         stand.message(f"{model.name}: busy fires")
     before, pid = kept(stays), box.main_pid(DAEMON)
     rights = len(stays.calls("StartUnit"))
+    assert rights == 1
 
     stand.configure(stays.config(), changes.config(startup="4s"), comes.config())
     said = reload(stand)
@@ -152,7 +153,7 @@ def test_services_come_change_and_go(stand: Stand, http_sink: HttpSink) -> None:
     stand.message(f"{goes.name} is no longer watched")
     stand.wait_state("healthy", stays, changes, comes)
     stand.wait_rights(comes)
-    assert len(stays.calls("StartUnit")) == rights, "nothing is asked anew of what has not changed"
+    wait_until(lambda: len(stays.calls("StartUnit")) == 2, 10, stand.log)  # the rule may have changed as well
     for model in (goes, comes, changes):
         model.kill()
     for model in (comes, changes):
@@ -180,9 +181,58 @@ def test_what_waits_to_be_told_goes_to_the_notifier_as_it_is_now(stand: Stand, h
     assert json.loads(box.watchdog("status", "--json", check=False).stdout)["notifications"] == {"queued": 0, "undeliverable": 1}
 
 
+def test_another_unit_under_the_same_name_is_another_service(stand: Stand, http_sink: HttpSink) -> None:
+    before, now = stand.model(program=SLEEP), stand.model(program=SLEEP)
+    stand.start(before, now)
+    stand.watch(http_sink, before.config(), more="host: {common_cause: off, rules: {short: {metric: host_memory_percent, above: 0}}}\n")
+    stand.wait_state("healthy", before)
+    stand.message("short fires")
+    stand.configure(before.config(unit=now.unit))
+    assert f"changed {before.name}, host" in reload(stand)
+    stand.message("short is over")
+    wait_until(lambda: before.shown()["unit"] == now.unit and before.shown()["state"] == "healthy", 10, stand.log)
+    now.kill()
+    stand.message(f"{before.name} was restarted and is well again")
+    before.kill()
+    stand.stays((before, 0), (now, 1), messages=3)
+
+
+def test_the_configuration_changes_in_the_middle_of_a_restart(stand: Stand, http_sink: HttpSink) -> None:
+    """It is finished as it was begun; a file that is as before again takes nothing out."""
+    model = stand.model("ExecStartPre=/bin/sleep 2")
+    model.start()
+    stand.watch(http_sink, model.config(startup="10s"))
+    stand.wait_state("healthy", model)
+    model.kill()
+    wait_until(lambda: model.shown()["recovery"]["phase"] == "starting", 10, stand.log, every=0.1)
+    stand.configure()
+    assert "when the restart under way is over" in reload(stand)
+    slow = model.config(startup="10s", stable="500ms", rules="{busy: {metric: unit_tasks, above: 0}}")
+    stand.configure(slow)
+    assert f"changed {model.name}; {model.name} when the restart under way is over" in reload(stand)
+    stand.message(f"{model.name} was restarted and is well again")
+    stand.message(f"{model.name}: busy fires")
+    assert "not_watched" not in [event["event"] for event in model.events()]
+    stand.stays((model, 1), messages=2, seconds=1.0)
+
+
+def test_many_who_ask_at_once_are_all_answered(stand: Stand, http_sink: HttpSink) -> None:
+    box, model = stand.box, stand.model(program=SLEEP)
+    model.start()
+    stand.watch(http_sink, model.config())
+    stand.wait_state("healthy", model)
+    many = f"for n in 1 2 3 4 5 6; do {WATCHDOG} reload & kill -HUP {box.main_pid(DAEMON)}; done; wait"
+    said = box.run("bash", "-c", many).stdout
+    assert said.count("the configuration was read anew") == 6, said
+    assert [event["event"] for event in box.events()].count("reloaded") < 12, "those that wait share one"
+    stand.wait_state("healthy", model)
+    stand.stays((model, 0), messages=0, seconds=1.0)
+
+
 def test_who_may_and_who_is_not_there(stand: Stand, http_sink: HttpSink) -> None:
     box = stand.box
     stand.watch(http_sink)
     assert "nothing has changed" in box.watchdog("reload", user=USER).stdout
     box.systemctl("stop", DAEMON)
     reload(stand, code=3)
+    box.run("test", "-s", f"{PREFIX}/share/watchdog.schema.json")
