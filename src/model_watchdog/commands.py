@@ -119,7 +119,8 @@ class Commands:
 
     async def _doctor(self, request: dict[str, Any]) -> Answer:
         daemon = self._daemon
-        links = [link.plain() async for link in examine(daemon.config, daemon.state_dir, send=bool(request.get("send")))]
+        looked_at = examine(daemon.config, daemon.state_dir, send=bool(request.get("send")), rejected=daemon.reloading.error)
+        links = [link.plain() async for link in looked_at]
         return {"ok": True, "pid": os.getpid(), "links": links, "text": ""}
 
     def _find(self, request: dict[str, Any]) -> "Watch | Answer":

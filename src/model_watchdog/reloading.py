@@ -42,6 +42,7 @@ class Reloading:
         self._daemon = daemon
         self._next: asyncio.Task[Answer] | None = None
         self._rejected: tuple[str, ...] = ()
+        self._numbers: dict[str, int] = {}  # of the last message that was told of a service which is watched no longer
 
     async def ask(self) -> Answer:
         """Reads the file and takes it over; gives the answer of the control socket, with `faults` where it is rejected.
@@ -100,14 +101,14 @@ class Reloading:
         removed = [name for name in was if name not in config.services]
         for watch in was.values():
             self._settle(watch)
-        for name in added:
-            self._add(config.services[name], kept.get(name))
+        self._add_missing({name: text for name, text in kept.items() if name not in was})
         if config.host != before.host:
             daemon.host.take(config.host)
         daemon.outbox.follow(config.notifiers)
         daemon.store.kept = config.record.raw
         self._arrange(list(daemon.watches))
-        later = [name for name in (*changed, *removed) if name in daemon.watches and daemon.watches[name].leaving]
+        later = [name for name, watch in daemon.watches.items() if watch.leaving]
+        later += [name for name in config.services if name not in daemon.watches]
         parts = [part for part in ("host", "notifiers", "record", "language") if getattr(config, part) != getattr(before, part)]
         lists = {"added": added, "removed": removed, "changed": [*changed, *parts], "later": later}
         return Reason("reloaded", {word: ", ".join(names) for word, names in lists.items()})
@@ -125,19 +126,27 @@ class Reloading:
             watch.take(wanted)
         else:
             self._drop(watch, Reason("another_in_its_place"))
-            self._add(wanted, None, watch.state.sequence)
 
     def _settle_at_last(self, watch: Watch) -> None:
         """The restart is over."""
         if self._daemon.watches.get(watch.service.name) is watch and watch.leaving is not None:
             self._settle(watch)
-            self._arrange([watch.service.name])
+            self._add_missing({})
+            self._arrange(list(self._daemon.watches))
 
-    def _add(self, service: ServiceConfig, kept: str | None, sequence: int = 0) -> None:
-        """As at the start of the daemon. `sequence` is the number of the last message that was told under this name."""
+    def _add_missing(self, kept: Mapping[str, str]) -> None:
+        """Begins to watch what is configured and not watched yet. A unit that is being restarted under another name is waited for."""
+        watches = self._daemon.watches
+        for name, service in self._daemon.config.services.items():
+            busy = {watch.service.unit for watch in watches.values() if watch.leaving and watch.service.unit}
+            if name not in watches and service.core.unit not in busy:
+                self._add(service, kept.get(name))
+
+    def _add(self, service: ServiceConfig, kept: str | None) -> None:
+        """As at the start of the daemon."""
         daemon = self._daemon
         state = recall_service(service, kept, daemon.clock, daemon.store)
-        state.sequence = max(state.sequence, sequence)
+        state.sequence = max(state.sequence, self._numbers.pop(service.name, 0))
         watch = daemon.watches[service.name] = Watch(service, state, daemon.means)
         watch.open()
         daemon.store.put(*watch.write_down([]))
@@ -147,6 +156,7 @@ class Reloading:
         """It is watched no longer. What is known of its restarts stays in the record, for it may come back."""
         daemon, name = self._daemon, watch.service.name
         watch.carry_out(end_watch(watch.service, watch.state, reason))
+        self._numbers[name] = watch.state.sequence
         watch.stop()
         del daemon.watches[name]
         daemon.means.main_processes.unwatch(name)

@@ -71,6 +71,8 @@ class Watch:
     def take(self, config: ServiceConfig) -> None:
         """Another configuration of the same unit, or command, while no restart is under way. What is known stays, where it still counts."""
         changed = self._runners.take(config.probes)
+        if config.recovery != self.config.recovery:
+            self.state.cannot_until = self.state.cannot_wait = 0.0  # what could not be done can be tried
         self.config, self.service = config, config.core
         self.probes = {probe.name: probe for probe in config.probes}
         self.plans = {plan.name: plan for plan in self.service.probes}

@@ -5,6 +5,7 @@ Restarts are those in systemd's journal, messages those at the sink; everything 
 
 import json
 import signal
+from textwrap import indent
 
 from tests.conftest import FaultRow
 from tests.rig.sinks import HttpSink
@@ -63,6 +64,7 @@ def test_fault_66_a_faulty_file_changes_nothing(stand: Stand, http_sink: HttpSin
     shown = box.watchdog("status", check=False)
     assert shown.returncode == 1 and shown.stdout.startswith("WARNING: configuration rejected: "), shown.stdout
     assert "\nCONFIG " in shown.stdout
+    assert "the configuration was rejected, the one before stays in force" in box.watchdog("doctor", "--quiet", check=False).stdout
     assert config_error(stand) == f"{FAULTS.splitlines()[0]} (and 1 more)"
 
     assert box.systemctl("reload", DAEMON, check=False).returncode != 0, "the unit's ExecReload has an honest exit code"
@@ -197,6 +199,21 @@ def test_another_unit_under_the_same_name_is_another_service(stand: Stand, http_
     stand.stays((before, 0), (now, 1), messages=3)
 
 
+def test_a_unit_that_gets_another_name_in_the_middle_of_its_restart_is_restarted_once(stand: Stand, http_sink: HttpSink) -> None:
+    model, name = stand.model("ExecStartPre=/bin/sleep 2"), "renamed"
+    model.start()
+    stand.watch(http_sink, model.config(startup="10s"))
+    stand.wait_state("healthy", model)
+    model.kill()
+    wait_until(lambda: model.shown()["recovery"]["phase"] == "starting", 10, stand.log, every=0.1)
+    stand.configure(model.config(startup="10s").replace(f"{model.name}:", f"{name}:", 1))
+    said = reload(stand)
+    assert f"added {name}; removed {model.name}; {model.name}, {name} when the restart under way is over" in said
+    stand.message(f"{model.name} was restarted and is well again")
+    wait_until(lambda: watched(stand) == [name] and stand.box.service(name)["state"] == "healthy", 10, stand.log, every=0.2)
+    stand.stays((model, 1), messages=1)
+
+
 def test_the_configuration_changes_in_the_middle_of_a_restart(stand: Stand, http_sink: HttpSink) -> None:
     """It is finished as it was begun; a file that is as before again takes nothing out."""
     model = stand.model("ExecStartPre=/bin/sleep 2")
@@ -214,6 +231,35 @@ def test_the_configuration_changes_in_the_middle_of_a_restart(stand: Stand, http
     stand.message(f"{model.name}: busy fires")
     assert "not_watched" not in [event["event"] for event in model.events()]
     stand.stays((model, 1), messages=2, seconds=1.0)
+
+
+def test_included_files_come_and_go_with_a_reload(stand: Stand, http_sink: HttpSink) -> None:
+    """Each is held to what the first is held to: by the daemon, which must read it, and by install, before it may add a right."""
+    box, own, more = stand.box, stand.model(program=SLEEP), stand.model(program=SLEEP)
+    folder = f"{CONFIG.rpartition('/')[0]}/conf.d"
+    stand.start(own, more)
+    stand.watch(http_sink, own.config(), more="include: conf.d/*.yaml\n")
+    stand.wait_state("healthy", own)
+    box.run("mkdir", "-m", "755", folder)
+    try:
+        box.write(f"{folder}/more.yaml", "services:\n" + indent(more.config(), "  "), mode="640", owner=f"root:{USER}")
+        assert f"added {more.name}" in reload(stand)
+        stand.wait_state("healthy", own, more)
+        more.kill()
+        stand.message(f"{more.name} was restarted and is well again")
+        for spoiled, fault in (("700", f"{folder} cannot be read: Permission denied"), ("755", "")):
+            box.run("chmod", spoiled, folder)
+            assert fault in reload(stand, code=2 if fault else 0)
+            assert watched(stand) == [own.name, more.name], "a folder that cannot be read is no empty one"
+        assert f"{more.unit}" in box.watchdog("install", "--print").stdout
+        box.run("chown", USER, f"{folder}/more.yaml")
+        refused = box.watchdog("install", check=False)
+        assert refused.returncode == 1 and f"{folder}/more.yaml belongs to {USER}, not to root" in refused.stderr, refused.stderr
+    finally:
+        box.run("rm", "-r", folder)
+    assert f"removed {more.name}" in reload(stand)
+    assert watched(stand) == [own.name]
+    stand.stays((own, 0), (more, 1), messages=2, seconds=0.5)
 
 
 def test_many_who_ask_at_once_are_all_answered(stand: Stand, http_sink: HttpSink) -> None:

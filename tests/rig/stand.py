@@ -186,9 +186,8 @@ class Stand:
         text = "services:\n" + indent("\n".join(services), "  ") if services else "services: {}"
         if not re.search("^host:", more, re.MULTILINE):
             more += "\nhost: {common_cause: off}\n"  # many of a test's models fail in the same moment, each for reasons of its own
-        if not re.search("^notifiers:", more, re.MULTILINE):
-            more += f"notifiers:\n  ops: {{kind: apprise, url: '{self.sink.url}', min_severity: info}}\n"
-        self.box.write_config(f"{text}\n{more}")
+        notifiers = f"notifiers:\n  ops: {{kind: apprise, url: '{self.sink.url}', min_severity: info}}\n"  # `more` may begin with others
+        self.box.write_config(f"{text}\n{'' if re.search('^notifiers:', more, re.MULTILINE) else notifiers}{more}")
 
     def end(self) -> None:
         """Stops the daemon and every model, after a look at the daemon's log: none of our own faults is in it."""
