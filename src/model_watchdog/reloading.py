@@ -5,6 +5,7 @@ that restart is over: it is finished as it was begun.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -192,7 +193,7 @@ async def _beside(work: Callable[[], Found]) -> Found:
             outcome = partial(give, found.set_result, work())
         except BaseException as error:  # whatever it is goes on to whoever waits
             outcome = partial(give, found.set_exception, error)
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(outcome)
 
     threading.Thread(target=run, name="reload", daemon=True).start()
