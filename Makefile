@@ -1,6 +1,6 @@
 # Every target makes ready what it needs first (scripts/setup); nothing has to be installed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint faults mutants bench man pin clean
+.PHONY: help demo test lint faults mutants bench man schema pin clean
 PYTEST_ARGS ?=
 
 help: ## this list
@@ -33,6 +33,10 @@ bench: ## what it costs and how fast it is, beside Monit
 man: ## docs/watchdog.1, from the commands' own parsers
 	@scripts/setup test
 	.venv/bin/python scripts/man.py
+
+schema: ## docs/config.schema.json, from the classes of the options
+	@scripts/setup test
+	.venv/bin/watchdog schema > docs/config.schema.json
 
 pin: ## the newest versions of all dependencies into requirements*.txt
 	scripts/pin

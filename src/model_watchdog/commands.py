@@ -36,6 +36,7 @@ class Commands:
             "resume": self._resume,
             "restart": self._restart,
             "reset": self._reset,
+            "reload": self._reload,
             "notify-test": self._notify_test,
             "doctor": self._doctor,
         }
@@ -47,7 +48,12 @@ class Commands:
         return await handler(request)
 
     async def _ping(self, request: dict[str, Any]) -> Answer:
-        return {"ok": True, "pid": os.getpid(), "problems": self._daemon.host.problems()}
+        return {
+            "ok": True,
+            "pid": os.getpid(),
+            "problems": self._daemon.host.problems(),
+            "config_error": self._daemon.reloading.error or None,
+        }
 
     async def _pause(self, request: dict[str, Any]) -> Answer:
         watches = self._find_all(request)
@@ -107,6 +113,9 @@ class Commands:
         text = phrase("{service}: {result}: {reason}", service=watch.service.name, result=result, reason=say(concluded.reason))
         return {"ok": recovered, "text": text} if recovered else _refuse("failed", text)
 
+    async def _reload(self, request: dict[str, Any]) -> Answer:
+        return await self._daemon.reloading.ask()
+
     async def _notify_test(self, request: dict[str, Any]) -> Answer:
         name = request.get("notifier")
         if name is not None and (not isinstance(name, str) or name not in self._daemon.config.notifiers):
@@ -118,7 +127,8 @@ class Commands:
 
     async def _doctor(self, request: dict[str, Any]) -> Answer:
         daemon = self._daemon
-        links = [link.plain() async for link in examine(daemon.config, daemon.state_dir, send=bool(request.get("send")))]
+        looked_at = examine(daemon.config, daemon.state_dir, send=bool(request.get("send")), rejected=daemon.reloading.error)
+        links = [link.plain() async for link in looked_at]
         return {"ok": True, "pid": os.getpid(), "links": links, "text": ""}
 
     def _find(self, request: dict[str, Any]) -> "Watch | Answer":

@@ -9,28 +9,29 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from model_watchdog import __version__, recovery, rights
 from model_watchdog import writes as record
 from model_watchdog.cgroup import processes
 from model_watchdog.clock import STEP, Clock, ClockGuard, slept_so_far
 from model_watchdog.commands import Commands
-from model_watchdog.config.model import Config, ServiceConfig
+from model_watchdog.config.model import Config
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.common import CommonCause
 from model_watchdog.core.decision import Cause, Decision, Event, Reason
 from model_watchdog.core.gap import begin_after_gap, is_gap
-from model_watchdog.core.host import HostState, set_condition, tell_once
-from model_watchdog.core.memory import recall, recall_host
+from model_watchdog.core.host import set_condition, tell_once
 from model_watchdog.core.rule import Severity
-from model_watchdog.core.state import ServiceState
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
 from model_watchdog.means import Means
 from model_watchdog.outbox import Delivery, Outbox
+from model_watchdog.recalling import recall_of_host, recall_service
 from model_watchdog.record import FILE
+from model_watchdog.reloading import Reloading
+from model_watchdog.rounds import Rounds
 from model_watchdog.schedule import Schedule
 from model_watchdog.sdnotify import notify
 from model_watchdog.snapshot import stamp
@@ -40,13 +41,12 @@ from model_watchdog.tick import Watch
 from model_watchdog.wording import say
 
 log = logging.getLogger("model_watchdog")
+Found = TypeVar("Found")
 
 RUNNING = "running"
 """The setting that says that a daemon runs: where it is found at a start, the run before was not stopped."""
 SLACK = 10.0
 """A job may be late by its interval, its deadline, and so many seconds, before systemd is no longer told that we live."""
-AT_ONCE = 8
-"""So many services begin their probes in one go, so that the loop stays quick."""
 
 
 class Daemon:
@@ -61,23 +61,26 @@ class Daemon:
         self.started_at = self.clock.steady()
         self.watches: dict[str, Watch] = {}
         self.stopping = asyncio.Event()
+        self.reloading = Reloading(self)
         self._guard = ClockGuard()
         self._lag = 0.0
         self._slept = slept_so_far()
         self._together = False
         self._replaced = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def main(self) -> int:
-        """Runs until SIGTERM or SIGINT; 0."""
+        """Runs until SIGTERM or SIGINT; 0. SIGHUP has the configuration read anew."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self.spawn(self.reloading.ask()))
         self._open()
         control = ControlSocket(self.runtime_dir / "control.sock", Commands(self).handle)
         control.open()
         try:
-            await self._start()
+            async with self.reloading.turn:
+                await self._start()
             await self.store.commit()  # whoever asks for the status of a daemon that is ready gets it
             gc.collect()
             gc.freeze()  # what is left stays; to look through all of it every few minutes would hold the loop up for 50 to 100 ms
@@ -122,34 +125,12 @@ class Daemon:
             next_id=self.store.next_id(),
         )
         kept = self.store.load_states()
-        self.host = HostWatch(self.config.host, self._recall_host(kept.get("")), self.means)
+        self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock), self.means)
         for service in self.config.services.values():
-            self.watches[service.name] = Watch(service, self._recall(service, kept.get(service.name)), self.means)
+            state = recall_service(service, kept.get(service.name), self.clock, self.store)
+            self.watches[service.name] = Watch(service, state, self.means)
         self.rights = rights.Rights(self.watches, self.host, self.means)
-
-    def _recall(self, service: ServiceConfig, kept: str | None) -> ServiceState:
-        """What an earlier run knew. A fresh state numbers its messages from the time of day on, so that no old number comes again."""
-        now = self.clock.steady()
-        if kept is not None:
-            try:
-                anchor, plain = json.loads(kept)
-                return recall(service.core, plain, self.clock.shift(anchor), now)
-            except (ValueError, KeyError, TypeError) as error:
-                log.warning("service=%s event=state_unreadable reason=%r", service.name, f"{error!r}; it is watched as if it were new")
-        state = ServiceState.fresh(service.core, now)
-        state.sequence = int(self.clock.wall())
-        if self.store.is_lost or self.store.is_unread:
-            state.breaker.distrust()
-        return state
-
-    def _recall_host(self, kept: str | None) -> HostState:
-        if kept is not None:
-            try:
-                anchor, plain = json.loads(kept)
-                return recall_host(self.config.host.rules, plain, self.clock.shift(anchor))
-            except (ValueError, KeyError, TypeError) as error:
-                log.warning("event=state_unreadable reason=%r", f"{error!r}; the host is watched as if it were new")
-        return HostState(sequence=int(self.clock.wall()))
+        self.rounds = Rounds(self.schedule, self.watches, self.host)
 
     async def _start(self) -> None:
         self.store.put(*record.forget_services(self.watches))
@@ -161,40 +142,20 @@ class Daemon:
             self._tell_replaced()
         self._replaced = self.store.replaced
         self.store.put(record.setting(RUNNING, "yes"))
-        self._write_daemon(0.0)  # `status` must not tell of the daemon before
+        self.write_info(0.0)  # `status` must not tell of the daemon before
         self.host.open()
         for watch in self.watches.values():
             watch.open()
             self.store.put(*watch.write_down([]))  # in the order of the configuration, which the table keeps
             await recovery.resume(watch)
-        intervals = {probe.every for watch in self.watches.values() for probe in watch.probes.values()}
-        for every in sorted(intervals):
-            self.schedule.add(f"every {every:g} s", every, self._fan_out(every))
-        for every in sorted({probe.every for probe in self.config.host.probes}):
-            self.schedule.add(f"host every {every:g} s", every, self.host.fan_out(every))
+        self.rounds.arrange()
         self.schedule.add("rights", rights.EVERY, self._beside(self.rights.prove))
         self.schedule.add("rights that are missing", rights.WHILE_MISSING, self._beside(self.rights.prove_missing))
         self.schedule.start()
         self.host.measure_all()
         for watch in self.watches.values():
             watch.measure_all()
-        self._spawn(self.rights.prove_soon())
-
-    def _fan_out(self, every: float):  # type: ignore[no-untyped-def]
-        """One job for all probes of one interval. Units first: they share one question to systemd."""
-        group = [(watch, [name for name, probe in watch.probes.items() if probe.every == every]) for watch in self.watches.values()]
-        units = [(watch, [name for name in names if watch.probes[name].kind == "unit"]) for watch, names in group]
-        others = [(watch, [name for name in names if watch.probes[name].kind != "unit"]) for watch, names in group]
-
-        async def run() -> None:
-            for watch, names in units:
-                watch.measure(names)
-            for place, (watch, names) in enumerate(others):
-                if place % AT_ONCE == 0:
-                    await asyncio.sleep(0.002)
-                watch.measure(names)
-
-        return run
+        self.spawn(self.rights.prove_soon())
 
     async def _live(self) -> None:
         """Once a second: are the clock, the record and we ourselves in order?"""
@@ -216,12 +177,12 @@ class Daemon:
                 notify("WATCHDOG=1")
             self._lag = max(lag, self._lag)
             if beat % 10 == 0:
-                self._write_daemon(lag)
+                self.write_info(lag)
                 if self.means.host_stopping:
-                    self._spawn(self._look_at_host())
+                    self.spawn(self._look_at_host())
             beat += 1
         self.host.carry_out([Event("daemon_stopped", None, Reason("daemon_stopped"))])
-        self._write_daemon(0.0)
+        self.write_info(0.0)
 
     def _notice_gap(self, lag: float) -> None:
         """What was counted before the watchdog was away, or the host slept, is forgotten, and nothing is restarted at once."""
@@ -258,7 +219,7 @@ class Daemon:
         decisions += self._judge_notifiers()
         if decisions:
             self.host.carry_out(decisions)
-            self._write_daemon(0.0)
+            self.write_info(0.0)
         self._tell_common_cause()
 
     def _tell_common_cause(self) -> None:
@@ -321,20 +282,21 @@ class Daemon:
         now = self.clock.steady()
         for watch in self.watches.values():
             for name, since in watch.running_since.items():
-                if now - since > watch.probes[name].timeout + SLACK:
+                if now - since > (watch.probes[name].timeout if name in watch.probes else longest) + SLACK:
                     late = f"{watch.service.name}/{name}"
         if late:
             log.error("event=overdue reason=%r", f"{late} has not run for too long; systemd is not told that the watchdog lives")
         return late
 
-    def _write_daemon(self, lag: float) -> None:
+    def write_info(self, lag: float) -> None:
+        """What `status` is told of the daemon itself."""
         info = {
             "pid": os.getpid(),
             "version": __version__,
             "started_at": stamp(self.clock, self.started_at),
             "mode": "dry-run" if self.dry_run else "active",
             "config": str(self.config.path),
-            "config_error": None,
+            "config_error": self.reloading.error or None,
             "language": self.config.language,
             "problems": self.host.problems(),
             "longest_every": self.config.longest_every,
@@ -375,14 +337,21 @@ class Daemon:
         """A job that takes long, as a task of its own."""
 
         async def run() -> None:
-            self._spawn(work())
+            self.spawn(work())
 
         return run
 
-    def _spawn(self, work) -> None:  # type: ignore[no-untyped-def]
+    def spawn(self, work: Coroutine[Any, Any, Found]) -> "asyncio.Task[Found]":
+        """Runs something beside the loop's other work, until it ends or the daemon does."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("event=bug", exc_info=error)
 
     async def _close(self) -> None:
         self.schedule.stop()

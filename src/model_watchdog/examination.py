@@ -46,9 +46,14 @@ class Link:
         return asdict(self)
 
 
-async def examine(config: Config, state_dir: Path, *, send: bool) -> AsyncIterator[Link]:
-    """Every link, in the order in which things depend on each other. `send`: also a test message to each notifier."""
+async def examine(config: Config, state_dir: Path, *, send: bool, rejected: str = "") -> AsyncIterator[Link]:
+    """Every link, in the order in which things depend on each other. `send`: also a test message to each notifier.
+
+    `rejected` says why the configuration that the file holds is not the one in force.
+    """
     systemd = Systemd()
+    if rejected:
+        yield Link("bad", f"the configuration was rejected, the one before stays in force: {rejected}", "watchdog check")
     yield await _examine_version("systemd", ["systemctl", "--version"], (OLDEST_SYSTEMD,), "systemd")
     yield await _examine_version("polkit", ["pkaction", "--version"], OLDEST_POLKIT, "polkitd")
     units = [service.core.unit for service in config.services.values() if service.core.unit]

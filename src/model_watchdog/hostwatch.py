@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Coroutine, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,14 +11,14 @@ from model_watchdog import writes as record
 from model_watchdog.config.model import HostConfig, ProbeConfig
 from model_watchdog.core.decision import Cause, Decision, Event, Notification
 from model_watchdog.core.gpu import Gpu
-from model_watchdog.core.host import HostState, set_troubles, step_host, tell_once
-from model_watchdog.core.memory import remember_host
+from model_watchdog.core.host import HostState, end_alerts, set_troubles, step_host, tell_once
+from model_watchdog.core.memory import carry_over_host, remember_host
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.sample import Outcome, Sample, SeriesId, conclude
 from model_watchdog.core.state import STALE_AFTER
 from model_watchdog.means import Means
-from model_watchdog.observing import observe
 from model_watchdog.probes import Running, Surroundings
+from model_watchdog.runners import Runners
 from model_watchdog.snapshot import describe_alerts, describe_host, describe_metric
 from model_watchdog.wording import Story, clean, compose, remedy, say
 
@@ -42,7 +42,7 @@ class HostWatch:
         self.config = config
         self.state = state
         self.means = means
-        self._runners: dict[str, Running] = {}
+        self._runners = Runners(self._open_probe)
         self._running: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._kept = ""
@@ -55,25 +55,27 @@ class HostWatch:
                 self.means.gpus.recall(known, self.means.clock.anchor()[0], self.means.clock.steady())
             except (ValueError, TypeError, AttributeError) as error:
                 log.warning("event=state_unreadable reason=%r", f"{error!r}; which service works on which GPU is learnt anew")
-        for probe in self.config.probes:
-            self._runners[probe.name] = probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus))
+        self._runners.take(self.config.probes)
+
+    def _open_probe(self, probe: ProbeConfig) -> Running:
+        return probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus))
+
+    def take(self, config: HostConfig) -> None:
+        """Another configuration. What is known stays, where it still counts."""
+        changed, self.config = self._runners.take(config.probes), config
+        if not any(probe.kind == "nvml" for probe in config.probes):
+            self.means.gpus.view = None  # nobody looks at them any more
+        now, names = self.means.clock.steady(), {probe.name for probe in config.probes}
+        self.carry_out(end_alerts(self.state, carry_over_host(config.rules, self.state, names, changed, now)))
+        self._spawn(self._runners.tidy())
+        self.measure(changed & names)
 
     async def close(self) -> None:
         self._wake_at(None)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for runner in self._runners.values():
-            await runner.close()
-
-    def fan_out(self, every: float) -> Callable[[], Awaitable[None]]:
-        """One job for all probes of one interval."""
-        names = [probe.name for probe in self.config.probes if probe.every == every]
-
-        async def run() -> None:
-            self.measure(names)
-
-        return run
+        await self._runners.close()
 
     def measure_all(self) -> None:
         self.measure(probe.name for probe in self.config.probes)
@@ -87,9 +89,7 @@ class HostWatch:
         for name in names:
             if name not in self._running:
                 self._running.add(name)
-                task = asyncio.ensure_future(self._measure(probes[name]))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._spawn(self._measure(probes[name]))
 
     def problems(self) -> list[dict[str, Any]]:
         """What is wrong with the watchdog's own means, each with the command that mends it."""
@@ -130,21 +130,30 @@ class HostWatch:
         if told:
             self.means.outbox.wake()
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _measure(self, probe: ProbeConfig) -> None:
         try:
             clock = self.means.clock
             started = clock.steady()
-            observation, failure, detail = await observe(self._runners[probe.name], probe.timeout, f"host/{probe.name}")
+            observation, failure, detail = await self._runners.observe(probe, f"host/{probe.name}")
             text = clean(detail or observation.detail)
             outcome = conclude(None, probe.name, started, clock.steady(), observation.measurements, failure, text)
         finally:
             self._running.discard(probe.name)
+        if not self._runners.has(probe):
+            await self._runners.tidy()
+            self.measure(other.name for other in self.config.probes if other.name == probe.name)
+            return
         self.means.samples += outcome.samples
         if observation.gpus is not None:
             self._take_gpus(outcome.at, observation.gpus)
         elif failure is not None and probe.kind == "nvml":
             self.means.gpus.turn_stale()
-        troubles = getattr(self._runners[probe.name], "troubles", {})
+        troubles = self._runners.troubles(probe.name)
         decisions = set_troubles(self.state, probe.name, troubles, is_good=failure is None, now=outcome.at)
         for news in observation.news:
             decisions += tell_once(self.state, news.key, Severity.WARNING, news, news.params)
@@ -176,7 +185,7 @@ class HostWatch:
     def _describe(self) -> list[dict[str, Any]]:
         """The newest value of each series that is still measured, and the daemon's own."""
         clock = self.means.clock
-        oldest = clock.steady() - STALE_AFTER * max(probe.every for probe in self.config.probes)
+        oldest = clock.steady() - STALE_AFTER * max((probe.every for probe in self.config.probes), default=30.0)
         metrics = describe_host(self.state, clock, oldest)
         own = self.means.own_metrics()
         self.means.samples += [Sample(SeriesId.of(name, labels), value, clock.steady()) for name, labels, value in own]

@@ -61,8 +61,24 @@ class Lane:
     error: str = ""
     refusals: int = 0
     is_well: bool = False  # it was told something, and nothing has failed since
+    sending: Parcel | None = None  # under way just now
+    is_gone: bool = False  # configured no longer
     _told: "deque[tuple[float, int, int]]" = field(default_factory=deque)  # when, how many it counts for, how many as critical
     _paced: float | None = None
+
+    def change(self, config: NotifierConfig, now: float) -> None:
+        """Another address, say: nothing is known of it yet, and what waits is due."""
+        self.config = config
+        self.error, self.refusals, self.is_well = "", 0, False
+        for item in self.waiting.values():
+            item.due = min(item.due, now)
+
+    def leave(self) -> list[Item]:
+        """Takes out what waits, but for what is under way just now."""
+        under_way = {item.message.key for item in self.sending.items} if self.sending else set()
+        left = [item for key, item in self.waiting.items() if key not in under_way]
+        self.waiting = {key: item for key, item in self.waiting.items() if key in under_way}
+        return left
 
     def choose(self, now: float) -> Parcel:
         """What to send next. Something must be waiting."""

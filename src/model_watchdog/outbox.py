@@ -38,6 +38,7 @@ GIVE_UP_AFTER = 86400.0
 JITTER = 0.1  # of each wait, either way: many hosts must not ask a recovered provider in step
 MOST_KNOWN = 2000
 MOST_AT_ONCE = 3
+NOT_CONFIGURED = "this notifier is no longer configured"
 
 _wait = wait_exponential(multiplier=1, max=LONGEST_WAIT)
 _stop = stop_after_delay(GIVE_UP_AFTER)
@@ -85,6 +86,20 @@ class Outbox:
         for row in () if self._dry_run else self._store.outbox_due():
             if (row["key"], row["notifier"]) not in self._known:
                 self._resume(row)
+        self.wake()
+
+    def follow(self, notifiers: Mapping[str, NotifierConfig]) -> None:
+        """Another configuration. What waits for a notifier that has changed is sent to it as it is now, and at once."""
+        before, self._lanes = self._lanes, {}
+        for name, config in notifiers.items():
+            lane = self._lanes[name] = before.pop(name) if name in before else Lane(config)
+            if lane.config != config:
+                lane.change(config, self._steady())
+        for name, lane in before.items():
+            lane.is_gone = True
+            for item in lane.leave():
+                self._give_up(name, item, NOT_CONFIGURED)
+            lane.changed.set()
         self.wake()
 
     def writes_for(self, message: Message) -> list[Write]:
@@ -161,7 +176,7 @@ class Outbox:
         item = Item(message, queued=now - max(wall - row["queued_at"], 0.0), due=now + wait, attempts=row["attempts"])
         lane = self._lanes.get(row["notifier"])
         if lane is None:
-            self._give_up(row["notifier"], item, "this notifier is no longer configured")
+            self._give_up(row["notifier"], item, NOT_CONFIGURED)
         else:
             lane.waiting[message.key] = item
 
@@ -181,12 +196,14 @@ class Outbox:
                 await asyncio.wait_for(lane.changed.wait(), parcel.wait)
 
     async def _deliver(self, lane: Lane, parcel: Parcel) -> None:
-        name, message = lane.config.name, self._compose(parcel)
-        failure = await _try(lane.config, message, self._turns)
+        config, message = lane.config, self._compose(parcel)
+        name, lane.sending = config.name, parcel
+        failure = await _try(config, message, self._turns)
+        lane.sending = None
         for item in parcel.items:
             item.attempts += 1
         if failure is not None:
-            self._fail(lane, parcel, message, failure)
+            self._fail(lane, parcel, message, failure, is_current=lane.config is config)
             return
         crash_point("message_sent")
         lane.told(parcel, self._steady())
@@ -202,16 +219,17 @@ class Outbox:
         began = self._wall() - (self._steady() - min(item.queued for item in parcel.items))
         return compose_digest(os.uname().nodename, [item.message for item in parcel.items], datetime.fromtimestamp(began).astimezone())
 
-    def _fail(self, lane: Lane, parcel: Parcel, message: Message, failure: NotifyError) -> None:
-        """What was sent together is tried again together, unless its time is up."""
+    def _fail(self, lane: Lane, parcel: Parcel, message: Message, failure: NotifyError, *, is_current: bool) -> None:
+        """What was sent together is tried again together, unless its time is up; at once where the configuration is another by now."""
         name, error, now = lane.config.name, str(failure), self._steady()
-        lane.failed(error, refused=isinstance(failure, CredentialsRefused))
+        if is_current:
+            lane.failed(error, refused=isinstance(failure, CredentialsRefused))
         attempts = max(item.attempts for item in parcel.items)
-        wait = wait_after(attempts, 0.0) or 0.0
+        wait = (wait_after(attempts, 0.0) or 0.0) if is_current else 0.0
         for item in parcel.items:
-            if wait_after(item.attempts, now - item.queued) is None:
+            if lane.is_gone or wait_after(item.attempts, now - item.queued) is None:
                 del lane.waiting[item.message.key]
-                self._give_up(name, item, error)
+                self._give_up(name, item, NOT_CONFIGURED if lane.is_gone else error)
                 continue
             item.due = now + wait
             self._store.put(outbox_update(item.message.key, name, "queued", item.attempts, self._wall() + wait, error))

@@ -26,14 +26,15 @@ class Rights:
         self._host = host
         self._means = means
 
-    async def prove_soon(self) -> None:
-        """As soon as every unit has been looked at, or after 5 s."""
-        units = [watch for watch in self._watches.values() if watch.service.unit]
+    async def prove_soon(self, names: Iterable[str] | None = None) -> None:
+        """For these services, or all: as soon as every unit has been looked at, or after 5 s."""
+        chosen = list(self._watches if names is None else names)
+        units = [watch for name, watch in self._watches.items() if watch.service.unit and name in chosen]
         for _ in range(50):
             await asyncio.sleep(0.1)
             if all(watch.state.unit for watch in units):
                 break
-        await self.prove()
+        await self.prove(chosen)
 
     async def prove_missing(self) -> None:
         """Once more for the services that lack it."""
@@ -41,16 +42,22 @@ class Rights:
 
     async def prove(self, names: Iterable[str] | None = None) -> None:
         """For these services, or all: those whose unit is up, and those that lack the right, for they may be down because of that."""
-        found: dict[str, bool] = {}
-        for name in self._watches if names is None else names:
-            watch = self._watches[name]
-            unit = watch.state.unit
-            if watch.config.recovery_kind != "systemctl" or unit is None or watch.state.attempt or not (unit.is_up or _lacks(watch)):
+        found: dict[str, tuple[Watch, bool]] = {}
+        for name in list(self._watches if names is None else names):
+            watch = self._watches.get(name)  # a reload may have taken it out meanwhile
+            unit = watch.state.unit if watch else None
+            if (
+                watch is None
+                or watch.config.recovery_kind != "systemctl"
+                or unit is None
+                or watch.state.attempt
+                or not (unit.is_up or _lacks(watch))
+            ):
                 continue
             may = await self._means.systemd.may_restart(unit.unit)
             if may is not None:
-                found[name] = may
-        self._take(found)
+                found[name] = watch, may
+        self._take({name: may for name, (watch, may) in found.items() if self._watches.get(name) is watch})
 
     def _take(self, found: Mapping[str, bool]) -> None:
         self._means.permitted.update(found)

@@ -39,6 +39,8 @@ class Schedule:
         """`work` must come back soon: what takes long it starts as a task of its own."""
 
         async def run() -> None:
+            if name not in self.intervals:
+                return  # removed after it was begun
             self.last_run[name] = self._steady()
             with contextlib.suppress(asyncio.CancelledError):  # by `stop`, which APScheduler would log as an error of the job
                 await work()
@@ -47,6 +49,10 @@ class Schedule:
         self.last_run[name] = self._steady()
         options = {"id": name, "misfire_grace_time": None, "coalesce": True, "max_instances": 2}
         self._scheduler.add_job(run, Every(seconds), next_run_time=datetime.now(UTC) + timedelta(seconds=seconds), **options)
+
+    def remove(self, name: str) -> None:
+        self._scheduler.remove_job(name)
+        del self.intervals[name], self.last_run[name]
 
     def start(self) -> None:
         self._scheduler.start()

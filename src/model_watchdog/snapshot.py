@@ -8,7 +8,7 @@ from model_watchdog.clock import Clock
 from model_watchdog.core.alert import Alert, Phase
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.breaker import BreakerState
-from model_watchdog.core.decision import Event
+from model_watchdog.core.decision import Event, Reason
 from model_watchdog.core.host import HostState
 from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.state import Incident, Service, ServiceState
@@ -23,6 +23,16 @@ def stamp(clock: Clock, at: float | None) -> str | None:
     if at is None:
         return None
     return datetime.fromtimestamp(clock.to_wall(at), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def describe_watched(service: Service, state: ServiceState, clock: Clock) -> tuple[Entry, list[Entry]]:
+    """What `status` is told of a service: its entry, with its problems and the progress of its restart, and its alerts."""
+    entry = describe_service(service, state, clock, unit_known=not state.unit_error)
+    entry["problems"] = describe_problems(service, state)
+    entry["progress"] = describe_progress(service, state, clock)
+    reasons = {word: say(Reason(word)) for word in ("flapping", "flapping_under_systemd")}
+    reasons.update(dict.fromkeys(("busy", "loading", "unknown"), say(state.reason)))
+    return entry, describe_alerts(service.name, state.alerts.values(), clock, reasons)
 
 
 def describe_service(service: Service, state: ServiceState, clock: Clock, *, unit_known: bool) -> Entry:

@@ -83,7 +83,7 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
             "started_at": daemon.get("started_at"),
             "mode": daemon.get("mode", "active"),
             "config": daemon.get("config"),
-            "config_error": daemon.get("config_error"),
+            "config_error": (said or daemon).get("config_error"),
             "problems": problems,
         },
         "services": services,
@@ -278,6 +278,9 @@ def footer(doc: "Doc", sent: "dict[str, int]", now: float) -> "list[tuple[str, s
     alerts = [alert for alert in doc["alerts"] if not _is_in_its_row(alert, services.get(alert["service"]))]
     if alerts:
         lines.append((phrase("ALERTS"), " · ".join(_show_alert(alert, now) for alert in sorted(alerts, key=_by_severity))))
+    if doc["daemon"]["config_error"]:
+        rejected = phrase("rejected, the one before stays in force: {reason}", reason=doc["daemon"]["config_error"])
+        lines.append((phrase("CONFIG"), f"{rejected}   →   watchdog check"))
     lines += [(phrase("PROBLEM"), f"{text}   →   {remedy}") for text, remedy in _show_problems(doc["daemon"]["problems"])]
     notifications = doc["notifications"]
     if sent or notifications["queued"] or notifications["undeliverable"]:

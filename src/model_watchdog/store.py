@@ -104,7 +104,7 @@ class Store:
 
     `note` says what had to be done to the file ("" for nothing): a person must be told. `replaced` counts how often a new file has
     begun in the place of a damaged one, or of one that was taken away; `is_lost` says that what an earlier run knew is gone, `is_unread`
-    that it is there, but could not be read when it was asked for.
+    that it is there, but could not be read when it was asked for. Samples are `kept` so many seconds, which may be changed at any time.
     """
 
     def __init__(self, path: Path, wall: Callable[[], float], kept: float) -> None:
@@ -114,7 +114,7 @@ class Store:
         self.is_lost = False
         self.is_unread = False
         self._wall = wall
-        self._kept = kept
+        self.kept = kept
         self._connection: sqlite3.Connection | None = None
         self._history: History | None = None
         self._file = 0  # its number while it is open
@@ -278,7 +278,7 @@ class Store:
                 old.add(write)
             return self._write(old)
         if self._history is not None and self._history.is_due():
-            return self._attempt(lambda connection, history: fold(connection, history, self._wall(), self._kept))
+            return self._attempt(lambda connection, history: fold(connection, history, self._wall(), self.kept))
         return None
 
     def _look_through(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from model_watchdog import writes as record
 from model_watchdog.cgroup import find_unkillable
@@ -11,7 +11,7 @@ from model_watchdog.config.model import ProbeConfig, ServiceConfig
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Notification, Reason, Restart, State
 from model_watchdog.core.incident import find_inhibiting
-from model_watchdog.core.memory import remember
+from model_watchdog.core.memory import carry_over, remember
 from model_watchdog.core.restarting import cannot_act
 from model_watchdog.core.sample import UNSEEN, Failure, Outcome, conclude, not_asked
 from model_watchdog.core.service import Facts, interval, step
@@ -19,9 +19,9 @@ from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.means import Means
-from model_watchdog.observing import observe
 from model_watchdog.probes import Running, Surroundings
-from model_watchdog.snapshot import describe_alerts, describe_problems, describe_progress, describe_service, log_line, tell_story
+from model_watchdog.runners import Runners
+from model_watchdog.snapshot import describe_watched, log_line, tell_story
 from model_watchdog.vitals import VitalSigns
 from model_watchdog.wording import clean, compose, say
 from model_watchdog.writes import Write
@@ -42,8 +42,9 @@ class Watch:
         self.means = means
         self.probes: dict[str, ProbeConfig] = {probe.name: probe for probe in config.probes}
         self.plans = {plan.name: plan for plan in self.service.probes}
-        self.runners: dict[str, Running] = {}
         self.running_since: dict[str, float] = {}
+        self.leaving: Callable[[], None] | None = None
+        self._runners = Runners(self._open_probe)
         self._missed: set[str] = set()
         self._left_out: set[str] = set()
         self._is_gone: bool | None = None  # the unit, when systemd was last asked
@@ -62,21 +63,43 @@ class Watch:
 
     def open(self) -> None:
         """Opens every probe; nothing is asked yet."""
-        for name, probe in self.probes.items():
-            surroundings = Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units, self.means.gpus)
-            self.runners[name] = probe.probe.open(surroundings)
+        self._runners.take(self.config.probes)
 
-    async def close(self) -> None:
+    def _open_probe(self, probe: ProbeConfig) -> Running:
+        return probe.probe.open(Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units, self.means.gpus))
+
+    def take(self, config: ServiceConfig) -> None:
+        """Another configuration of the same unit, or command, while no restart is under way. What is known stays, where it still counts."""
+        changed = self._runners.take(config.probes)
+        if config.recovery != self.config.recovery:
+            self.state.cannot_until = self.state.cannot_wait = 0.0  # what could not be done can be tried
+        self.config, self.service = config, config.core
+        self.probes = {probe.name: probe for probe in config.probes}
+        self.plans = {plan.name: plan for plan in self.service.probes}
+        for name in changed:
+            self._cancel(name)
+            self._newest.pop(name, None)
+            self._left_out.discard(name)
+        self.carry_out(carry_over(self.service, self.state, changed, self.means.clock.steady()))
+        self.spawn(self._runners.tidy())
+        self.measure(changed)
+        self.decide_soon()
+
+    def stop(self) -> None:
+        """Nothing is decided any more, so nothing is begun, and nothing is written down."""
         self.decide_soon()
         if self._deciding is not None:
-            self._deciding.cancel()  # and stays there: nothing is decided any more, so nothing is begun
+            self._deciding.cancel()  # and stays there
         for timer in self._timers.values():
             timer.cancel()
         for task in list(self._tasks):
             task.cancel()
+        self.probes, self.plans = {}, {}  # nothing is asked
+
+    async def close(self) -> None:
+        self.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for runner in self.runners.values():
-            await runner.close()
+        await self._runners.close()
 
     def spawn(self, work: Awaitable[None]) -> None:
         """Runs something beside the loop's other work until it ends or the watch is closed."""
@@ -116,9 +139,12 @@ class Watch:
             outcome = await self._observe(probe)
         finally:
             self.running_since.pop(probe.name, None)
-        self._newest[probe.name] = outcome
-        self.means.samples += outcome.samples
-        self.decide_soon()
+        if self._runners.has(probe):
+            self._newest[probe.name] = outcome
+            self.means.samples += outcome.samples
+            self.decide_soon()
+        else:  # what was asked is not what is wanted any more
+            await self._runners.tidy()
         if self._must_wait(probe.name):
             self._leave_out(probe.name)  # its unit has gone meanwhile: nobody knows who answered
         if probe.name in self._missed:
@@ -151,7 +177,7 @@ class Watch:
         """One run of a probe under its total deadline; whatever goes wrong becomes part of the outcome."""
         clock, signs = self.means.clock, self._open_signs(getattr(probe.probe, "max_duration", None) or probe.timeout)
         started = clock.steady()
-        observation, failure, detail = await observe(self.runners[probe.name], probe.timeout, f"{self.service.name}/{probe.name}")
+        observation, failure, detail = await self._runners.observe(probe, f"{self.service.name}/{probe.name}")
         at = clock.steady()
         vitals = signs.read() if failure in (Failure.TIMEOUT, Failure.SLOW) else UNSEEN
         signs.stop()
@@ -204,7 +230,7 @@ class Watch:
         units = [name for name, plan in self.plans.items() if plan.kind == "unit"]
         for pause in SOON:
             for name in units:
-                if name not in self.running_since:
+                if name not in self.running_since and name in self.probes:
                     self.running_since[name] = self.means.clock.steady()
                     await self._measure(self.probes[name])
             seen = self._facts or self.state.unit
@@ -255,6 +281,7 @@ class Watch:
             jitter=means.chance.uniform(-1, 1),
             next_id=means.next_id,
             dry_run=means.dry_run,
+            leaving=self.leaving is not None,
             together=means.common.object(self.service.name, now, max((plan.every for plan in self.plans.values()), default=30.0)),
         )
 
@@ -272,6 +299,8 @@ class Watch:
                     waiting.set_result(decision)
         if restart is not None:
             self.spawn(self._restart(restart))
+        elif self.leaving is not None and self.state.attempt is None:
+            asyncio.get_running_loop().call_soon(self.leaving)
 
     def write_anew(self) -> None:
         """Everything, into a record that has begun anew: the restart that is under way too."""
@@ -328,14 +357,8 @@ class Watch:
 
     def _write_state(self, wall: float) -> list[Write]:
         clock, name = self.means.clock, self.service.name
-        known = not self.state.unit_error
-        entry = describe_service(self.service, self.state, clock, unit_known=known)
-        entry["problems"] = describe_problems(self.service, self.state)
-        entry["progress"] = describe_progress(self.service, self.state, clock)
-        now = say(self.state.reason)
-        reasons = {word: say(Reason(word)) for word in ("flapping", "flapping_under_systemd")}
-        reasons.update(dict.fromkeys(("busy", "loading", "unknown"), now))
-        alerts = json.dumps(describe_alerts(name, self.state.alerts.values(), clock, reasons))
+        entry, firing = describe_watched(self.service, self.state, clock)
+        alerts = json.dumps(firing)
         writes = [record.service_status(name, json.dumps(entry), wall)]
         durable = json.dumps(remember(self.state))
         if durable + alerts != self._kept:

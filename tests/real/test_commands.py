@@ -118,6 +118,7 @@ COMMANDS = [
     ("restart", "m", "--reason", "x"),
     ("reset", "m"),
     ("notify-test",),
+    ("reload",),
 ]
 
 

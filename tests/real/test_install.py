@@ -154,7 +154,7 @@ def test_what_is_next_depends_on_whether_the_daemon_runs(box: WatchedBox) -> Non
     box.systemctl("start", DAEMON)
     assert "everything is in place, and the daemon runs" in install(box)
     box.write_config(config_of("model.service", "bert.service"))
-    assert "next:      systemctl restart model-watchdog" in install(box)
+    assert "next:      systemctl reload model-watchdog" in install(box)
     box.run("sh", "-c", f"echo '# mine' >> {UNIT_FILE}")
     assert "next:      systemctl daemon-reload && systemctl restart model-watchdog" in install(box)
 

@@ -55,7 +55,20 @@ def _pip(*arguments: str) -> None:
 # of the packages that only tests and building need, those that are large or that would hide the wheel
 _NOT_NEEDED = (
     *("pip", "setuptools", "pkg_resources", "_distutils_hack", "model_watchdog", "_editable_impl", "__editable__", "mypy", "ruff"),
-    *("hypothesis", "_hypothesis", "pytest", "_pytest", "cryptography", "trustme", "aiosmtpd", "hatchling", "librt", "ast_serialize"),
+    *(
+        "hypothesis",
+        "_hypothesis",
+        "jsonschema",
+        "rpds",
+        "pytest",
+        "_pytest",
+        "cryptography",
+        "trustme",
+        "aiosmtpd",
+        "hatchling",
+        "librt",
+        "ast_serialize",
+    ),
 )
 
 

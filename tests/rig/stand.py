@@ -175,15 +175,19 @@ class Stand:
         """Starts the daemon on these parts of `services:`, with an empty record or the one to `keep`; `sink` gets every message."""
         self.sink = sink
         self.box.systemctl("stop", DAEMON)
-        text = "services:\n" + indent("\n".join(services), "  ")
-        if not re.search("^host:", more, re.MULTILINE):
-            more += "\nhost: {common_cause: off}\n"  # many of a test's models fail in the same moment, each for reasons of its own
-        notifiers = f"notifiers:\n  ops: {{kind: apprise, url: '{sink.url}', min_severity: info}}\n"
-        self.box.write_config(f"{text}\n{notifiers}{more}")
+        self.configure(*services, more=more)
         if not keep:
             self.box.run("sh", "-c", f"rm -rf {STATE}/*")
         self._since = self.box.run("date", "+@%s.%N").stdout.strip()
         self.box.start_watchdog()
+
+    def configure(self, *services: str, more: str = "") -> None:
+        """Writes the configuration for a start or a reload: these parts of `services:`, a notifier to the sink, and `more`."""
+        text = "services:\n" + indent("\n".join(services), "  ") if services else "services: {}"
+        if not re.search("^host:", more, re.MULTILINE):
+            more += "\nhost: {common_cause: off}\n"  # many of a test's models fail in the same moment, each for reasons of its own
+        notifiers = f"notifiers:\n  ops: {{kind: apprise, url: '{self.sink.url}', min_severity: info}}\n"  # `more` may begin with others
+        self.box.write_config(f"{text}\n{'' if re.search('^notifiers:', more, re.MULTILINE) else notifiers}{more}")
 
     def end(self) -> None:
         """Stops the daemon and every model, after a look at the daemon's log: none of our own faults is in it."""

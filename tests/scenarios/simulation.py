@@ -71,6 +71,7 @@ class World:
     inhibited: str = ""
     left_over: tuple[int, ...] = ()
     systemd_error: str = ""
+    leaving: bool = False
     on_restart: Callable[["World"], bool] = lambda world: True
     restarts: list[float] = field(default_factory=list)
     events: list[tuple[float, str, str]] = field(default_factory=list)
@@ -146,6 +147,7 @@ class World:
             permitted=self.permitted,
             inhibited=self.inhibited,
             left_over=self.left_over,
+            leaving=self.leaving,
             next_id=self._next_id,
         )
         self._next_id += 1

@@ -59,6 +59,19 @@ def test_while_a_restart_is_under_way_nothing_asks_for_another() -> None:
     assert len(world.restarts) == 1
 
 
+@pytest.mark.parametrize("leaving", [False, True])
+def test_a_service_whose_configuration_waits_for_the_end_of_its_restart_is_not_restarted_once_more(leaving: bool) -> None:
+    """Even where nothing has to be waited for between two restarts."""
+    world = World(service=make_service(backoff=BackoffPolicy(first=Seconds(0.0), max=Seconds(0.0))), on_restart=lambda world: False)
+    world.run(60)
+    world.die()
+    world.run(60, until=lambda world: bool(world.restarts))
+    world.leaving = leaving
+    world.run(600)
+    assert world.concluded == (["failed"] if leaving else ["failed"] * 3)
+    assert len(world.restarts) == len(world.concluded)
+
+
 def test_two_bad_answers_are_not_three() -> None:
     world = World()
     world.run(55)

@@ -484,8 +484,8 @@ def test_completion_in_bash(call: Call, tmp_path: Path, path_with_watchdog: str)
         return complete_in_bash(script, line, path_with_watchdog)
 
     assert offered("watchdog ") == list(COMMANDS)
-    assert offered("watchdog re") == ["resume", "restart", "reset"]
-    assert offered("watchdog --config x re") == ["resume", "restart", "reset"]
+    assert offered("watchdog re") == ["resume", "restart", "reset", "reload"]
+    assert offered("watchdog --config x re") == ["resume", "restart", "reset", "reload"]
     assert offered("watchdog events --s") == ["--service", "--since", "--state-dir"]
     assert offered("watchdog restart ") == ["chatglm", "bge-embed"]
     assert offered("watchdog restart ch") == ["chatglm"]

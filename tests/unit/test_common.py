@@ -29,3 +29,15 @@ def test_more_than_three_wait_a_round_and_then_go_one_at_a_time() -> None:
     assert common.object("s1", 150.0, 30.0) is None and common.group.keys() == {"s1", "s2", "s3"}, "also of the three that are left"
     common.see("s1", 150.0, is_bad=True, is_restarting=True)
     assert common.object("s2", 150.0, 30.0) is not None
+
+
+def test_another_policy_keeps_the_group_and_forgets_who_is_watched_no_longer() -> None:
+    common = bad(4, 1.0)
+    common.see("s0", 104.0, is_bad=True, is_restarting=True)
+    common.follow(CommonCausePolicy(services=9), {"s0", "s1", "s2", "new"})
+    assert common.group.keys() == common.bad.keys() == {"s0", "s1", "s2"}
+    assert common.object("s1", 200.0, 30.0) is not None
+    common.follow(CommonCausePolicy(), {"s1", "s2"})
+    assert common.object("s1", 200.0, 30.0) is None, "who held it up is gone"
+    common.follow(None, {"s1", "s2"})
+    assert not common.group

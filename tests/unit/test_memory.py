@@ -1,11 +1,22 @@
 """What outlives the daemon comes back as it was, also after a reboot."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
+from model_watchdog.core.alert import Alert, Phase
+from model_watchdog.core.arrivals import Arrivals
+from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.commands import pause
-from model_watchdog.core.decision import State
-from model_watchdog.core.memory import recall, remember
-from model_watchdog.core.sample import Failure
+from model_watchdog.core.decision import Event, Notification, Reason, State
+from model_watchdog.core.host import HostState, end_alerts, set_troubles, step_host
+from model_watchdog.core.incident import end_watch
+from model_watchdog.core.memory import carry_over, carry_over_host, recall, remember
+from model_watchdog.core.rule import Rule, Severity, Then
+from model_watchdog.core.sample import Failure, Selector, SeriesId
+from model_watchdog.core.units import Number, Seconds
+from model_watchdog.rules.absent import Absent
+from model_watchdog.rules.threshold import Threshold
 from tests.scenarios.simulation import World
 
 
@@ -50,6 +61,103 @@ def test_alerts_of_rules_that_are_gone_are_forgotten() -> None:
     world.run(100)
     assert world.state.state is State.UNHEALTHY
     kept = remember(world.state)
-    from dataclasses import replace
-
     assert recall(replace(world.service, rules=()), kept, 0.0, world.now).alerts == {}
+
+
+# ---------------------------------------------------------------- another configuration, while it runs
+def fires(name: str, metric: str = "probe_success", **options: Any) -> Rule:
+    return Rule(name, Selector(metric), Threshold(below=Number(1.0)), **options)
+
+
+def with_alerts(*rules: Rule) -> World:
+    """A world whose alerts fire and were told: one of each rule on the probe `health`, and one of a probe `other`."""
+    world = World()
+    world.run(60)
+    world.service = replace(world.service, rules=rules)
+    world.state.alerts.clear()
+    for rule in rules:
+        for probe in ("health", "other"):
+            alert = Alert.on(rule, SeriesId.of(rule.selector.metric, {"service": world.service.name, "probe": probe}))
+            alert.phase, alert.since, alert.sent, alert.value = Phase.FIRING, 10.0, True, 0.0
+            world.state.alerts[alert.key] = alert
+    return world
+
+
+def test_what_is_the_same_stays_as_it_is() -> None:
+    world = with_alerts(fires("low", for_=5.0))
+    own, of_another = world.state.alerts.values()
+    assert carry_over(replace(world.service, startup=Seconds(7.0)), world.state, (), world.now) == []
+    assert [alert is own for alert in world.state.alerts.values()] == [True], f"{of_another.series} comes from no probe of its own"
+    assert world.state.outcomes and world.state.orphans == [("low", "warning")]
+
+
+def test_the_alert_of_a_rule_that_is_gone_is_over_and_of_a_changed_one_fires_on() -> None:
+    world = with_alerts(fires("gone", severity=Severity.CRITICAL), fires("changed"), fires("elsewhere"))
+    rules = (fires("changed", severity=Severity.INFO), fires("elsewhere", "probe_duration_seconds"))
+    for alert in world.state.alerts.values():
+        alert.sent = alert.rule.name != "elsewhere"
+    decisions = carry_over(replace(world.service, rules=rules), world.state, (), world.now)
+    (kept,) = world.state.alerts.values()
+    assert kept.rule == rules[0] and kept.is_firing and kept.sent and kept.since == 10.0
+    assert sorted(world.state.orphans) == [("changed", "warning"), ("gone", "critical"), ("gone", "critical")]
+    assert [(decision.event, decision.reason.params["rule"]) for decision in decisions if isinstance(decision, Event)] == [
+        ("alert_resolved", "elsewhere"),
+        ("alert_resolved", "elsewhere"),
+    ]
+
+
+def test_of_a_probe_that_asks_something_else_nothing_is_known() -> None:
+    world = with_alerts(fires("down", then=Then.RESTART, times=1))
+    state, now = world.state, world.now
+    state.failing["health"], state.busy["health"] = 2, 1.0
+    carry_over(world.service, state, {"health"}, now)
+    assert "health" not in {*state.outcomes, *state.judged, *state.failing, *state.busy, *state.reached}
+    (alert,) = state.alerts.values()
+    assert not alert.is_firing and alert.sent, "it must confirm itself anew, and what was told will be resolved"
+    assert state.watched_since == now
+
+
+def test_policies_are_those_of_the_new_configuration_and_counts_stay() -> None:
+    world = a_bad_night()
+    failures, restarts = world.state.breaker.failures, list(world.state.breaker.restarts)
+    service = replace(world.service, breaker=BreakerPolicy(failures=9), backoff=BackoffPolicy(first=Seconds(1.0)))
+    carry_over(service, world.state, (), world.now)
+    assert world.state.breaker.policy == service.breaker and world.state.breaker.backoff == service.backoff
+    assert (world.state.breaker.failures, world.state.breaker.restarts) == (failures, restarts) and restarts
+
+
+def test_silence_is_counted_from_the_reload_on() -> None:
+    """A rule that is new has not been listening for as long as the watchdog runs."""
+    rule = Rule("gone", Selector("probe_success"), Absent(Seconds(30.0)))
+    state = HostState(arrivals=Arrivals(0.0))
+    carry_over_host((rule,), state, {"system"}, (), 1000.0)
+    assert step_host((rule,), state, [], 1020.0) == []
+    assert [type(decision) for decision in step_host((rule,), state, [], 1031.0)] == [Event, Notification]
+
+
+def test_the_hosts_alerts_of_what_is_gone_are_over() -> None:
+    state, rule = HostState(), fires("low", "host_load1")
+    alert = Alert.on(rule, SeriesId("host_load1"))
+    alert.phase, alert.sent = Phase.FIRING, True
+    state.alerts[alert.key] = alert
+    set_troubles(state, "gpu", {"gpu-driver": Reason("gpu_driver_silent")}, is_good=False, now=1.0)
+    gone = carry_over_host((rule,), state, {"system"}, {"gpu"}, 2.0)
+    assert [alert.rule.name for alert in gone] == ["gpu-driver"] and list(state.alerts.values()) == [alert]
+    gone += carry_over_host((), state, {"system"}, (), 2.0)
+    told = [decision for decision in end_alerts(state, gone) if isinstance(decision, Notification)]
+    assert [(notification.about, notification.params["rule"]) for notification in told] == [
+        ("alert_resolved", "gpu-driver"),
+        ("alert_resolved", "low"),
+    ]
+
+
+def test_a_service_that_is_watched_no_longer_ends_what_was_told_with_one_message() -> None:
+    world = a_bad_night()
+    world.run(3600)
+    assert world.state.gave_up and world.state.incident is not None
+    decisions = end_watch(world.service, world.state, Reason("taken_out"))
+    (told,) = [decision for decision in decisions if isinstance(decision, Notification)]
+    assert told.about == "not_watched" and told.severity is Severity.CRITICAL
+    assert [decision.event for decision in decisions if isinstance(decision, Event)][-2:] == ["incident_closed", "not_watched"]
+    assert world.state.breaker.restarts and world.state.incident is None and not world.state.gave_up
+    assert [type(decision) for decision in end_watch(world.service, world.state, Reason("taken_out"))] == [Event]

@@ -539,3 +539,65 @@ def test_fault_45_76_a_crash_between_sending_and_marking_costs_one_duplicate_at_
     assert live("") == 0
     assert told.read_text() == "a\na\n", "and never more"
     assert rows(tmp_path)["a", "ops"][0] == "sent"
+
+
+def test_another_configuration_keeps_what_waits(run, state_dir):
+    """A notifier that has changed gets it at once, one that has not goes on as it was, one that is gone gets nothing more."""
+    old, new, slow = Provider(*DOWN), Provider(), Provider(*DOWN)
+    events: list[Delivery] = []
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=old, gone=old, same=slow), on_event=events.append)
+        for key in "ab":
+            enqueue(store, outbox, a_message(key))
+        await until(lambda: len(old.asked) >= 8 and len(slow.asked) >= 4)  # each has failed twice: due in 2 s
+        asked, before = len(slow.asked), time.monotonic()
+        outbox.follow(config(ops=new, same=slow, added=new))
+        await until(lambda: len(new.told) == 2, 1.0)
+        assert len(slow.asked) == asked or time.monotonic() - before > 0.5
+        assert outbox.stats() == {"queued": 2, "undeliverable": 2, "sent": 2}
+        enqueue(store, outbox, a_message("c"))
+        await until(lambda: sorted(new.told) == ["a", "b", "c", "c"])
+        await outbox.close()
+
+    run(work)
+    found = rows(state_dir)
+    assert {key for key, notifier in found if notifier == "gone"} == {"a", "b"}
+    assert {found[key, "gone"][::2] for key in "ab"} == {("undeliverable", "this notifier is no longer configured")}
+    assert {found[key, "ops"][0] for key in "abc"} == {"sent"} and {found[key, "same"][0] for key in "abc"} == {"queued"}
+    assert found["c", "added"][0] == "sent" and ("a", "added") not in found
+
+
+@pytest.mark.parametrize(("answer", "state"), [(None, "sent"), ("it is down", "undeliverable")])
+def test_what_is_under_way_to_a_notifier_that_goes_is_not_cut_off(run, state_dir, answer: str | None, state: str):
+    provider = Provider(answer, seconds=0.3)
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=provider))
+        for key in "ab":
+            enqueue(store, outbox, a_message(key))
+        await until(lambda: provider.at_once == 1)
+        outbox.follow({})
+        assert outbox.stats()["undeliverable"] == 1, "the one that only waits"
+        await asyncio.sleep(0.5)
+        await store.commit()
+        await outbox.close()
+
+    run(work)
+    assert len(provider.asked) == 1
+    assert [found[0] for found in rows(state_dir).values()] == [state, "undeliverable"]
+
+
+def test_a_failure_of_the_address_before_counts_not_against_the_one_now(run):
+    refusing, new = Provider("no", seconds=0.2), Provider()
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=refusing))
+        enqueue(store, outbox, a_message("a"))
+        await until(lambda: refusing.at_once == 1)
+        outbox.follow(config(ops=new))
+        await until(lambda: new.told == ["a"], 0.8)  # and not a second later, as after a failure
+        assert outbox.misconfigured == {"ops": None}
+        await outbox.close()
+
+    run(work)

@@ -52,10 +52,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _summarise(config: Config) -> str:
     probes = len(config.host.probes) + sum(len(service.probes) for service in config.services.values())
-    services, notifiers = len(config.services), len(config.notifiers)
+    services, notifiers, included = len(config.services), len(config.notifiers), len(config.included)
     counts = (
         phrase("1 service" if services == 1 else "{count} services", count=services),
         phrase("1 probe" if probes == 1 else "{count} probes", count=probes),
         phrase("1 notifier" if notifiers == 1 else "{count} notifiers", count=notifiers),
     )
-    return make_printable(phrase("{path}: ok: {counts}", path=config.path, counts=phrase(", ").join(counts)))
+    more = phrase(" (and 1 included file)" if included == 1 else " (and {count} included files)", count=included) if included else ""
+    return make_printable(phrase("{path}: ok: {counts}", path=f"{config.path}{more}", counts=phrase(", ").join(counts)))

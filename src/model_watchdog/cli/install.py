@@ -46,7 +46,7 @@ EXAMPLES = """\
 
 FIRST_CONFIG = """\
 # model-watchdog: what is watched, and what is done about it.
-# After a change:  watchdog check  &&  sudo watchdog install  &&  sudo systemctl restart model-watchdog
+# After a change:  watchdog check  &&  sudo watchdog install  &&  sudo systemctl reload model-watchdog
 #
 # A service with a unit and one probe, and nothing else, is watched sensibly. Take the marks away and put in your own
 # (and take away the line "services: {}" at the end):
@@ -79,6 +79,7 @@ class Plan:
 
     entry_point: Path
     config: Path
+    files: Sequence[Path]  # of the configuration: itself, and those that it includes
     is_first: bool  # there is no configuration yet, and one is written
     units: Sequence[str]
     objection: str
@@ -113,12 +114,13 @@ def run(args: argparse.Namespace) -> int:
 def _make_plan(config: Path) -> Plan:
     entry_point = _find_entry_point()
     is_first = config == CONFIG and not _is_there(config)
-    asked = {unit: _ask_systemd(unit) for unit in ([] if is_first else _read_units(config))}
+    units, files = ([], [config]) if is_first else _read_units(config)
+    asked = {unit: _ask_systemd(unit) for unit in units}
     # polkit asks for a unit's own name, where the configured one is an alias
-    units = sorted({*asked, *(answer.get("Id") or unit for unit, answer in asked.items())})
+    named = sorted({*asked, *(answer.get("Id") or unit for unit, answer in asked.items())})
     doubts = _doubt([unit for unit, answer in asked.items() if answer.get("LoadState") == "not-found"])
-    objection = _object_to_names(entry_point, config) or _object_to_code(entry_point) or ("" if is_first else _object_to_author(config))
-    return Plan(entry_point, config, is_first, units, objection, doubts)
+    objection = _object_to_names(entry_point, config) or _object_to_code(entry_point) or ("" if is_first else _object_to_authors(files))
+    return Plan(entry_point, config, files, is_first, named, objection, doubts)
 
 
 def _is_there(path: Path) -> bool:
@@ -132,15 +134,15 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _read_units(config: Path) -> list[str]:
-    """The units that the configuration names."""
+def _read_units(config: Path) -> tuple[list[str], list[Path]]:
+    """The units that the configuration names, and its files: itself, and those that it includes."""
     from model_watchdog.config.loading import load
 
     try:
         loaded = load(config, environment=os.environ, credentials_dir=None, strict_secrets=False)
     except ConfigError as error:
         raise CommandError(f"nothing was changed: the configuration is not valid\n{error}") from error
-    return sorted({service.core.unit for service in loaded.services.values() if service.core.unit})
+    return sorted({service.core.unit for service in loaded.services.values() if service.core.unit}), [config, *loaded.included]
 
 
 def _ask_systemd(unit: str) -> dict[str, str]:
@@ -199,12 +201,14 @@ def _object_to_code(entry_point: Path) -> str:
     return ""
 
 
-def _object_to_author(config: Path) -> str:
+def _object_to_authors(files: Sequence[Path]) -> str:
     """Why this configuration must not say what the daemon may restart, or "": whoever may write it would say so."""
-    path = config.resolve()
-    for part in (path, *path.parents):
-        if wrong := _object_to_writers(part):
-            return f"{wrong}; sudo install -o root -g {USER} -m 640 {config} {CONFIG}"
+    for file in files:
+        path = file.resolve()
+        for part in (path, *path.parents):
+            if wrong := _object_to_writers(part):
+                there = CONFIG if file is files[0] else CONFIG.parent / "conf.d" / file.name
+                return f"{wrong}; sudo install -o root -g {USER} -m 640 {file} {there}"
     return ""
 
 
@@ -271,7 +275,7 @@ def _carry_out(plan: Plan) -> int:
     report("", f"it allows {', '.join(plan.units) or 'nothing yet: no unit is configured'}")
     for line in plan.doubts:
         print(f"watchdog: warning: {line}", file=sys.stderr)
-    problems = [line for line in (_object_to_polkit(), _object_to_config(plan.config, gid)) if line]
+    problems = [line for line in (_object_to_polkit(), *(_object_to_config(file, gid) for file in plan.files)) if line]
     for line in problems:
         print(f"watchdog: {line}", file=sys.stderr)
     _tell_next(plan, new_unit, new_rule)
@@ -384,7 +388,7 @@ def _tell_next(plan: Plan, new_unit: bool, new_rule: bool) -> None:
     if new_unit or not running:
         steps.append(f"systemctl daemon-reload && systemctl {'restart' if running else 'enable --now'} model-watchdog")
     elif new_rule:
-        steps.append("systemctl restart model-watchdog   (it reads its configuration when it starts)")
+        steps.append("systemctl reload model-watchdog   (it reads its configuration anew)")
     for number, step in enumerate(steps):
         print(f"{'next:' if number == 0 else '':<10} {step}")
     if not steps:

@@ -38,10 +38,10 @@ def resource(name: str) -> str:
 
 
 def fill_unit(template: str, entry_point: Path, config: Path | None) -> str:
-    """The unit file with its ExecStart. `config` where it is not the usual one."""
-    command = f"ExecStart={entry_point} run" + (f" --config {config}" if config else "")
-    text, count = re.subn(r"^ExecStart=.*$", lambda _: command, template, flags=re.M)
-    assert count == 1, "the unit file has one ExecStart"
+    """The unit file with its ExecStart and ExecReload. `config` where it is not the usual one; a reload reads the daemon's own."""
+    commands = {"Start": f"{entry_point} run" + (f" --config {config}" if config else ""), "Reload": f"{entry_point} reload"}
+    text, count = re.subn(r"^Exec(Start|Reload)=.*$", lambda match: f"Exec{match[1]}={commands[match[1]]}", template, flags=re.M)
+    assert count == len(commands), "the unit file has one ExecStart and one ExecReload"
     return text
 
 

@@ -38,18 +38,20 @@ COMMANDS = {
     "resume": "end a pause",
     "restart": "restart a service now, through the verified recovery",
     "reset": "close a service's circuit breaker",
+    "reload": "read the configuration anew, without a restart of the daemon",
     "notify-test": "send a test message to each notifier",
     "doctor": "look at every link of the chain, and say what mends a broken one",
     "install": "set up the user, the directories, the unit and the polkit rule",
     "uninstall": "take away what install set up",
     "detect": "run the sigma rule over a CSV of numbers",
     "demo": "the whole story on this machine in about a minute",
+    "schema": "print the JSON Schema of the configuration, for editors",
     "completion": "print a completion script for a shell",
 }
-SPEAKING = frozenset(("status", "events", "pause", "resume", "restart", "reset", "notify-test", "doctor"))
+SPEAKING = frozenset(("status", "events", "pause", "resume", "restart", "reset", "reload", "notify-test", "doctor"))
 """They speak the daemon's language, those of `READING` the configuration's; the others, and everybody's --help, English."""
 READING = frozenset(("check", "run"))
-LATER = frozenset(("reload", "incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
+LATER = frozenset(("incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
 
 GLOBAL_OPTIONS = {
     "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),

@@ -1,8 +1,6 @@
 """`watchdog notify-test`: does a message reach people?"""
 
 import argparse
-import os
-from pathlib import Path
 
 from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, find_config, suggest
 from model_watchdog.cli.commanding import command, say
@@ -39,13 +37,10 @@ def run(args: argparse.Namespace) -> int:
 def _send_here(args: argparse.Namespace) -> "dict[str, str | None]":
     import asyncio
 
-    from model_watchdog.config.loading import load
+    from model_watchdog.config.loading import load_here
     from model_watchdog.outbox import send_test
 
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    config = load(
-        find_config(args), environment=os.environ, credentials_dir=Path(credentials) if credentials else None, strict_secrets=True
-    )
+    config = load_here(find_config(args))
     if args.notifier and args.notifier not in config.notifiers:
         raise CommandError(
             phrase("there is no notifier {name}", name=args.notifier) + suggest(args.notifier, config.notifiers), EXIT_UNKNOWN_NAME

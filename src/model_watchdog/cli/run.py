@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,17 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from model_watchdog.config.loading import load
+    from model_watchdog.config.loading import load_here
     from model_watchdog.daemon import Daemon
     from model_watchdog.lock import take_lock
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    config = load(
-        find_config(args), environment=os.environ, credentials_dir=Path(credentials) if credentials else None, strict_secrets=True
-    )
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it means something: the file is only being read
+    config = load_here(find_config(args))
     state_dir, runtime_dir = find_state_dir(args), find_runtime_dir(args)
     for directory, option in ((state_dir, "--state-dir"), (runtime_dir, "--runtime-dir")):
         if option == "--runtime-dir" or not is_read_only(directory):  # the record need not be written for services to be watched

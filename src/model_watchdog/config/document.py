@@ -14,7 +14,6 @@ import yaml
 from model_watchdog.config.faults import Faults, Place, quote
 
 DEPTH = 30
-START = Place(1, 1)
 EMPTY = "is empty; config.example.yaml shows what can be in it"
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -72,27 +71,27 @@ class Table:
 Node = Scalar | Items | Table
 
 
-def parse(text: str, faults: Faults) -> Table:
-    """The tree of the one document in `text`. Raises `InvalidConfig` where the YAML itself is not acceptable.
+def parse(text: str, faults: Faults, part: int = 0) -> Table:
+    """The tree of the one document in `text`, which is file number `part` of `faults`. Raises `InvalidConfig` where it is not acceptable.
 
     Duplicate keys are only added to `faults` (the first one counts), so that what else is wrong is found as well.
     """
     odd = _FORBIDDEN.search(text)
     if odd:
         what = "a NUL character" if odd.group() == "\0" else f"a control character (U+{ord(odd.group()):04X})"
-        faults.add(_place_of(text, odd.start()), "", f"{what}; the file must be plain text")
+        faults.add(_place_of(text, odd.start(), part), "", f"{what}; the file must be plain text")
         faults.raise_if_any()
-    builder = _Builder(faults)
+    builder = _Builder(faults, part)
     try:
         root = builder.read(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         begins = any(words in (error.problem or "") for words in ("unexpected end of stream", "expected ',' or"))
         mark = (error.context_mark if begins else None) or error.problem_mark
-        place = Place(mark.line + 1, mark.column + 1) if mark else START
+        place = Place(mark.line + 1, mark.column + 1, part) if mark else Place(1, 1, part)
         faults.add(place, "", _explain(text, place, error))
         root = None
     except yaml.YAMLError as error:
-        faults.add(START, "", f"not YAML: {error}")
+        faults.add(Place(1, 1, part), "", f"not YAML: {error}")
         root = None
     if root is None or builder.refused:
         faults.raise_if_any()
@@ -107,8 +106,9 @@ class _Refusal(Exception):
 class _Builder:
     """Builds the tree from events. `refused` tells that the tree is not what the author meant."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, part: int) -> None:
         self._faults = faults
+        self._part = part
         self.refused = False
 
     def read(self, events: Iterator[yaml.Event]) -> Table | None:
@@ -117,7 +117,7 @@ class _Builder:
             for event in events:
                 if isinstance(event, yaml.DocumentStartEvent):
                     if root is not None:
-                        self._stop(_start(event), "", "a second document begins here; one file holds one document")
+                        self._stop(self._start(event), "", "a second document begins here; one file holds one document")
                 elif not isinstance(event, (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentEndEvent)):
                     root = self._node(event, events, "", 0)
         except _Refusal:
@@ -125,13 +125,13 @@ class _Builder:
         if isinstance(root, Table):
             return root
         if root is None or (isinstance(root, Scalar) and root.is_null):
-            self._faults.add(START, "", EMPTY)
+            self._faults.add(Place(1, 1, self._part), "", EMPTY)
         else:
             self._faults.add(root.place, "", "expected keys with values, such as services:")
         return None
 
     def _node(self, event: Any, events: Iterator[yaml.Event], path: str, depth: int) -> Node:
-        place = _start(event)
+        place = self._start(event)
         if depth > DEPTH:
             self._stop(place, "", f"nested deeper than {DEPTH} levels")
         if isinstance(event, yaml.AliasEvent):
@@ -171,6 +171,9 @@ class _Builder:
                 self._faults.add(key.place, inside, f"is there twice; the first one is on line {before.key.place.line}")
         return entries
 
+    def _start(self, event: Any) -> Place:
+        return Place(event.start_mark.line + 1, event.start_mark.column + 1, self._part)
+
     def _refuse(self, place: Place, path: str, text: str) -> None:
         self._faults.add(place, path, text)
         self.refused = True
@@ -178,10 +181,6 @@ class _Builder:
     def _stop(self, place: Place, path: str, text: str) -> None:
         self._refuse(place, path, text)
         raise _Refusal
-
-
-def _start(event: Any) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
 def _explain(text: str, place: Place, error: yaml.MarkedYAMLError) -> str:
@@ -200,5 +199,5 @@ def _explain(text: str, place: Place, error: yaml.MarkedYAMLError) -> str:
     return plainer
 
 
-def _place_of(text: str, index: int) -> Place:
-    return Place(text.count("\n", 0, index) + 1, index - (text.rfind("\n", 0, index) + 1) + 1)
+def _place_of(text: str, index: int, part: int) -> Place:
+    return Place(text.count("\n", 0, index) + 1, index - (text.rfind("\n", 0, index) + 1) + 1, part)

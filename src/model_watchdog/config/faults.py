@@ -16,10 +16,11 @@ MANY, FEW = 200, 15
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Line and column in the file, both counted from 1."""
+    """Line and column in a file, both counted from 1; line 0 is the file as a whole. `part` is the file's number in `Faults.files`."""
 
     line: int
     column: int
+    part: int = 0
 
 
 class InvalidConfig(ConfigError):
@@ -32,10 +33,10 @@ class InvalidConfig(ConfigError):
 
 
 class Faults:
-    """Collects what is wrong with one file; texts never hold a value that came from outside the file."""
+    """Collects what is wrong with a file, and with those that it includes; texts never hold a value that came from outside of them."""
 
     def __init__(self, file: Path) -> None:
-        self.file = file
+        self.files = [file]
         self._faults: set[tuple[Place, str, str]] = set()
         self._warnings: set[tuple[Place, str, str]] = set()
 
@@ -48,18 +49,28 @@ class Faults:
 
     def describe(self, place: Place, path: str, text: str) -> str:
         """One line as `check` prints it."""
-        where, text = f"{self.file}:{place.line}:{place.column}", retell(text, "faults")
+        where = str(self.files[place.part]) + (f":{place.line}:{place.column}" if place.line else "")
+        text = retell(text, "faults")
         return make_printable(f"{where}: {_cut(path, 200)}: {_cut(text, 500)}" if path else f"{where}: {_cut(text, 500)}")
+
+    def point_to(self, place: Place, here: Place) -> str:
+        """Names one place in a fault of another one: `line 4`, and the file where it is not the same."""
+        return f"line {place.line}" if place.part == here.part else make_printable(f"{self.files[place.part]}:{place.line}")
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        told = sorted(self._warnings)
+        told = sorted(self._warnings, key=_by_place)
         return tuple(self.describe(place, path, phrase("warning: {fault}", fault=retell(text, "faults"))) for place, path, text in told)
 
     def raise_if_any(self) -> None:
-        """Raises `InvalidConfig` with every fault, in the order of the file."""
+        """Raises `InvalidConfig` with every fault, in the order of the files."""
         if self._faults:
-            raise InvalidConfig((self.describe(*fault) for fault in sorted(self._faults)), self.warnings)
+            raise InvalidConfig((self.describe(*fault) for fault in sorted(self._faults, key=_by_place)), self.warnings)
+
+
+def _by_place(fault: tuple[Place, str, str]) -> tuple[int, Place, str, str]:
+    place, path, text = fault
+    return place.part, place, path, text
 
 
 def make_printable(text: str) -> str:

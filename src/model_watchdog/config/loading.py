@@ -1,5 +1,6 @@
 """From the file to a `Config`: every fault in one go, each with its line and column."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 from model_watchdog.config import document
 from model_watchdog.config.context import Context, Defaults
 from model_watchdog.config.document import Entry, Table
-from model_watchdog.config.faults import Faults, InvalidConfig, quote, suggest
+from model_watchdog.config.faults import Faults, InvalidConfig, Place, quote, suggest
 from model_watchdog.config.files import read_config
+from model_watchdog.config.including import include
 from model_watchdog.config.kinds import find_kind
 from model_watchdog.config.masking import MASK, mask_url
 from model_watchdog.config.model import Config, NotifierConfig, RecordConfig, ServiceConfig
@@ -22,9 +24,9 @@ from model_watchdog.core.units import Seconds, Secret
 from model_watchdog.language import LANGUAGES
 from model_watchdog.notifiers import Notifier
 
-__all__ = ["InvalidConfig", "load", "mask_url"]
+__all__ = ["InvalidConfig", "load", "load_here", "mask_url"]
 
-KEYS = ("defaults", "services", "host", "notifiers", "language", "record")
+KEYS = ("include", "defaults", "services", "host", "notifiers", "language", "record")
 
 
 def load(
@@ -46,6 +48,7 @@ def load(
     root = document.parse(text, faults)
     options = Options(faults, Sources(environment, credentials_dir), strict_secrets)
     literal = Options(faults, None)
+    root = include(root, options)
     options.check_keys(root.entries, "", KEYS, "file")
     context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root))
     services = _read_services(context, root)
@@ -55,11 +58,18 @@ def load(
     entry = root.entries.get("record")
     record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
     faults.raise_if_any()
-    return Config(path, services, host, notifiers, language, record, faults.warnings)
+    return Config(path, services, host, notifiers, language, record, faults.warnings, tuple(faults.files[1:]))
+
+
+def load_here(path: Path, *, ask_notifiers: bool = False) -> Config:
+    """As the daemon reads it: with this process's variables and systemd's credentials; one that is not there is a fault."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    directory = Path(credentials) if credentials else None
+    return load(path, environment=os.environ, credentials_dir=directory, strict_secrets=True, ask_notifiers=ask_notifiers)
 
 
 def _read_services(context: Context, root: Table) -> dict[str, ServiceConfig]:
-    services, units = {}, dict[str, tuple[str, int]]()
+    services, units = {}, dict[str, tuple[str, Place]]()
     for name, entry in _read_section(context, root, "services").items():
         service = read_service(context, entry, f"services.{name}", units)
         if service is not None:

@@ -67,7 +67,7 @@ class RecordConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """The whole file. `warnings` are lines that `check` prints without failing."""
+    """The whole file, with what it includes (`included`). `warnings` are lines that `check` prints without failing."""
 
     path: Path
     services: Mapping[str, ServiceConfig]
@@ -76,6 +76,7 @@ class Config:
     language: str = "en"
     record: RecordConfig = RecordConfig()
     warnings: tuple[str, ...] = ()
+    included: tuple[Path, ...] = ()
 
     @property
     def longest_every(self) -> float:

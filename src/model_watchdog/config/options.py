@@ -259,7 +259,7 @@ def describe_hint(hint: Any) -> str:
     origin = get_origin(inner)
     if inner in _SCALARS:
         return _SCALARS[inner][0]
-    if choices := _list_choices(inner):
+    if choices := list_choices(inner):
         return f"one of {', '.join(choices)}"
     if origin in (list, tuple, Sequence):
         return "a list in [ ]"
@@ -269,7 +269,7 @@ def describe_hint(hint: Any) -> str:
 def _convert(node: Scalar, resolved: Resolved, hint: Any) -> Any:
     """Text to value. Raises `Wrong`."""
     text, literal = resolved.text, not resolved.origin
-    if choices := _list_choices(hint):
+    if choices := list_choices(hint):
         if text not in choices:
             raise Wrong("is not known here", suggest(text, choices))
         return hint(text) if isinstance(hint, type) else text
@@ -311,7 +311,8 @@ def split_optional(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
-def _list_choices(hint: Any) -> tuple[str, ...]:
+def list_choices(hint: Any) -> tuple[str, ...]:
+    """The words that a value of this type may be; empty where it is none of a few words."""
     if get_origin(hint) is Literal:
         return tuple(str(choice) for choice in get_args(hint))
     if isinstance(hint, type) and issubclass(hint, Enum):

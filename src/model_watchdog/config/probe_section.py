@@ -28,6 +28,12 @@ def read_probe(context: Context, entry: Entry, path: str) -> ProbeConfig | None:
     merged = {**context.defaults.probes.get(word, {}), **table.entries}
     every, timeout, retry_every = _read_timing(context, table, merged, getattr(cls, "default_every", EVERY), path)
     probe = options.build(cls, {name: merged[name] for name in names if name in merged}, path, entry.key.place)
+    slow = getattr(probe, "max_duration", None)
+    if slow is not None and slow > timeout:
+        text = (
+            f"{write_seconds(slow)} is longer than the timeout {write_seconds(timeout)}, so it is never reached; it must be at most timeout"
+        )
+        options.refuse(merged["max_duration"].value.place, f"{path}.max_duration", text)
     return ProbeConfig(entry.key.text, word, probe, every, timeout, retry_every) if probe is not None else None
 
 
@@ -57,11 +63,14 @@ def _refuse_timeout(context: Context, own: Table, merged: Mapping[str, Entry], t
     timeout, every = (write_seconds(seconds) for seconds in timing)
     place, rule = merged["timeout"].value.place, "timeout must be at most every"
     if "timeout" in own.entries:
-        stated = f" (line {merged['every'].value.place.line})" if "every" in merged else ", which is the default"
-        context.options.refuse(place, f"{path}.timeout", f"{timeout} is longer than every {every}{stated}; {rule}")
+        text = f"{timeout} is longer than every {every}, which is the default; {rule}"
+        if "every" in merged:
+            text = f"{timeout} is longer than every {every} ({context.faults.point_to(merged['every'].value.place, place)}); {rule}"
+        context.options.refuse(place, f"{path}.timeout", text)
     elif "every" in own.entries:
-        text = f"{every} is shorter than the timeout {timeout} of defaults (line {place.line}); {rule}"
-        context.options.refuse(own.entries["every"].value.place, f"{path}.every", text)
+        here = own.entries["every"].value.place
+        text = f"{every} is shorter than the timeout {timeout} of defaults ({context.faults.point_to(place, here)}); {rule}"
+        context.options.refuse(here, f"{path}.every", text)
     else:
         text = f"{timeout} is longer than every {every} of {path}; {rule}"
         context.options.refuse(place, "defaults.probes", text)

@@ -1,6 +1,6 @@
 """What every rule may state besides its form: `over` and `as`, `minus`, `keep_firing_for`, `message`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model_watchdog.config.context import Context
@@ -44,18 +44,39 @@ def read_over(context: Context, table: Table, path: str, selector: Selector | No
     return over, as_
 
 
-def check_times(context: Context, table: Table, path: str, over: float | None, absent: float | None, givers: Iterable[ProbeConfig]) -> None:
+def check_times(
+    context: Context, table: Table, path: str, condition: Any, over: float | None, for_: float | None, givers: Sequence[ProbeConfig]
+) -> None:
     """What the probes' intervals do not fit: no sample would be there, or far too many."""
+
+    def refuse(name: str, text: str) -> None:
+        context.literal.refuse(table.entries[name].value.place, f"{path}.{name}", text)
+
     for probe in givers:
-        for name, seconds, least in (("over", over, 2 * probe.every), ("absent", absent, probe.every)):
-            if seconds is not None and (seconds < least or (name == "absent" and seconds == least)):
-                words = "is shorter than two samples of" if name == "over" else "is not longer than the time between two samples of"
-                text = f"{write_seconds(seconds)} {words} the probe {probe.name}, which runs every {write_seconds(probe.every)}"
-                context.literal.refuse(table.entries[name].value.place, f"{path}.{name}", text)
-        if over is not None and over > MOST * min(probe.every, probe.retry_every):
-            most = write_seconds(MOST * min(probe.every, probe.retry_every))
-            text = f"{write_seconds(over)} holds more than {MOST} samples of the probe {probe.name}; {most} is the most"
-            context.literal.refuse(table.entries["over"].value.place, f"{path}.over", text)
+        if over is not None and over < 2 * probe.every:
+            refuse("over", f"{write_seconds(over)} is shorter than two samples of {_tell_pace(probe)}")
+        for name in ("absent", "max_gap"):
+            seconds = getattr(condition, name, None)
+            if seconds is not None and seconds <= probe.every:
+                refuse(name, f"{write_seconds(seconds)} is not longer than the time between two samples of {_tell_pace(probe)}")
+        if over is not None and over > MOST * _soonest(probe):
+            most = write_seconds(MOST * _soonest(probe))
+            refuse("over", f"{write_seconds(over)} holds more than {MOST} samples of the probe {probe.name}; {most} is the most")
+    fastest = min(givers, key=_soonest, default=None)
+    if for_ and fastest and for_ < _soonest(fastest):
+        refuse(
+            "for",
+            f"{write_seconds(for_)} is shorter than the time between two samples of {_tell_pace(fastest, at_best=True)}; state times: 2",
+        )
+
+
+def _soonest(probe: ProbeConfig) -> float:
+    return min(probe.every, probe.retry_every)
+
+
+def _tell_pace(probe: ProbeConfig, *, at_best: bool = False) -> str:
+    retried = f" (after a failure every {write_seconds(probe.retry_every)})" if at_best and probe.retry_every < probe.every else ""
+    return f"the probe {probe.name}, which runs every {write_seconds(probe.every)}{retried}"
 
 
 def read_minus(context: Context, table: Table, path: str, selector: Selector | None, kinds: Mapping[str, Any]) -> Selector | None:

@@ -19,6 +19,8 @@ from model_watchdog.core.units import Number, Seconds
 
 COMMON = ("metric", "severity", "then", "for", "times", "over", "as", "minus", "keep_firing_for", "message")
 PLAIN_FORM = "threshold"
+_TIMED = ("over", "absent", "minus", "for", "max_gap")
+"""What is held against the probes that give the metric."""
 UNHEALTHY_TIMES = 3
 BUILTIN, BUILTIN_OF_HOST = ("unhealthy", "down"), ("disk-full", "memory-short", "gpu-lost", "gpu-hot")
 TOO_NEAR = 5.0
@@ -155,8 +157,8 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
         text = "silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit"
         options.refuse(table.entries["then"].value.place, f"{path}.then", text)
     over, as_ = read_over(context, table, path, selector, judged)
-    givers = scope.find_probes(selector) if selector and not table.entries.keys().isdisjoint(("over", "absent", "minus")) else []
-    check_times(context, table, path, over, getattr(condition, "absent", None), givers)
+    givers = scope.find_probes(selector) if selector and not table.entries.keys().isdisjoint(_TIMED) else []
+    check_times(context, table, path, condition, over, for_, givers)
     together = {probe.kind: list_metrics(probe.kind) for probe in givers}
     minus = read_minus(context, table, path, selector, together) if judged else None
     keep = read_keep_firing_for(context, table, path, then)

@@ -28,8 +28,8 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
 _OTHER_UNITS = (".socket", ".target", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope", ".device")
 
 
-def read_service(context: Context, entry: Entry, path: str, units: dict[str, tuple[str, int]]) -> ServiceConfig | None:
-    """One service. `units` maps the units seen so far to their service and line. None where it is faulty or not complete here."""
+def read_service(context: Context, entry: Entry, path: str, units: dict[str, tuple[str, Place]]) -> ServiceConfig | None:
+    """One service. `units` maps the units seen so far to their service and place. None where it is faulty or not complete here."""
     options = context.options
     context.check_name(entry.key, path)
     table = options.read_table(entry.value, path)
@@ -87,7 +87,7 @@ def _read_common_cause(context: Context, entry: Entry | None) -> CommonCausePoli
     return read if isinstance(read, CommonCausePolicy) else None
 
 
-def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, int]], service: str) -> tuple[str | None, bool]:
+def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, Place]], service: str) -> tuple[str | None, bool]:
     """The unit's full name, and whether it is known: False where it is faulty or not set here."""
     entry = table.entries.get("unit")
     if entry is None:
@@ -101,11 +101,12 @@ def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple
     if not fault and unit == OWN_UNIT:
         fault = "is the watchdog's own unit, which it cannot restart; systemd does that"
     if not fault and unit in units:
-        fault = "is the unit of {} already (line {})".format(*units[unit])
+        other, place = units[unit]
+        fault = f"is the unit of {other} already ({context.faults.point_to(place, entry.value.place)})"
     if fault:
         options.refuse(entry.value.place, inside, f"{quote(tell(text))} {fault}")
         return None, False
-    units[unit] = service, entry.value.place.line
+    units[unit] = service, entry.value.place
     return str(unit), True
 
 

@@ -1,5 +1,6 @@
 """A common cause: what many services share is down. Restarting all of them at once would make it worse, and mends nothing."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from model_watchdog.core.decision import Reason
@@ -16,6 +17,8 @@ class CommonCausePolicy:
     def __post_init__(self) -> None:
         if self.services < 1:
             raise ValueError("services must be at least 1")
+        if self.within <= 0:
+            raise ValueError("within must be longer than 0s")
 
 
 @dataclass(slots=True)
@@ -42,6 +45,14 @@ class CommonCause:
             together = {name: since for name, since in self.bad.items() if now - since <= self.policy.within}
             if len(together) > self.policy.services:
                 self.group.update(together)
+
+    def follow(self, policy: CommonCausePolicy | None, services: Collection[str]) -> None:
+        """Another policy, and these services only. Those that failed together stay a group, unless it is off now."""
+        self.policy = policy
+        kept = services if policy is not None else ()
+        self.bad = {name: since for name, since in self.bad.items() if name in services}
+        self.group = {name: since for name, since in self.group.items() if name in kept}
+        self.restarting.intersection_update(services)
 
     def object(self, service: str, now: float, hold: float) -> Reason | None:
         """Why this one must not be restarted now: held for `hold` seconds after the last joined, then one at a time."""

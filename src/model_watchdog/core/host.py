@@ -1,6 +1,6 @@
 """The host's own alerts: rules without a service, and what is wrong with the watchdog itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from model_watchdog.core.alert import Alert, Change, Phase
@@ -98,6 +98,18 @@ def set_troubles(state: HostState, probe: str, troubles: Mapping[str, Reason], *
             alert.sent = False
             over = Reason("over", {"rule": alert.rule.name})
             decisions += [Event("alert_resolved", None, over), _tell_change(state, alert, Change.RESOLVED, over)]
+    return decisions
+
+
+def end_alerts(state: HostState, gone: Iterable[Alert]) -> list[Decision]:
+    """What is configured no longer is over; told where it was told that it fires."""
+    decisions: list[Decision] = []
+    for alert in gone:
+        over = Reason("over", {"rule": alert.rule.name})
+        if alert.is_firing or alert.sent:
+            decisions.append(Event("alert_resolved", None, over))
+        if alert.sent:
+            decisions.append(_tell_change(state, alert, Change.RESOLVED, over))
     return decisions
 
 

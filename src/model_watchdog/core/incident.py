@@ -159,6 +159,25 @@ def resolve_all(service: Service, state: ServiceState, diagnosis: Diagnosis, now
             _tell_resolved(service, state, alert, decisions)
 
 
+def end_watch(service: Service, state: ServiceState, reason: Reason) -> list[Decision]:
+    """It is watched no longer. What fired is over; where people were told that something is wrong, they are told so, once."""
+    firing = [alert for alert in state.alerts.values() if alert.is_firing or alert.sent]
+    decisions: list[Decision] = [Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name})) for alert in firing]
+    told = [alert.rule.severity for alert in firing if alert.sent] + [Severity.CRITICAL] * bool(state.gave_up or state.told)
+    if state.incident is not None:
+        decisions.append(Event("incident_closed", None, reason))
+    decisions.append(Event("not_watched", None, reason))
+    if told:
+        worst = max(told, key=lambda severity: severity.rank)
+        decisions.append(Notification(state.next_key(service.name, "not-watched"), worst, "not_watched", None, reason))
+    state.alerts.clear()
+    state.orphans.clear()
+    state.problems.clear()
+    state.told.clear()
+    state.incident, state.gave_up = None, False
+    return decisions
+
+
 def open_incident(service: Service, state: ServiceState, reason: Reason, facts: "Facts", now: float, decisions: list[Decision]) -> None:
     """Opens the service's incident where none is open."""
     if state.incident is None:

@@ -1,13 +1,13 @@
 """What outlives the daemon: the part of a state that decisions rest on, as plain values, and back."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from model_watchdog.core.alert import Alert, Phase
 from model_watchdog.core.attempt import Attempt, RecoveryPhase
 from model_watchdog.core.breaker import BreakerState
-from model_watchdog.core.decision import Actor, Cause, Reason, State
+from model_watchdog.core.decision import Actor, Cause, Decision, Event, Reason, State
 from model_watchdog.core.host import HostState
 from model_watchdog.core.incident import CONDITION, condition_alert
 from model_watchdog.core.rule import Rule, Severity
@@ -101,6 +101,73 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
         tries = [(at + shift, result, _to_reason(reason)) for at, result, reason in kept["tries"]]
         state.incident = Incident(kept["id"], kept["opened_at"] + shift, _to_reason(kept["reason"]), tries, kept["untold"])
     return state
+
+
+def carry_over(service: Service, state: ServiceState, changed: Collection[str], now: float) -> list[Decision]:
+    """Fits a state to another configuration of its service. `changed` names the probes that are new, gone, or ask something else.
+
+    What was counted by a rule or a probe that is not as it was is counted anew. An alert whose rule or series is gone is over; where
+    it was told, the next step tells that.
+    """
+    state.breaker.policy, state.breaker.backoff = service.breaker, service.backoff
+    for name in changed:
+        for seen in (state.outcomes, state.judged, state.failing, state.changes, state.busy):
+            seen.pop(name, None)
+    state.reached -= set(changed)
+    if changed:
+        state.watched_since = now  # a new probe has not been heard yet, which is no silence
+    if state.arrivals is not None:
+        state.arrivals.rest(now)
+    probes = {plan.name for plan in service.probes}
+    state.alerts, gone = _carry_over_alerts(state.alerts, service.rules, probes, changed)
+    state.orphans += [(alert.rule.name, alert.rule.severity.value) for alert in gone if alert.sent]
+    silent = [alert for alert in gone if alert.is_firing and not alert.sent]
+    return [Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name})) for alert in silent]
+
+
+def carry_over_host(
+    rules: tuple[Rule, ...], state: HostState, probes: Collection[str], changed: Collection[str], now: float
+) -> list[Alert]:
+    """The same for the host, whose `probes` these are now. Gives the alerts that are over."""
+    for name in changed:
+        state.judged.pop(name, None)
+    if state.arrivals is not None:
+        state.arrivals.rest(now)
+    state.alerts, gone = _carry_over_alerts(state.alerts, rules, probes, changed)
+    return gone
+
+
+def _carry_over_alerts(
+    alerts: Mapping[str, Alert], rules: Iterable[Rule], probes: Collection[str], changed: Collection[str]
+) -> tuple[dict[str, Alert], list[Alert]]:
+    """The alerts that stay, and those whose rule or series is gone."""
+    named, stay, gone = {rule.name: rule for rule in rules}, dict[str, Alert](), list[Alert]()
+    for key, alert in alerts.items():
+        rule, is_condition = named.get(alert.rule.name), alert.series.metric == CONDITION
+        probe = str(alert.numbers.get("probe", "")) if is_condition else dict(alert.series.labels).get("probe", "")
+        if probe and probe not in probes:
+            gone.append(alert)
+        elif is_condition:
+            stay[key] = alert
+        elif rule is None or not (rule.selector.matches(alert.series) or alert.series == rule.selector.to_series()):
+            gone.append(alert)
+        else:
+            stay[key] = alert
+            if rule != alert.rule:
+                stay[key] = _judge_anew(alert, rule)
+            elif probe in changed:
+                alert.begin_anew()
+    return stay, gone
+
+
+def _judge_anew(alert: Alert, rule: Rule) -> Alert:
+    """The same series under a rule that has changed: it has learnt and counted nothing, and fires on if it did."""
+    made = Alert.on(rule, alert.series)
+    made.sent, made.untrusted = alert.sent, alert.untrusted
+    made.value, made.numbers, made.judged_at = alert.value, alert.numbers, alert.judged_at
+    if alert.is_firing:
+        made.phase, made.since, made.muted = Phase.FIRING, alert.since, made.pace is not None and not alert.sent
+    return made
 
 
 def remember_host(state: HostState) -> Plain:

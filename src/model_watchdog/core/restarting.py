@@ -33,7 +33,7 @@ def consider_restart(
     _close_by_another_hand(service, state, facts, now, decisions)
     if state.attempt is not None:  # guard: 8
         return
-    if not confirmed:
+    if not confirmed or facts.leaving:
         return
     against = _objection(service, state, diagnosis, facts, now)
     if against is not None:

@@ -30,8 +30,8 @@ class Facts:
 
     `unit` where systemd was asked in this step, `unit_error` why it could not be; `ended` why a unit that is down is
     down; `inhibited` the rule that forbids restarts; `left_over` processes of the old invocation that outlived a
-    restart; `jitter` a random number within -1 and 1; `next_id` an unused number for an incident or an attempt; `together` why it has to
-    wait because others fail with it.
+    restart; `jitter` a random number within -1 and 1; `next_id` an unused number for an incident or an attempt; `leaving`: another
+    configuration waits for the end of the restart under way; `together` why it has to wait because others fail with it.
     """
 
     unit: UnitFacts | None = None
@@ -44,6 +44,7 @@ class Facts:
     jitter: float = 0.0
     next_id: int = 1
     dry_run: bool = False
+    leaving: bool = False
     together: Reason | None = None
 
 

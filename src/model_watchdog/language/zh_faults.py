@@ -55,7 +55,22 @@ FAULTS = {
     "a value is missing here": "此处缺少值",
     "YAML aliases are not read here": "不支持 YAML 别名",
     # keys and values
+    "line {line}": "第 {line} 行",
     "no such key": "没有该键",
+    "{path} cannot be read: {cause}; root and the group model-watchdog should be able to": (
+        "无法读取 {path}：{cause}；root 和 model-watchdog 组应当可以读取"
+    ),
+    "is too much: the included files may have {most} characters together": "过大：所包含的文件合计不得超过 {most} 个字符",
+    "there is no file {path}": "没有文件 {path}",
+    "names {size} files; {most} are the most": "包含 {size} 个文件；最多 {most} 个",
+    "{text}: * ? and [ stand in the last part of a path only, as in conf.d/*.yaml": (
+        "{text}：* ? [ 只能出现在路径的最后一段，例如 conf.d/*.yaml"
+    ),
+    "stands in {name} only: an included file includes no other": "只能写在 {name} 中：被包含的文件不能再包含其他文件",
+    "is there twice; the first one is in {path}": "重复出现；第一次在 {path}",
+    "{time} is longer than the timeout {timeout}, so it is never reached; it must be at most timeout": (
+        "{time} 比 timeout {timeout} 长，永远不会达到；不得超过 timeout"
+    ),
     "belongs to a probe; write it there: probes: {{NAME: {{…}}}}": "属于探测；请写在 probes: {{NAME: {{…}}}} 中",
     "belongs to a rule; write it there: rules: {{NAME: {{…}}}}": "属于规则；请写在 rules: {{NAME: {{…}}}} 中",
     "belongs to recovery; write it there: recovery: {{…}}": "属于 recovery；请写在 recovery: {{…}} 中",
@@ -139,7 +154,7 @@ FAULTS = {
     "nothing could restart it; it needs a unit, or a recovery of kind command": "无法重启它；需要 unit，或 kind 为 command 的 recovery",
     "systemctl needs a unit; state unit: beside recovery:": "systemctl 需要单元；请在 recovery: 旁写明 unit:",
     "is the watchdog's own unit, which it cannot restart; systemd does that": "是本程序自己的单元，无法自行重启；由 systemd 负责",
-    "is the unit of {service} already (line {line})": "已是 {service} 的单元（第 {line} 行）",
+    "is the unit of {service} already ({place})": "已是 {service} 的单元（{place}）",
     "is no name of a unit; it takes letters, digits, : _ . \\ @ - and does not begin with - or .": (
         "不是合法的单元名；只能用字母、数字和 : _ . \\ @ -，且不能以 - 或 . 开头"
     ),
@@ -154,8 +169,8 @@ FAULTS = {
     "{metric} is given by the probe {probe} already; choose another name": "{metric} 已由探测 {probe} 给出；请换一个名称",
     "{metric} is given by the watchdog itself already; choose another name": "{metric} 已由本程序自身给出；请换一个名称",
     "{retry} is slower than every {every}; after a failure it must not run less often": "{retry} 慢于 every {every}；失败后不得探测得更少",
-    "{timeout} is longer than every {every} (line {line}); timeout must be at most every": (
-        "{timeout} 比 every {every}（第 {line} 行）长；timeout 不得超过 every"
+    "{timeout} is longer than every {every} ({place}); timeout must be at most every": (
+        "{timeout} 比 every {every}（{place}）长；timeout 不得超过 every"
     ),
     "{timeout} is longer than every {every}, which is the default; timeout must be at most every": (
         "{timeout} 比 every 的默认值 {every} 长；timeout 不得超过 every"
@@ -163,8 +178,8 @@ FAULTS = {
     "{timeout} is longer than every {every} of {path}; timeout must be at most every": (
         "{timeout} 比 {path} 的 every {every} 长；timeout 不得超过 every"
     ),
-    "{every} is shorter than the timeout {timeout} of defaults (line {line}); timeout must be at most every": (
-        "{every} 比 defaults 的 timeout {timeout}（第 {line} 行）短；timeout 不得超过 every"
+    "{every} is shorter than the timeout {timeout} of defaults ({place}); timeout must be at most every": (
+        "{every} 比 defaults 的 timeout {timeout}（{place}）短；timeout 不得超过 every"
     ),
     # kinds of probes and recoveries
     '"{text}" is not a status; write a code such as 200, a class such as 2xx, or a list of them': (
@@ -251,6 +266,11 @@ FAULTS = {
     "{absent} is not longer than the time between two samples of the probe {probe}, which runs every {every}": (
         "{absent} 不长于探测 {probe} 的样本间隔，它每 {every} 运行一次"
     ),
+    "{for_} is shorter than the time between two samples of the probe {probe}, which runs every {every}; state times: 2": (
+        "{for_} 短于探测 {probe}（每 {every} 一次）两次采样的间隔；请写 times: 2"
+    ),
+    "{for_} is shorter than the time between two samples of the probe {probe}, which runs every {every} (after a failure every {retry}); "
+    "state times: 2": "{for_} 短于探测 {probe}（每 {every} 一次，失败后每 {retry} 一次）两次采样的间隔；请写 times: 2",
     "{over} holds more than {most} samples of the probe {probe}; {longest} is the most": (
         "{over} 内探测 {probe} 的样本超过 {most} 个；最长 {longest}"
     ),

@@ -50,6 +50,12 @@ class Status:
             raise ValueError("status must name at least one code, such as 200 or 2xx")
         return cls(tuple(_parse_status(item) for item in items))
 
+    @staticmethod
+    def schema() -> dict[str, Any]:
+        """What the YAML may say, as a JSON Schema."""
+        one = [{"type": "integer", "minimum": 100, "maximum": 599}, {"type": "string", "pattern": r"^[1-5]xx$|^[1-5][0-9][0-9]$|\$\{"}]
+        return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}, "minItems": 1}]}
+
     def shown(self) -> Any:
         """As the YAML would say it."""
         items = [low if low == high else f"{low // 100}xx" for low, high in self.ranges]

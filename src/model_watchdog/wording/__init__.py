@@ -101,7 +101,7 @@ def compose(notification: Notification, story: Story) -> Message:
         lines.append(("Result", phrase("good again {duration} after the last restart", duration=duration(seconds))))
     if story.last_log:
         lines.append(("Last log", clean(story.last_log)))
-    if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered", "rights_back"):
+    if notification.severity is not Severity.INFO and about not in ("alert_resolved", "back", "recovered", "rights_back", "not_watched"):
         after = phrase("   ·   after mending: watchdog reset {service}", service=story.service) if about == "gave_up" else ""
         known = en.RULE_REMEDIES.get(str(notification.params.get("rule")))
         lines.append(("Next", (phrase(known) if known else remedy(notification.cause, story.unit, story.service)) + after))

@@ -179,7 +179,23 @@ SENTENCES: Sentences = {
     "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses it ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
     "digest_more": lambda p: f"and {p['count']} more",
+    "reloaded": lambda p: f"the configuration was read anew: {_tell_changes(p)}",
+    "config_fault": lambda p: f"{p['fault']}{_more(p)}",
+    "config_rejected": lambda p: f"{p['fault']}{_more(p)}; the configuration before stays in force",
+    "taken_out": "it was taken out of the configuration",
+    "another_in_its_place": "its name stands for another unit, or another way to restart it, in the configuration now",
 }
+
+
+def _more(params: Params) -> str:
+    return f" (and {params['more']} more)" if params["more"] else ""
+
+
+def _tell_changes(params: Params) -> str:
+    told = [f"{word} {some(params[word])}" for word in ("added", "removed", "changed") if params[word]]
+    if params["later"]:
+        told.append(f"{some(params['later'])} when the restart under way is over")
+    return "; ".join(told) or "nothing has changed"
 
 
 def _count_severities(params: Params) -> str:
@@ -215,6 +231,7 @@ REMEDIES: dict[Cause, str] = {
 RULE_REMEDIES = {
     "gpu-lost": "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host",
     "gpu-driver": "timeout 10 nvidia-smi   ·   journalctl -k -g NVRM -n 20",
+    "config-rejected": "watchdog check   ·   after mending: watchdog reload",
 }
 """By the built-in rule that fires, where its cause does not say it."""
 
@@ -239,4 +256,6 @@ TITLES = {
     "record_replaced": "the record has been replaced",
     "test": "a test message from model-watchdog",
     "digest": "{count} messages at once",
+    "config_rejected": "the new configuration was rejected",
+    "not_watched": "{subject} is no longer watched",
 }

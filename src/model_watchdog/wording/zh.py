@@ -62,6 +62,18 @@ def _count_severities(params: Params) -> str:
     return "、".join(f"{word} {params[severity]} 条" for severity, word in _SEVERITIES.items() if params[severity])
 
 
+def _more(params: Params) -> str:
+    return f"（另有 {params['more']} 处）" if params["more"] else ""
+
+
+def _tell_changes(params: Params) -> str:
+    words = {"added": "新增", "removed": "移除", "changed": "变更"}
+    told = [f"{word} {some(params[name])}" for name, word in words.items() if params[name]]
+    if params["later"]:
+        told.append(f"{some(params['later'])} 待当前重启结束后生效")
+    return "；".join(told) or "没有变化"
+
+
 SENTENCES: Sentences = {
     "healthy": "所有探测正常",
     "not_seen": "尚未检查",
@@ -152,6 +164,11 @@ SENTENCES: Sentences = {
     "not_needed": "重启执行前服务已恢复，或已被重启",
     "stop_job": "单元的停止任务已在队列中",
     "host_restarted": "重启结果尚未确认，主机便已重新启动",
+    "reloaded": lambda p: f"已重新读取配置：{_tell_changes(p)}",
+    "config_fault": lambda p: f"{p['fault']}{_more(p)}",
+    "config_rejected": lambda p: f"{p['fault']}{_more(p)}；原配置继续生效",
+    "taken_out": "已从配置中移除",
+    "another_in_its_place": "该名称在配置中已改指另一个单元或另一种重启方式",
     "interrupted": "重启执行前本程序已停止",
     "breaker_reset": lambda p: f"uid {p['uid']} 关闭了熔断器",
     "record_unwritable": lambda p: str(p["detail"]),

@@ -9,6 +9,7 @@ import pytest
 from model_watchdog.config.loading import InvalidConfig, load
 from model_watchdog.config.model import Config
 from model_watchdog.probes.nvml import Nvml
+from tests.unit.config.schemas import find_schema_faults
 from tests.unit.config.texts import Faults, Load
 
 
@@ -19,7 +20,9 @@ def load_text(tmp_path: Path) -> Load:
     def load_it(text: str, strict: bool = False, credentials: Path | None = None, **environment: str) -> Config:
         path = tmp_path / "config.yaml"
         path.write_text(text)
-        return load(path, environment=environment, credentials_dir=credentials, strict_secrets=strict)
+        config = load(path, environment=environment, credentials_dir=credentials, strict_secrets=strict)
+        assert find_schema_faults(text) == [], "what is taken, an editor must not mark"
+        return config
 
     return load_it
 

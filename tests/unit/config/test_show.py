@@ -33,7 +33,7 @@ services:
       own: {metric: probe_duration_seconds, sigma: 4.5, newness: off, min_absolute: 50ms, max_gap: 10m, clip: 0, center: 1000}
       new: {metric: probe_duration_seconds, sigma: 4.5, direction: above, for: 3m}
       often: {metric: unit_restarts_total, over: 1h, as: increase, above: 5, severity: info, message: "$${{x}}: {value} of {service}"}
-      odd: {metric: 'probe_success{probe!="c\\"d"}', below: 0.5, clear: 90%, for: 1500ms, then: inhibit}
+      odd: {metric: 'probe_success{probe!="c\\"d"}', below: 0.5, clear: 90%, for: 5500ms, then: inhibit}
     recovery: {stable: 0s, backoff: {first: 100ms}, breaker: {per: 2d}}
   bert:
     probes: {h: {kind: http, url: "http://h/"}}

@@ -51,7 +51,7 @@ host:
 
 UNKNOWN = {
     "servces: {}\n": '1:1: servces: no such key; did you mean "services"?',
-    "xyz: {}\n": "1:1: xyz: no such key; there is defaults, host, language, notifiers, record, services",
+    "xyz: {}\n": "1:1: xyz: no such key; there is defaults, host, include, language, notifiers, record, services",
     service("start_up: 5m"): '6:5: services.chatglm.start_up: no such key; did you mean "startup"?',
     service("every: 10s"): "6:5: services.chatglm.every: belongs to a probe; write it there: probes: {NAME: {…}}",
     service("Startup: 5m"): '6:5: services.chatglm.Startup: no such key; did you mean "startup"?',
@@ -182,7 +182,40 @@ TIMINGS = {
     service("recovery: {breaker: {failures: 0}}"): "6:16: services.chatglm.recovery.breaker: failures and restarts must be at least 1",
     service("recovery: {breaker: {per: 0s}}"): "6:31: services.chatglm.recovery.breaker.per: must be longer than 0s",
     service("recovery: {breaker: {retry_after: 0s}}"): "6:39: services.chatglm.recovery.breaker.retry_after: must be longer than 0s",
+    probe("{kind: http, url: 'http://h/', max_duration: 6s}"): (
+        "4:55: services.a.probes.p.max_duration: 6s is longer than the timeout 5s, so it is never reached; it must be at most timeout"
+    ),
+    "defaults: {probes: {http: {max_duration: 2s}}}\n" + probe("{kind: http, url: 'http://h/', timeout: 1s}"): (
+        "1:42: services.a.probes.p.max_duration: 2s is longer than the timeout 1s, so it is never reached; it must be at most timeout"
+    ),
+    rule("{metric: 'probe_success{probe=\"health\"}', below: 1, for: 4s}"): (
+        "7:67: services.chatglm.rules.r.for: 4s is shorter than the time between two samples of the probe health, which runs every 30s "
+        "(after a failure every 5s); state times: 2"
+    ),
+    rule("{metric: unit_tasks, above: 1, for: 1s}"): (
+        "7:46: services.chatglm.rules.r.for: 1s is shorter than the time between two samples of the probe unit, which runs every 10s "
+        "(after a failure every 5s); state times: 2"
+    ),
+    rule("{metric: unit_tasks, sigma: 4, max_gap: 10s}"): (
+        "7:50: services.chatglm.rules.r.max_gap: 10s is not longer than the time between two samples of the probe unit, "
+        "which runs every 10s"
+    ),
+    "host: {common_cause: {within: 0s}}\n": "1:22: host.common_cause: within must be longer than 0s",
 }
+
+
+FITTING = (
+    rule("{metric: probe_duration_seconds, above: 1, for: 5s}"),  # the probe runs every 5s after a failure
+    rule("{metric: unit_tasks, above: 1, for: 0s}"),
+    rule("{metric: unit_tasks, sigma: 4, max_gap: 11s}"),
+    probe("{kind: http, url: 'http://h/', max_duration: 5s}"),
+    probe("{kind: unit, every: 2s, timeout: 2s, retry_every: 2s}"),
+)
+
+
+@pytest.mark.parametrize("text", FITTING)
+def test_fault_68_timings_that_just_fit_are_taken(load_text: Load, text: str) -> None:
+    assert load_text(text).services
 
 
 @pytest.mark.parametrize(("text", "fault"), TIMINGS.items(), ids=TIMINGS.values())
@@ -504,7 +537,7 @@ def test_fault_75_an_address_that_no_notifier_understands(tmp_path: Path, url: s
 
 def test_one_file_with_many_faults_tells_all_of_them_in_order(faults_of: Faults) -> None:
     text = """\
-include: conf.d/*.yaml
+rule_files: [a.yml]
 services:
   a:
     unit: a

@@ -1,0 +1,40 @@
+"""What an earlier run of the daemon knew, from the texts that it kept in the record."""
+
+import json
+import logging
+
+from model_watchdog.clock import Clock
+from model_watchdog.config.model import HostConfig, ServiceConfig
+from model_watchdog.core.host import HostState
+from model_watchdog.core.memory import recall, recall_host
+from model_watchdog.core.state import ServiceState
+from model_watchdog.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def recall_service(service: ServiceConfig, kept: str | None, clock: Clock, store: Store) -> ServiceState:
+    """The state of a service. A fresh one numbers its messages from the time of day on, so that no old number comes again."""
+    now = clock.steady()
+    if kept is not None:
+        try:
+            anchor, plain = json.loads(kept)
+            return recall(service.core, plain, clock.shift(anchor), now)
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("service=%s event=state_unreadable reason=%r", service.name, f"{error!r}; it is watched as if it were new")
+    state = ServiceState.fresh(service.core, now)
+    state.sequence = int(clock.wall())
+    if store.is_lost or store.is_unread:
+        state.breaker.distrust()
+    return state
+
+
+def recall_of_host(config: HostConfig, kept: str | None, clock: Clock) -> HostState:
+    """The state of the host."""
+    if kept is not None:
+        try:
+            anchor, plain = json.loads(kept)
+            return recall_host(config.rules, plain, clock.shift(anchor))
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("event=state_unreadable reason=%r", f"{error!r}; the host is watched as if it were new")
+    return HostState(sequence=int(clock.wall()))
