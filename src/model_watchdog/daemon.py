@@ -134,6 +134,7 @@ class Daemon:
 
     async def _start(self) -> None:
         self.store.put(*record.forget_services(self.watches))
+        self._close_what_is_left()
         self.outbox.start()
         started = Reason("daemon_started", {"version": __version__, "services": len(self.watches)})
         died = [Event("daemon_died", None, Reason("daemon_died"))] if self.store.setting(RUNNING) else []
@@ -253,6 +254,10 @@ class Daemon:
     def _take_up_what_was_unread(self) -> None:
         """Messages that an earlier run did not get told are told; what it left open is nobody's any more."""
         self.outbox.start()
+        self._close_what_is_left()
+
+    def _close_what_is_left(self) -> None:
+        """Restarts and incidents that an earlier run left open, of services that are watched no longer: nobody else will."""
         wall, watched = self.clock.wall(), self.watches.values()
         attempts = {watch.state.attempt.id for watch in watched if watch.state.attempt}
         incidents = {watch.state.incident.id for watch in watched if watch.state.incident}

@@ -134,6 +134,23 @@ def test_fault_67_a_service_that_is_taken_out_in_the_middle_of_its_restart(stand
     assert out.shown()["breaker"]["restarts"] == 2 and kept(other) == before
 
 
+def test_what_was_under_way_of_a_service_that_is_gone_at_the_next_start_is_closed(stand: Stand, http_sink: HttpSink) -> None:
+    """The daemon is killed in the middle of a restart, and started with a file that names the service no more."""
+    out = stand.model("ExecStartPre=/bin/sleep 2")
+    out.start()
+    stand.watch(http_sink, out.config(startup="10s"))
+    stand.wait_state("healthy", out)
+    out.kill()
+    wait_until(lambda: out.shown()["recovery"]["phase"] == "starting", 10, stand.log, every=0.1)
+    stand.configure()
+    stand.box.kill(DAEMON)
+    wait_until(lambda: stand.box.watchdog("status", check=False).returncode == 0, 15, stand.log, every=0.2)
+    assert watched(stand) == [] and stand.box.status()["incidents"] == []
+    assert stand.ask_record("SELECT result, detail FROM restart") == [
+        ["interrupted", "the watchdog was stopped before the restart was made"]
+    ]
+
+
 # ---------------------------------------------------------------- what has changed, and what has not
 def test_services_come_change_and_go(stand: Stand, http_sink: HttpSink) -> None:
     box = stand.box

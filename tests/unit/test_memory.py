@@ -94,16 +94,28 @@ def test_what_is_the_same_stays_as_it_is() -> None:
 def test_the_alert_of_a_rule_that_is_gone_is_over_and_of_a_changed_one_fires_on() -> None:
     world = with_alerts(fires("gone", severity=Severity.CRITICAL), fires("changed"), fires("elsewhere"))
     rules = (fires("changed", severity=Severity.INFO), fires("elsewhere", "probe_duration_seconds"))
+    own = world.state.alerts[f'changed probe_success{{probe="health", service="{world.service.name}"}}']
     for alert in world.state.alerts.values():
         alert.sent = alert.rule.name != "elsewhere"
     decisions = carry_over(replace(world.service, rules=rules), world.state, (), world.now)
     (kept,) = world.state.alerts.values()
-    assert kept.rule == rules[0] and kept.is_firing and kept.sent and kept.since == 10.0
+    assert kept.rule == rules[0] and kept is own and kept.is_firing and kept.sent and kept.since == 10.0
     assert sorted(world.state.orphans) == [("changed", "warning"), ("gone", "critical"), ("gone", "critical")]
     assert [(decision.event, decision.reason.params["rule"]) for decision in decisions if isinstance(decision, Event)] == [
         ("alert_resolved", "elsewhere"),
         ("alert_resolved", "elsewhere"),
     ]
+
+
+def test_a_rule_that_judges_otherwise_learns_anew_and_fires_on() -> None:
+    world = with_alerts(fires("low"))
+    (rule,) = world.service.rules
+    other = replace(rule, condition=Threshold(below=Number(0.5)), for_=3.0, times=None)
+    own = next(iter(world.state.alerts.values()))
+    carry_over(replace(world.service, rules=(other,)), world.state, (), world.now)
+    (kept,) = world.state.alerts.values()
+    assert kept is not own and kept.rule == other
+    assert (kept.phase, kept.since, kept.sent, kept.value) == (Phase.FIRING, 10.0, True, 0.0)
 
 
 def test_of_a_probe_that_asks_something_else_nothing_is_known() -> None:

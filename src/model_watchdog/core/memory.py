@@ -152,16 +152,18 @@ def _carry_over_alerts(
         elif rule is None or not (rule.selector.matches(alert.series) or alert.series == rule.selector.to_series()):
             gone.append(alert)
         else:
-            stay[key] = alert
-            if rule != alert.rule:
-                stay[key] = _judge_anew(alert, rule)
-            elif probe in changed:
-                alert.begin_anew()
+            stay[key] = _follow_rule(alert, rule)
+            if probe in changed:
+                stay[key].begin_anew()
     return stay, gone
 
 
-def _judge_anew(alert: Alert, rule: Rule) -> Alert:
-    """The same series under a rule that has changed: it has learnt and counted nothing, and fires on if it did."""
+def _follow_rule(alert: Alert, rule: Rule) -> Alert:
+    """The same series under a rule that may have changed. Where it judges otherwise it has learnt nothing yet, but fires on if it did."""
+    before = alert.rule
+    if (rule.condition, rule.over, rule.as_, rule.minus) == (before.condition, before.over, before.as_, before.minus):
+        alert.rule = rule
+        return alert
     made = Alert.on(rule, alert.series)
     made.sent, made.untrusted = alert.sent, alert.untrusted
     made.value, made.numbers, made.judged_at = alert.value, alert.numbers, alert.judged_at
