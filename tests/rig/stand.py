@@ -150,8 +150,9 @@ class Stand:
         """Writes down every call to systemd that goes over D-Bus (root's systemctl does not use it)."""
         match = "--match=interface='org.freedesktop.systemd1.Manager',type='method_call'"
         output = ("-p", f"StandardOutput=append:{CALLS}", "-p", "StandardError=truncate:/run/bus-monitor.log")
+        to_the_end = ("-p", "DefaultDependencies=no")  # also while the box shuts down
         self.box.run("systemctl", "reset-failed", "bus-monitor", check=False)
-        self.box.run("systemd-run", "--quiet", "--unit=bus-monitor", *output, "busctl", "monitor", "--json=short", match)
+        self.box.run("systemd-run", "--quiet", "--unit=bus-monitor", *output, *to_the_end, "busctl", "monitor", "--json=short", match)
         wait_until(lambda: "Monitoring" in self.box.read("/run/bus-monitor.log"), 10, "the bus cannot be listened to")
 
     def model(self, service: str = "", unit: str = "", program: str | None = None, *, mode: str = "ok", heals: bool = False) -> Model:
