@@ -249,6 +249,7 @@ _SENTENCES: dict[str, str | Callable[[Params], str]] = {
     "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses its credentials ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
     "digest_more": lambda p: f"and {p['count']} more",
+    "gpu_memory_held": lambda p: f"processes that have ended hold {float(p['value']) / 2**30:.1f} GiB of the memory of GPU {p['gpu']}",
 }
 
 
@@ -273,6 +274,8 @@ _REMEDIES: dict[Cause, Callable[[str], str]] = {
 _RULE_REMEDIES = {
     "gpu-lost": "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host",
     "gpu-driver": "timeout 10 nvidia-smi   ·   journalctl -k -g NVRM -n 20",
+    "gpu-memory-held": "timeout 10 nvidia-smi --query-compute-apps=pid,used_memory --format=csv   ·   a pid that ps does not know stays "
+    "until the GPU is reset (nvidia-smi --gpu-reset) or the host is rebooted",
 }
 """By the built-in rule that fires, where its cause does not say it."""
 

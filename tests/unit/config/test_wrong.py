@@ -375,7 +375,14 @@ RULES = {
         "1:66: host.rules.r.then: restart of what? A rule of the host may alert or inhibit"
     ),
     "host: {rules: {down: off}}\n": (
-        "1:16: host.rules.down: off takes away a built-in rule, and this is none; built in here: disk-full, memory-short, gpu-lost, gpu-hot"
+        "1:16: host.rules.down: off takes away a built-in rule, and this is none; built in here: "
+        "disk-full, memory-short, gpu-lost, gpu-hot, gpu-memory-held"
+    ),
+    "host: {rules: {gpu-lots: off}}\n": (
+        '1:16: host.rules.gpu-lots: off takes away a built-in rule, and this is none; did you mean "gpu-lost"?'
+    ),
+    "host: {rules: {memory_short: off}}\n": (
+        '1:16: host.rules.memory_short: off takes away a built-in rule, and this is none; did you mean "memory-short"?'
     ),
     "host: {probes: {}, rules: {r: {metric: probe_success, below: 1}}}\n": (
         '1:40: host.rules.r.metric: no probe of the host gives "probe_success"'
