@@ -225,7 +225,7 @@ def ago(text: "str | None", now: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min"
     if seconds < 86400:
-        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+        return f"{seconds // 3600} h" + (f" {seconds % 3600 // 60} min" if seconds % 3600 >= 60 else "")
     days = seconds // 86400
     return f"{days} day" + ("s" if days > 1 else "")
 
@@ -236,15 +236,15 @@ def rows(doc: "Doc", progress: "dict[str, Doc]", now: float) -> "list[tuple[str,
     table = []
     for service in doc["services"]:
         word = show_state(service)
-        shown = word.upper() if level_of(service) == CRITICAL and word not in ("restarting", "verifying") else word
+        is_alarming = level_of(service) == CRITICAL and not service["paused_until"]
+        shown = word.upper() if is_alarming and word not in ("restarting", "verifying") else word
         made = progress.get(service["name"], {})
-        reason = made.get("why") or ("" if service["state"] == "healthy" and word == "healthy" else service["reason"])
+        reason = made.get("why") or ("" if service["state"] == "healthy" else service["reason"])
         is_given_up = service["recovery"]["phase"] == "gave_up"  # a trial passes through other states; for people it is down since it broke
         since = opened.get(service["name"], service["since"]) if is_given_up else service["since"]
-        table.append((service["name"], shown, ago(since, now), reason))
-        more = _say_more(service, made, now)
-        if more:
-            table.append(("", "", "", more))
+        said = [text for text in (reason, _say_more(service, made, now)) if text]
+        table.append((service["name"], shown, ago(since, now), said[0] if said else ""))
+        table += [("", "", "", more) for more in said[1:]]
     return table
 
 
@@ -259,6 +259,7 @@ def footer(doc: "Doc", sent: "dict[str, int]", now: float) -> "list[tuple[str, s
     parts += [f"load {host['host_load1']:.1f}"] if "host_load1" in host else []
     if parts:
         lines.append(("HOST", "   ".join(parts)))
+    lines += _show_gpus(doc, now)
     services = {service["name"]: service for service in doc["services"]}
     alerts = [alert for alert in doc["alerts"] if not _is_in_its_row(alert, services.get(alert["service"]))]
     if alerts:
@@ -269,6 +270,27 @@ def footer(doc: "Doc", sent: "dict[str, int]", now: float) -> "list[tuple[str, s
         told = ", ".join(f"{count} sent to {notifier}" for notifier, count in sent.items()) or "none sent"
         lost = f" · {notifications['undeliverable']} undeliverable" if notifications["undeliverable"] else ""
         lines.append(("MESSAGES", f"{told} today · {notifications['queued']} waiting{lost}"))
+    return lines
+
+
+def _show_gpus(doc: "Doc", now: float) -> "list[tuple[str, str]]":
+    """A line for each GPU, not for the parts of a divided one, with what is wrong with it."""
+    gpus: dict[str, dict[str, float]] = {}
+    for metric in doc["host"]["metrics"]:
+        if metric["metric"].startswith("gpu_") and ":" not in (number := metric["labels"].get("gpu", ":")):
+            gpus.setdefault(number, {})[metric["metric"]] = metric["value"]
+    lines = []
+    for number in sorted(gpus, key=lambda number: (len(number), number)):
+        values = gpus[number]
+        parts = [f"{values['gpu_utilization_percent']:.0f} %"] if "gpu_utilization_percent" in values else []
+        if "gpu_memory_used_bytes" in values and "gpu_memory_total_bytes" in values:
+            parts.append(f"{values['gpu_memory_used_bytes'] / 2**30:.1f} of {values['gpu_memory_total_bytes'] / 2**30:.1f} GiB")
+        parts += [f"{values['gpu_temperature_celsius']:.0f} \u00b0C"] if "gpu_temperature_celsius" in values else []
+        parts += [f"{values['gpu_power_watts']:.0f} W"] if "gpu_power_watts" in values else []
+        parts += ["lost"] if values.get("gpu_up") == 0 else []
+        fires = [alert for alert in doc["alerts"] if alert["service"] is None and alert["labels"].get("gpu") == number]
+        parts += [f"! {alert['name']} ({ago(alert['since'], now)})" for alert in sorted(fires, key=_by_severity)]
+        lines.append((f"GPU {number}", "   ".join(parts)))
     return lines
 
 
