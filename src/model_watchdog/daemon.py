@@ -249,9 +249,7 @@ class Daemon:
         problem = self.store.problem
         reason = Reason("record_unwritable", {"detail": problem}) if problem else None
         decisions = set_condition(self.host.state, "record_unwritable", reason, Severity.CRITICAL, Cause.RECORD_UNWRITABLE)
-        unreachable = [watch.state.unit_error for watch in self.watches.values() if watch.state.unit_error and watch.state.unit_errors >= 3]
-        reason = Reason("systemd_unreachable", {"detail": unreachable[0]}) if unreachable else None
-        decisions += set_condition(self.host.state, "systemd_unreachable", reason, Severity.CRITICAL, Cause.CANNOT_ACT)
+        decisions += rights.judge_managers(self.watches, self.host.state)
         decisions += self._judge_notifiers()
         if decisions:
             self.host.carry_out(decisions)

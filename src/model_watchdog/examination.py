@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 from model_watchdog.children import run_child
 from model_watchdog.config.model import Config
-from model_watchdog.core.unit import UnitFacts
+from model_watchdog.core.unit import UnitFacts, for_journalctl, for_systemctl
 from model_watchdog.errors import ProbeError
 from model_watchdog.observing import observe
 from model_watchdog.outbox import send_test
 from model_watchdog.probes import Surroundings
-from model_watchdog.systemd import ENVIRONMENT, Systemd, UnitReader
+from model_watchdog.systemd import ENVIRONMENT, Systemd, UnitReader, group_by_user
 
 OLDEST_SYSTEMD, OLDEST_POLKIT = 249, (0, 106)
 """What RHEL 9 has, the oldest that is supported; and the first polkit that reads .rules files."""
@@ -51,16 +51,17 @@ async def examine(config: Config, state_dir: Path, *, send: bool) -> AsyncIterat
     yield await _examine_version("systemd", ["systemctl", "--version"], (OLDEST_SYSTEMD,), "systemd")
     yield await _examine_version("polkit", ["pkaction", "--version"], OLDEST_POLKIT, "polkitd")
     units = [service.core.unit for service in config.services.values() if service.core.unit]
-    shown: Mapping[str, UnitFacts] = {}
-    if units:
+    shown: dict[str, UnitFacts] = {}
+    for user, own in group_by_user(units).items():
         try:
-            shown = await systemd.show(units)
+            shown |= await systemd.show(own)
         except ProbeError as error:
-            yield Link("bad", f"systemd cannot be asked: {error.detail}", "systemctl status dbus")
+            mend = f"sudo loginctl enable-linger {user}, and sudo watchdog install" if user else "systemctl status dbus"
+            yield Link("bad", f"systemd cannot be asked: {error.detail}", mend)
     for link in await asyncio.gather(*(_examine_unit(systemd, facts) for facts in shown.values())):
         yield link
-    if units:
-        yield await _examine_journal(systemd)
+    for user in group_by_user(shown or units):
+        yield await _examine_journal(systemd, user)
     yield _examine_driver()
     for link in await _examine_endpoints(config, UnitReader(systemd), shown):
         yield link
@@ -87,13 +88,13 @@ async def _examine_version(name: str, command: Sequence[str], oldest: tuple[int,
 
 
 async def _examine_unit(systemd: Systemd, facts: UnitFacts) -> Link:
-    unit = facts.unit
+    unit, it = facts.unit, for_systemctl(facts.unit)
     if facts.load == "masked":
-        return Link("note", f"{unit} is masked: it is not restarted", f"sudo systemctl unmask {unit}")
+        return Link("note", f"{unit} is masked: it is not restarted", f"sudo systemctl unmask {it}")
     if facts.is_missing:
-        return Link("bad", f"systemd has no unit {unit} ({facts.load})", f"systemctl status {unit}, and mend the name in the configuration")
+        return Link("bad", f"systemd has no unit {unit} ({facts.load})", f"systemctl status {it}, and mend the name in the configuration")
     if not facts.is_up:
-        return Link("note", f"{unit} is {facts.active}: whether it may be restarted is seen when it is up", f"sudo systemctl start {unit}")
+        return Link("note", f"{unit} is {facts.active}: whether it may be restarted is seen when it is up", f"sudo systemctl start {it}")
     may = await systemd.may_restart(unit)
     if may is None:
         return Link("note", f"whether {unit} may be restarted cannot be told now", "watchdog doctor, once more")
@@ -102,10 +103,10 @@ async def _examine_unit(systemd: Systemd, facts: UnitFacts) -> Link:
     return Link("bad", f"may not restart {unit} (Access denied)", "sudo watchdog install")
 
 
-async def _examine_journal(systemd: Systemd) -> Link:
+async def _examine_journal(systemd: Systemd, user: str) -> Link:
     try:
-        if await systemd.can_read_journal():
-            return Link("good", "journal readable")
+        if await systemd.can_read_journal(user):
+            return Link("good", f"journal of {user} readable" if user else "journal readable")
     except ProbeError as error:
         return Link("bad", f"the journal cannot be read: {error.detail}", "journalctl -n 1")
     text = "the journal shows nothing of systemd: an operator's stop cannot be told from a failure"
@@ -143,7 +144,7 @@ async def _examine_endpoints(config: Config, units: UnitReader, shown: Mapping[s
             await running.close()
         if failure is None:
             return Link("good", f"{service}: {name} is good ({time.monotonic() - began:.2f} s)")
-        return Link("bad", f"{service}: {name}: {detail}", f"journalctl -u {unit} -n 20" if unit else "watchdog check --show")
+        return Link("bad", f"{service}: {name}: {detail}", f"journalctl {for_journalctl(unit)} -n 20" if unit else "watchdog check --show")
 
     asked = [
         ask(name, service.core.unit, probe.name)

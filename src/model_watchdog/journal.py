@@ -31,7 +31,8 @@ START_FAILED = "be02cf6855d2428ba40df7e9d022f03d"
 SUCCEEDED = "7ad2d189f7e94e70a38c781354912448"
 FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 MESSAGE_IDS = (STOPPING, STOPPED, STARTED, START_FAILED, SUCCEEDED, FAILED)
-FIELDS = ("MESSAGE_ID", "JOB_TYPE", "JOB_RESULT", "INVOCATION_ID", "MESSAGE")
+FIELDS = ("MESSAGE_ID", "JOB_TYPE", "JOB_RESULT", "INVOCATION_ID", "MESSAGE", "USER_INVOCATION_ID")
+"""What is read of each; the last is what a user's manager calls the fourth."""
 
 TOO_QUICKLY = "Start request repeated too quickly"
 """What systemd writes, without an id, when it refuses a start because of the unit's StartLimitBurst=."""
@@ -61,8 +62,9 @@ def parse_entries(output: bytes) -> list[Entry]:
             fields = json.loads(line)
         except ValueError:  # cut off at the cap
             continue
-        message, job, result, invocation, text = (value if isinstance(value := fields.get(field), str) else "" for field in FIELDS)
-        entries.append(Entry(message, job, result, invocation, text, int(fields.get("__MONOTONIC_TIMESTAMP", 0)) / 1e6))
+        texts = (value if isinstance(value := fields.get(field), str) else "" for field in FIELDS)
+        message, job, result, invocation, text, of_user = texts
+        entries.append(Entry(message, job, result, invocation or of_user, text, int(fields.get("__MONOTONIC_TIMESTAMP", 0)) / 1e6))
     return entries
 
 

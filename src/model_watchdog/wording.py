@@ -8,6 +8,7 @@ from datetime import datetime
 
 from model_watchdog.core.decision import Cause, Notification, Param, Reason
 from model_watchdog.core.rule import Severity
+from model_watchdog.core.unit import for_journalctl, for_systemctl, split_unit
 from model_watchdog.moments import tell_moment
 from model_watchdog.notifiers import Message
 
@@ -48,9 +49,7 @@ def duration(seconds: float) -> str:
 
 def say(reason: Reason) -> str:
     """One sentence for a person."""
-    sentence = _SENTENCES.get(reason.key)
-    if sentence is None:
-        return reason.key.replace("_", " ")
+    sentence = _SENTENCES.get(reason.key, reason.key.replace("_", " "))
     return clean(sentence(reason.params) if callable(sentence) else sentence)
 
 
@@ -259,23 +258,22 @@ def _count_severities(params: Params) -> str:
 
 _REMEDIES: dict[Cause, Callable[[str], str]] = {
     Cause.NOT_PERMITTED: lambda unit: "sudo watchdog install   ·   it is noticed within 5 minutes",
-    Cause.MASKED: lambda unit: f"sudo systemctl unmask {unit}",
-    Cause.UNIT_MISSING: lambda unit: f"systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check",
+    Cause.MASKED: lambda unit: f"sudo systemctl unmask {for_systemctl(unit)}",
+    Cause.UNIT_MISSING: lambda unit: f"systemctl status {for_systemctl(unit)}   ·   mend the name in config.yaml, then: watchdog check",
     Cause.CANNOT_ACT: lambda unit: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
     Cause.OLD_PROCESS_LEFT: lambda unit: "reboot the host; a process that cannot be killed holds the service's memory",
     Cause.RECORD_UNWRITABLE: lambda unit: "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog",
     Cause.STOPPED_NOT_PROVED: lambda unit: (
-        f"journalctl -u {unit} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog"
+        f"journalctl {for_journalctl(unit)} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog"
     ),
     Cause.HEALTH_TLS: lambda unit: "renew the certificate, or state ca_file in config.yaml",
-    Cause.DEPENDENCY_FAILED: lambda unit: f"systemctl list-dependencies {unit}",
+    Cause.DEPENDENCY_FAILED: lambda unit: f"systemctl list-dependencies {for_systemctl(unit)}",
 }
 
 _RULE_REMEDIES = {
     "gpu-lost": "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host",
     "gpu-driver": "timeout 10 nvidia-smi   ·   journalctl -k -g NVRM -n 20",
-    "gpu-memory-held": "timeout 10 nvidia-smi --query-compute-apps=pid,used_memory --format=csv   ·   a pid that ps does not know stays "
-    "until the GPU is reset (nvidia-smi --gpu-reset) or the host is rebooted",
+    "gpu-memory-held": "timeout 10 nvidia-smi --query-compute-apps=pid,used_memory --format=csv   ·   nvidia-smi --gpu-reset, or a reboot",
 }
 """By the built-in rule that fires, where its cause does not say it."""
 
@@ -286,10 +284,13 @@ def remedy(cause: Cause | None, unit: str | None, service: str | None, notifier:
         return f"mend notifiers.{notifier} in config.yaml   ·   then: watchdog notify-test {notifier}"
     if cause is Cause.CANNOT_ACT and service is not None and unit is None:
         return "watchdog check   ·   is the program of recovery.command there, and may the daemon's user run it?"
+    user = split_unit(unit or "")[0]
+    if user and cause is Cause.CANNOT_ACT:
+        return f"sudo loginctl enable-linger {user}   ·   sudo watchdog install"
     mend = _REMEDIES.get(cause) if cause else None
     if mend:
         return mend(unit or "UNIT").format(service=service or "SERVICE")
-    return f"journalctl -u {unit} -n 50" if unit else "watchdog status"
+    return f"journalctl {for_journalctl(unit)} -n 50" if unit else "watchdog status"
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,21 @@ def test_the_gpus_have_their_rules_where_they_are_measured() -> None:
     assert str(hot.minus) == 'gpu_temperature_limit_celsius{kind="slowdown"}' and hot.for_ == 60.0
 
 
+def test_a_unit_of_a_users_manager(load_text: Load) -> None:
+    text = """\
+services:
+  a: {unit: model, user: nobody}
+  b: {unit: model}
+  c: {unit: model.service, user: nobody-of-this-name}
+"""
+    config = load_text(text)
+    assert [service.core.unit for service in config.services.values()] == [
+        *("nobody/model.service", "model.service", "nobody-of-this-name/model.service"),
+    ]
+    (warning,) = config.warnings
+    assert warning.endswith('services.c.user: warning: there is no user "nobody-of-this-name" on this machine')
+
+
 def test_defaults_lie_under_what_a_service_says(load_text: Load) -> None:
     text = """\
 defaults:

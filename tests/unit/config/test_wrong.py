@@ -411,6 +411,22 @@ def test_what_the_record_keeps(faults_of: Faults, text: str, fault: str) -> None
     assert faults_of(text) == [f"config.yaml:{fault}"]
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("user: x\n", "6:5: services.chatglm.user: says in whose manager the unit is, and there is none; state unit: beside it"),
+        ("unit: a\n    user: root\n", "7:11: services.chatglm.user: root's units are the system's; take user: out"),
+        ("unit: a\n    user: a/b\n", '7:11: services.chatglm.user: "a/b" is no name of a user; it takes letters, digits, _ . -'),
+        ("unit: a\n    usr: nobody\n", '7:5: services.chatglm.usr: no such key; did you mean "user"?'),
+    ],
+)
+def test_whose_unit_it_is(faults_of: Faults, text: str, fault: str) -> None:
+    start = (
+        "services:\n  chatglm:\n    recovery: {kind: command, command: [/bin/true]}\n    probes:\n      h: {kind: tcp, address: h:1}\n    "
+    )
+    assert faults_of(start + text) == [f"config.yaml:{fault}"]
+
+
 @pytest.mark.parametrize("key", LATER_KEYS["file"])
 def test_later_sections(faults_of: Faults, key: str) -> None:
     assert faults_of(f"{key}: x\n") == [f"config.yaml:1:1: {key}: {LATER}"]

@@ -1,0 +1,180 @@
+"""Who runs a unit: the system's manager, through `systemctl`, or a user's, through the socket that `watchdog install` has made.
+
+Both take the same words. A user's manager listens to its user alone, so its words go to a process of that user
+(systemd/model-watchdog-user), which knows no others, and acts on no units but those that it was told of when it was installed.
+"""
+
+import asyncio
+import pwd
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from model_watchdog.children import Finished, run_child
+from model_watchdog.core.sample import Failure
+from model_watchdog.core.unit import UnitFacts
+from model_watchdog.errors import ProbeError, RecoveryError
+from model_watchdog.properties import PROPERTIES
+
+ENVIRONMENT = {
+    "LC_ALL": "C",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "SYSTEMD_COLORS": "0",
+    "SYSTEMD_PAGER": "",
+}
+QUESTIONS = {
+    "show": ["show", "--property", PROPERTIES],
+    "identify": ["show", "--property", "Id"],
+    "dependencies": ["show", "--property", "Requires,Requisite,BindsTo"],
+    "began": ["show", "--timestamp=unix", "--property", "UserspaceTimestamp"],
+    "jobs": ["list-jobs", "--plain", "--no-legend"],
+    "state": ["is-system-running"],
+}
+VERBS = {"restart": ["restart"], "reset-failed": ["reset-failed"], "prove": ["start", "--job-mode=triggering"]}
+SOCKETS = Path("/run/model-watchdog-user")
+CAP = 4 * 1024 * 1024
+"""Bytes of an answer that are read."""
+_UNREACHABLE = (b"Failed to connect to", b"Connection refused", b"Connection timed out", b"Transport endpoint is not", b"Connection reset")
+
+
+class Manager(Protocol):
+    """A systemd with its units. `matches` are what its own entries in the journal have, `field` is where they name the unit."""
+
+    field: str
+
+    def matches(self) -> list[str]: ...
+
+    def keep_own(self, facts: UnitFacts) -> UnitFacts:
+        """The facts without what this manager cannot know."""
+
+    async def ask(self, word: str, names: Sequence[str], deadline: float) -> Finished:
+        """What it answers to one of QUESTIONS; an answer on stdout counts whatever the exit code. Raises ProbeError (`watcher`)."""
+
+    async def do(self, word: str, name: str, deadline: float) -> Finished:
+        """One of VERBS. Raises RecoveryError (`cannot_act`) where it cannot be asked; TimeoutError, and the job goes on."""
+
+
+class SystemManager:
+    field = "UNIT"
+
+    def __init__(self) -> None:
+        self._systemctl = shutil.which("systemctl")
+
+    def matches(self) -> list[str]:
+        return ["_PID=1"]
+
+    def keep_own(self, facts: UnitFacts) -> UnitFacts:
+        return facts
+
+    async def ask(self, word: str, names: Sequence[str], deadline: float) -> Finished:
+        ending = ["--", *names] if names else []
+        return await question(self._systemctl, "systemctl", ["--no-ask-password", "--no-pager", *QUESTIONS[word], *ending], deadline)
+
+    async def do(self, word: str, name: str, deadline: float) -> Finished:
+        if self._systemctl is None:
+            raise RecoveryError("cannot_act", "systemctl was not found in PATH: install systemd, or use recovery: {kind: command}")
+        argv = [self._systemctl, "--no-ask-password", "--no-pager", *VERBS[word], "--", name]
+        try:
+            return await run_child(argv, deadline, env=ENVIRONMENT)
+        except TimeoutError:  # which is an OSError too
+            raise
+        except OSError as error:
+            raise RecoveryError("cannot_act", f"systemctl cannot be run: {error.strerror}") from None
+
+
+class UserManager:
+    field = "USER_UNIT"
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+        self._socket = SOCKETS / f"{user}.socket"
+        self._uid: int | None = None
+
+    def matches(self) -> list[str]:
+        """The manager's own process is in init.scope. Whoever else of the user writes so speaks of units that are the user's own."""
+        return [f"_UID={self._find_uid()}", "_SYSTEMD_USER_UNIT=init.scope"]
+
+    def keep_own(self, facts: UnitFacts) -> UnitFacts:
+        """A user cannot have the processes of others looked at, or taken for the unit's."""
+        own = f"/user.slice/user-{self._find_uid()}.slice/"
+        return facts if facts.cgroup.startswith(own) and ".." not in facts.cgroup else replace(facts, cgroup="")
+
+    async def ask(self, word: str, names: Sequence[str], deadline: float) -> Finished:
+        try:
+            answered = await self._call(word, names, deadline)
+        except TimeoutError:
+            raise ProbeError(Failure.WATCHER, f"the systemd of {self._user} did not answer within {deadline:g} s") from None
+        except OSError as error:
+            raise ProbeError(Failure.WATCHER, self._explain(error)) from None
+        if answered.returncode != 0 and is_unreachable(answered.stderr):
+            text = f"no systemd of {self._user} runs: nobody is logged in, and it does not linger (loginctl enable-linger {self._user})"
+            raise ProbeError(Failure.WATCHER, text)
+        return answered
+
+    async def do(self, word: str, name: str, deadline: float) -> Finished:
+        try:
+            return await self._call(word, [name], deadline)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise RecoveryError("cannot_act", self._explain(error)) from None
+
+    async def _call(self, word: str, names: Sequence[str], deadline: float) -> Finished:
+        """What comes back, without its last line, is on stdout where all is well, and else on stderr."""
+        async with asyncio.timeout(deadline):
+            reader, writer = await asyncio.open_unix_connection(str(self._socket))
+            try:
+                writer.write(" ".join([word, *names]).encode() + b"\n")
+                answer = b""
+                while len(answer) < CAP and (more := await reader.read(64 * 1024)):
+                    answer += more
+            finally:
+                writer.close()
+        text, found, code = answer.rpartition(b"exit ")
+        if not found or not code.strip().isdigit():
+            raise ConnectionResetError(0, "the answer was cut off")
+        returncode = int(code)
+        return Finished(returncode, b"" if returncode else text, text if returncode else b"")
+
+    def _explain(self, error: OSError) -> str:
+        return f"the systemd of {self._user} cannot be asked: {self._socket}: {error.strerror} (sudo watchdog install)"
+
+    def _find_uid(self) -> int:
+        """-1 where there is no such user: nobody's."""
+        if self._uid is None:
+            try:
+                self._uid = pwd.getpwnam(self._user).pw_uid
+            except KeyError:
+                return -1
+        return self._uid
+
+
+async def question(program: str | None, name: str, arguments: Sequence[str], deadline: float) -> Finished:
+    """Runs systemctl or journalctl; an answer on stdout counts whatever the exit code, none with a complaint does not."""
+    if program is None:
+        raise ProbeError(Failure.WATCHER, f"{name} was not found in PATH: install systemd, or put it into PATH")
+    try:
+        answered = await run_child([program, *arguments], deadline, env=ENVIRONMENT, cap=CAP)
+    except TimeoutError:
+        raise ProbeError(Failure.WATCHER, f"{name} did not answer within {deadline:g} s") from None
+    except OSError as error:
+        raise ProbeError(Failure.WATCHER, f"{name} cannot be run: {error.strerror}") from None
+    if answered.returncode != 0 and is_unreachable(answered.stderr):
+        raise ProbeError(Failure.WATCHER, first_line(answered.stderr))
+    return answered
+
+
+def is_denied(stderr: bytes) -> bool:
+    """polkit says no, in systemctl's words; its exit code does not tell that (4 is also a destructive transaction)."""
+    return b"Access denied" in stderr or b"Interactive authentication required" in stderr
+
+
+def is_unreachable(stderr: bytes) -> bool:
+    """systemd itself, or the bus to it, does not answer."""
+    return any(text in stderr for text in _UNREACHABLE)
+
+
+def first_line(output: bytes) -> str:
+    return next((line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()), "")
