@@ -99,7 +99,7 @@ class Daemon:
             on_event=self._tell_delivery,
             dry_run=self.dry_run,
         )
-        systemd = Systemd()
+        systemd = Systemd(keep=True)
         self.schedule = Schedule(self.clock.steady)
         self.means = Means(
             clock=self.clock,
@@ -387,4 +387,5 @@ class Daemon:
         self._write_samples()
         self.store.put(record.setting(RUNNING, ""))
         self.means.main_processes.close()
+        self.means.systemd.close()
         self.store.close()

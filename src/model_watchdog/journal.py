@@ -15,14 +15,15 @@ Requires= could not be started   START_FAILED start **dependency**, with an empt
 condition not met                STARTED start done, with an empty INVOCATION_ID
 systemctl stop of what is down already   nothing at all
 
-All but the last carry INVOCATION_ID, the life they belong to, also for units that systemd has forgotten since.
+All but the last carry INVOCATION_ID, the life they belong to, also for units that systemd has forgotten since. A user's manager calls
+it USER_INVOCATION_ID, and writes no SUCCEEDED.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from model_watchdog.core.unit import Ended, Ending
+from model_watchdog.core.unit import Ended, Ending, UnitFacts
 
 STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
 STOPPED = "9d1aaa27d60140bd96365438aad20286"
@@ -97,6 +98,19 @@ def find_ending(newest_first: Sequence[Entry], current: str, known: str) -> Ende
             return Ended(Ending.BY_ITSELF)
         return Ended(Ending.NOT_PROVED, "the journal keeps no info lines of systemd about it (LogLevelMax=, MaxLevelStore=)")
     return None
+
+
+def ended_unwritten(newest_first: Sequence[Entry], facts: UnitFacts) -> bool:
+    """It ended with exit 0 by itself, of which a user's manager writes nothing (that line is for debugging there).
+
+    systemd's own times prove it: the main process ended, and then, because of that, the unit left the active state. One that is told to
+    stop does so the other way round, and has a stop job in the journal.
+    """
+    ended, left = facts.main_exit_at, facts.active_exit_at
+    if facts.told_to_stop or ended is None or left is None or left - ended > TOGETHER:
+        return False
+    life = [entry for entry in newest_first if entry.invocation == facts.invocation]
+    return any(entry.message == STARTED for entry in life) and all(entry.job != "stop" for entry in life)
 
 
 def drop_later_lives(newest_first: Sequence[Entry], looked_at: float) -> list[Entry]:

@@ -6,6 +6,7 @@ Both take the same words. A user's manager listens to its user alone, so its wor
 
 import asyncio
 import pwd
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,6 +37,7 @@ VERBS = {"restart": ["restart"], "reset-failed": ["reset-failed"], "prove": ["st
 SOCKETS = Path("/run/model-watchdog-user")
 CAP = 4 * 1024 * 1024
 """Bytes of an answer that are read."""
+_LAST = re.compile(rb"exit (\d{1,3})\n")
 _UNREACHABLE = (b"Failed to connect to", b"Connection refused", b"Connection timed out", b"Transport endpoint is not", b"Connection reset")
 
 
@@ -55,6 +57,8 @@ class Manager(Protocol):
     async def do(self, word: str, name: str, deadline: float) -> Finished:
         """One of VERBS. Raises RecoveryError (`cannot_act`) where it cannot be asked; TimeoutError, and the job goes on."""
 
+    def close(self) -> None: ...
+
 
 class SystemManager:
     field = "UNIT"
@@ -67,6 +71,9 @@ class SystemManager:
 
     def keep_own(self, facts: UnitFacts) -> UnitFacts:
         return facts
+
+    def close(self) -> None:
+        pass
 
     async def ask(self, word: str, names: Sequence[str], deadline: float) -> Finished:
         ending = ["--", *names] if names else []
@@ -87,8 +94,12 @@ class SystemManager:
 class UserManager:
     field = "USER_UNIT"
 
-    def __init__(self, user: str) -> None:
+    def __init__(self, user: str, *, keep: bool = False) -> None:
+        """`keep`: one connection for all questions, to be closed at the end, so that no process is begun for each."""
         self._user = user
+        self._keep = keep
+        self._kept: _Connection | None = None
+        self._turn = asyncio.Lock()
         self._socket = SOCKETS / f"{user}.socket"
         self._uid: int | None = None
 
@@ -103,7 +114,8 @@ class UserManager:
 
     async def ask(self, word: str, names: Sequence[str], deadline: float) -> Finished:
         try:
-            answered = await self._call(word, names, deadline)
+            async with asyncio.timeout(deadline):
+                answered = await self._question(" ".join([word, *names]))
         except TimeoutError:
             raise ProbeError(Failure.WATCHER, f"the systemd of {self._user} did not answer within {deadline:g} s") from None
         except OSError as error:
@@ -115,28 +127,39 @@ class UserManager:
 
     async def do(self, word: str, name: str, deadline: float) -> Finished:
         try:
-            return await self._call(word, [name], deadline)
+            async with asyncio.timeout(deadline):
+                return await self._call(await _Connection.open(self._socket), f"{word} {name}")
         except TimeoutError:
             raise
         except OSError as error:
             raise RecoveryError("cannot_act", self._explain(error)) from None
 
-    async def _call(self, word: str, names: Sequence[str], deadline: float) -> Finished:
-        """What comes back, without its last line, is on stdout where all is well, and else on stderr."""
-        async with asyncio.timeout(deadline):
-            reader, writer = await asyncio.open_unix_connection(str(self._socket))
-            try:
-                writer.write(" ".join([word, *names]).encode() + b"\n")
-                answer = b""
-                while len(answer) < CAP and (more := await reader.read(64 * 1024)):
-                    answer += more
-            finally:
-                writer.close()
-        text, found, code = answer.rpartition(b"exit ")
-        if not found or not code.strip().isdigit():
-            raise ConnectionResetError(0, "the answer was cut off")
-        returncode = int(code)
-        return Finished(returncode, b"" if returncode else text, text if returncode else b"")
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    async def _question(self, line: str) -> Finished:
+        """Over the connection that is kept, or a new one where there is none, or where its process has ended meanwhile."""
+        if not self._keep:
+            return await self._call(await _Connection.open(self._socket), line)
+        async with self._turn:
+            kept, self._kept = self._kept, None
+            if kept is not None:
+                try:
+                    answered = await kept.ask(line)
+                except OSError:
+                    kept = None
+            if kept is None:
+                kept = await _Connection.open(self._socket)
+                answered = await kept.ask(line)
+            self._kept = kept
+            return answered
+
+    async def _call(self, connection: "_Connection", line: str) -> Finished:
+        answered = await connection.ask(line)
+        connection.close()
+        return answered
 
     def _explain(self, error: OSError) -> str:
         return f"the systemd of {self._user} cannot be asked: {self._socket}: {error.strerror} (sudo watchdog install)"
@@ -149,6 +172,39 @@ class UserManager:
             except KeyError:
                 return -1
         return self._uid
+
+
+class _Connection:
+    """A process of the user's that answers. One that was not waited for to its end answers nobody any more."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, path: Path) -> "_Connection":
+        return cls(*await asyncio.open_unix_connection(str(path), limit=CAP))
+
+    async def ask(self, line: str) -> Finished:
+        """What comes back, without its last line, is on stdout where all is well, and else on stderr. Raises OSError."""
+        lines: list[bytes] = []
+        try:
+            self._writer.write(line.encode() + b"\n")
+            while not (found := _LAST.fullmatch(more := await self._reader.readline())):
+                lines.append(more)
+                if not more.endswith(b"\n") or sum(map(len, lines)) > CAP:
+                    raise ConnectionResetError(0, "the answer was cut off")
+        except ValueError:  # a line without an end
+            self.close()
+            raise ConnectionResetError(0, "the answer is too long") from None
+        except BaseException:
+            self.close()
+            raise
+        text, returncode = b"".join(lines), int(found[1])
+        return Finished(returncode, b"" if returncode else text, text if returncode else b"")
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 async def question(program: str | None, name: str, arguments: Sequence[str], deadline: float) -> Finished:

@@ -38,13 +38,19 @@ def group_by_user(units: Iterable[str]) -> dict[str, list[str]]:
 class Systemd:
     """Questions raise `ProbeError` (failure `watcher`) and verbs `RecoveryError` (`cannot_act`) where systemd cannot be reached.
 
-    Units are named as `core.unit.split_unit` says; each goes to its own manager.
+    Units are named as `core.unit.split_unit` says; each goes to its own manager. With `keep` the connections to users' managers are
+    kept until `close`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: bool = False) -> None:
+        self._keep = keep
         self._managers: dict[str, Manager] = {"": SystemManager()}
         self._journalctl = shutil.which("journalctl")
         self._limited: dict[str, str] = {}  # unit: the invocation after which systemd refused to start it
+
+    def close(self) -> None:
+        for manager in self._managers.values():
+            manager.close()
 
     # ------------------------------------------------------------ questions
     async def show(self, units: Sequence[str], deadline: float = DEADLINE) -> dict[str, UnitFacts]:
@@ -148,7 +154,7 @@ class Systemd:
     # ------------------------------------------------------------ the calls
     def _manager(self, user: str) -> Manager:
         if user not in self._managers:
-            self._managers[user] = UserManager(user)
+            self._managers[user] = UserManager(user, keep=self._keep)
         return self._managers[user]
 
     def _about(self, unit: str, name: str) -> list[str]:
@@ -181,7 +187,7 @@ class Systemd:
     # ------------------------------------------------------------ why a unit ended
     async def _why_ended(self, facts: UnitFacts, last_invocation: str) -> Ended:
         user, unit = split_unit(facts.unit)[0], facts.unit
-        name = await self._find_name(unit)
+        name, entries = await self._find_name(unit), list[journal.Entry]()
         for pause in (0.0, *LAG):
             await asyncio.sleep(pause)
             entries = journal.drop_later_lives(await self._entries_about(unit, name), facts.at)
@@ -193,6 +199,8 @@ class Systemd:
             if ended.ending is Ending.NEVER_STARTED and not await self._reaches_back(user):
                 return Ended(Ending.NOT_PROVED, "the journal does not reach back to the start of the system")
             return await self._name_dependency(user, name, entries, ended)
+        if user and journal.ended_unwritten(entries, facts):
+            return Ended(Ending.BY_ITSELF)
         return Ended(Ending.NOT_PROVED, "the journal does not say how the unit ended")
 
     async def _entries_about(self, unit: str, name: str) -> list[journal.Entry]:

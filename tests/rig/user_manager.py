@@ -1,7 +1,9 @@
 """A user of a box with a systemd of its own, as one has who lingers: user@UID.service, without logind."""
 
+import signal
+
 from tests.rig.box import Box
-from tests.rig.stand import MODELS, Model, Stand
+from tests.rig.stand import MODELS, MOST, Model, Stand
 from tests.rig.waiting import wait_until
 from tests.rig.watched_box import WatchedBox
 
@@ -61,8 +63,10 @@ class UserModel(Model):
         self.asked += words[0] in ("start", "restart")
         self.owner.systemctl(*words, self.unit, check=check)
 
-    def kill(self, sent: object = None) -> None:
-        self.box.run("kill", "-KILL", self.owner.systemctl("show", "--property", "MainPID", "--value", self.unit))
+    def kill(self, sent: signal.Signals = signal.SIGKILL) -> None:
+        pid = int(self.owner.systemctl("show", "--property", "MainPID", "--value", self.unit))
+        assert pid > 0, f"{self.unit} has no main process"
+        self.box.run("kill", f"-{sent.name.removeprefix('SIG')}", str(pid))
 
     @property
     def restarts(self) -> int:
@@ -77,7 +81,7 @@ class UserModel(Model):
 
 
 class UserStand(Stand):
-    """A stand for units of a user's manager, m1 … m9 of which the daemon may restart."""
+    """A stand for units of a user's manager."""
 
     def __init__(self, box: WatchedBox, owner: User) -> None:
         super().__init__(box)
@@ -85,9 +89,13 @@ class UserStand(Stand):
 
     def install(self) -> None:
         self.box.run("sh", "-c", f"mkdir -p {MODELS} {UNITS}; chmod 1777 {MODELS}")
-        units = "".join(f"  m{number}: {{unit: m{number}.service, user: {self.owner.name}}}\n" for number in range(1, 10))
-        self.box.install_watchdog(f"services:\n{units}", start=False)
+        self.allow()
         self.listen_to_the_bus()
+
+    def allow(self) -> None:
+        """Has `watchdog install` told of m1 … m60, as they are in the user's manager."""
+        units = "".join(f"  m{number}: {{unit: m{number}.service, user: {self.owner.name}}}\n" for number in range(1, MOST + 1))
+        self.box.install_watchdog(f"services:\n{units}", start=False)
 
     def model(self, service: str = "", unit: str = "", program: str | None = None, *, mode: str = "ok", heals: bool = False) -> UserModel:
         self._models += 1

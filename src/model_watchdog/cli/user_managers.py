@@ -53,7 +53,7 @@ def object_to_users(users: Users) -> str:
 def doubt_users(users: Users) -> list[str]:
     """Users whose manager ends with their last session, and with it their services."""
     return [
-        f"units of {user} end when {user} logs out: sudo loginctl enable-linger {user}"
+        f"the units of {user} end when {user} logs out: sudo loginctl enable-linger {user}"
         for user in users
         if not os.path.exists(LINGER / user)
     ]
