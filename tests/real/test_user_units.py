@@ -3,7 +3,7 @@
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -97,7 +97,12 @@ def test_exit_0_is_its_own_end_where_systemd_still_knows_of_it(stand: UserStand,
     holds_for(lambda: forgotten.active == enabled.active == "inactive", 3.0, stand.log, every=0.5)
 
 
-def test_busy_is_told_from_hung_by_the_users_own_cgroup(stand: UserStand, http_sink: HttpSink) -> None:
+@pytest.mark.parametrize("mode", ["v1", "v2"])
+def test_busy_is_told_from_hung_by_the_users_own_cgroup(make_box: Callable[..., WatchedBox], http_sink: HttpSink, mode: str) -> None:
+    alice = User(make_box(cgroup=mode), "alice")
+    alice.begin()
+    stand = UserStand(alice.box, alice)
+    stand.install()
     works, hangs = stand.model("TimeoutStopSec=500ms", heals=True), stand.model("TimeoutStopSec=500ms", heals=True)
     stand.start(works, hangs)
     stand.watch(http_sink, *(model.config(stable="500ms", busy_patience="60s") for model in (works, hangs)))
@@ -107,6 +112,7 @@ def test_busy_is_told_from_hung_by_the_users_own_cgroup(stand: UserStand, http_s
     stand.wait_state("busy", works)
     assert "nothing moved" in stand.message(f"{hangs.name} was restarted and is well again").body
     stand.stays((works, 0), (hangs, 1), messages=1, seconds=1.0)
+    stand.end()
 
 
 def test_a_manager_that_ends_is_told_with_what_keeps_it_alive(stand: UserStand, http_sink: HttpSink) -> None:

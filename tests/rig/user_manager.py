@@ -2,7 +2,6 @@
 
 import signal
 
-from tests.rig.box import Box
 from tests.rig.stand import MODELS, MOST, Model, Stand
 from tests.rig.waiting import wait_until
 from tests.rig.watched_box import WatchedBox
@@ -20,7 +19,7 @@ ExecStop=/bin/rm -rf /run/user/%i
 class User:
     """A user of the box; `begin` starts its manager, `end` stops it, as the end of the last session does."""
 
-    def __init__(self, box: Box, name: str) -> None:
+    def __init__(self, box: WatchedBox, name: str) -> None:
         self.box = box
         self.name = name
         box.add_user(name)
