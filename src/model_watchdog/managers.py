@@ -35,9 +35,11 @@ QUESTIONS = {
 }
 VERBS = {"restart": ["restart"], "reset-failed": ["reset-failed"], "prove": ["start", "--job-mode=triggering"]}
 SOCKETS = Path("/run/model-watchdog-user")
+MOST_PIDS = 2**22
+"""The kernel's highest."""
 CAP = 4 * 1024 * 1024
 """Bytes of an answer that are read."""
-_LAST = re.compile(rb"exit (\d{1,3})\n")
+_LAST = re.compile(rb"(?:^|\n)exit (\d{1,3})\n\Z")
 _UNREACHABLE = (b"Failed to connect to", b"Connection refused", b"Connection timed out", b"Transport endpoint is not", b"Connection reset")
 
 
@@ -108,9 +110,10 @@ class UserManager:
         return [f"_UID={self._find_uid()}", "_SYSTEMD_USER_UNIT=init.scope"]
 
     def keep_own(self, facts: UnitFacts) -> UnitFacts:
-        """A user cannot have the processes of others looked at, or taken for the unit's."""
+        """A user cannot have the processes of others looked at, or taken for the unit's; and what is no number of one is none."""
         own = f"/user.slice/user-{self._find_uid()}.slice/"
-        return facts if facts.cgroup.startswith(own) and ".." not in facts.cgroup else replace(facts, cgroup="")
+        is_own = facts.cgroup.startswith(own) and ".." not in facts.cgroup
+        return replace(facts, cgroup=facts.cgroup if is_own else "", main_pid=facts.main_pid if facts.main_pid <= MOST_PIDS else 0)
 
     async def ask(self, word: str, names: Sequence[str], deadline: float) -> Finished:
         try:
@@ -183,24 +186,22 @@ class _Connection:
 
     @classmethod
     async def open(cls, path: Path) -> "_Connection":
-        return cls(*await asyncio.open_unix_connection(str(path), limit=CAP))
+        return cls(*await asyncio.open_unix_connection(str(path)))
 
     async def ask(self, line: str) -> Finished:
         """What comes back, without its last line, is on stdout where all is well, and else on stderr. Raises OSError."""
-        lines: list[bytes] = []
+        answer = b""
         try:
             self._writer.write(line.encode() + b"\n")
-            while not (found := _LAST.fullmatch(more := await self._reader.readline())):
-                lines.append(more)
-                if not more.endswith(b"\n") or sum(map(len, lines)) > CAP:
+            while not (found := _LAST.search(answer[-16:])):
+                more = await self._reader.read(64 * 1024)
+                answer += more
+                if not more or len(answer) > CAP:
                     raise ConnectionResetError(0, "the answer was cut off")
-        except ValueError:  # a line without an end
-            self.close()
-            raise ConnectionResetError(0, "the answer is too long") from None
         except BaseException:
             self.close()
             raise
-        text, returncode = b"".join(lines), int(found[1])
+        text, returncode = answer[: answer.rindex(b"exit ")], int(found[1])
         return Finished(returncode, b"" if returncode else text, text if returncode else b"")
 
     def close(self) -> None:

@@ -116,6 +116,9 @@ def test_an_answer_and_a_refusal(place: Path) -> None:
     [
         (b"ActiveState=active\n", "cannot be asked: .*: the answer was cut off"),
         (b"exit \n", "cut off"),
+        (b"exit 0", "cut off"),
+        (b"an exit 0\n", "cut off"),
+        (b"x" * (managers.CAP + 1), "cut off"),
         (b"", "cut off"),
         (b"Failed to connect to bus: No such file or directory\nexit 1\n", "no systemd of alice runs: .*loginctl enable-linger alice"),
     ],
@@ -169,6 +172,7 @@ def test_a_user_cannot_have_others_looked_at() -> None:
     own = "/user.slice/user-65534.slice/user@65534.service/app.slice/a.service"
     for cgroup, kept in ((own, own), ("/system.slice/sshd.service", ""), ("/", ""), (f"{own}/../../../../..", "")):
         assert manager.keep_own(UnitFacts("a.service", 0.0, cgroup=cgroup)).cgroup == kept
+    assert manager.keep_own(UnitFacts("a.service", 0.0, cgroup=own, main_pid=2**70)).main_pid == 0
     assert UserManager("nobody-of-this-name").keep_own(UnitFacts("a.service", 0.0, cgroup=own)).cgroup == ""
 
 
