@@ -105,7 +105,7 @@ class Daemon:
             on_event=self._tell_delivery,
             dry_run=self.dry_run,
         )
-        systemd = Systemd()
+        systemd = Systemd(keep=True)
         self.schedule = Schedule(self.clock.steady)
         self.means = Means(
             clock=self.clock,
@@ -214,9 +214,7 @@ class Daemon:
         problem = self.store.problem
         reason = Reason("record_unwritable", {"detail": problem}) if problem else None
         decisions = set_condition(self.host.state, "record_unwritable", reason, Severity.CRITICAL, Cause.RECORD_UNWRITABLE)
-        unreachable = [watch.state.unit_error for watch in self.watches.values() if watch.state.unit_error and watch.state.unit_errors >= 3]
-        reason = Reason("systemd_unreachable", {"detail": unreachable[0]}) if unreachable else None
-        decisions += set_condition(self.host.state, "systemd_unreachable", reason, Severity.CRITICAL, Cause.CANNOT_ACT)
+        decisions += rights.judge_managers(self.watches, self.host.state)
         decisions += self._judge_notifiers()
         if decisions:
             self.host.carry_out(decisions)
@@ -367,4 +365,5 @@ class Daemon:
         self._write_samples()
         self.store.put(record.setting(RUNNING, ""))
         self.means.main_processes.close()
+        self.means.systemd.close()
         self.store.close()

@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 from model_watchdog.children import run_child
 from model_watchdog.config.model import Config
-from model_watchdog.core.unit import UnitFacts
+from model_watchdog.core.unit import UnitFacts, for_journalctl, for_systemctl
 from model_watchdog.errors import ProbeError
 from model_watchdog.language import phrase, retell
 from model_watchdog.observing import observe
 from model_watchdog.outbox import send_test
 from model_watchdog.probes import Surroundings
-from model_watchdog.systemd import ENVIRONMENT, Systemd, UnitReader
+from model_watchdog.systemd import ENVIRONMENT, Systemd, UnitReader, group_by_user
 
 OLDEST_SYSTEMD, OLDEST_POLKIT = 249, (0, 106)
 """What RHEL 9 has, the oldest that is supported; and the first polkit that reads .rules files."""
@@ -57,16 +57,17 @@ async def examine(config: Config, state_dir: Path, *, send: bool, rejected: str 
     yield await _examine_version("systemd", ["systemctl", "--version"], (OLDEST_SYSTEMD,), "systemd")
     yield await _examine_version("polkit", ["pkaction", "--version"], OLDEST_POLKIT, "polkitd")
     units = [service.core.unit for service in config.services.values() if service.core.unit]
-    shown: Mapping[str, UnitFacts] = {}
-    if units:
+    shown: dict[str, UnitFacts] = {}
+    for user, own in group_by_user(units).items():
         try:
-            shown = await systemd.show(units)
+            shown |= await systemd.show(own)
         except ProbeError as error:
-            yield Link("bad", phrase("systemd cannot be asked: {detail}", detail=retell(error.detail)), "systemctl status dbus")
+            mend = f"sudo loginctl enable-linger {user}   ·   sudo watchdog install" if user else "systemctl status dbus"
+            yield Link("bad", phrase("systemd cannot be asked: {detail}", detail=retell(error.detail)), mend)
     for link in await asyncio.gather(*(_examine_unit(systemd, facts) for facts in shown.values())):
         yield link
-    if units:
-        yield await _examine_journal(systemd)
+    for user in group_by_user(shown or units):
+        yield await _examine_journal(systemd, user)
     yield _examine_driver()
     for link in await _examine_endpoints(config, UnitReader(systemd), shown):
         yield link
@@ -95,15 +96,15 @@ async def _examine_version(name: str, command: Sequence[str], oldest: tuple[int,
 
 
 async def _examine_unit(systemd: Systemd, facts: UnitFacts) -> Link:
-    unit = facts.unit
+    unit, it = facts.unit, for_systemctl(facts.unit)
     if facts.load == "masked":
-        return Link("note", phrase("{unit} is masked: it is not restarted", unit=unit), f"sudo systemctl unmask {unit}")
+        return Link("note", phrase("{unit} is masked: it is not restarted", unit=unit), f"sudo systemctl unmask {it}")
     if facts.is_missing:
-        remedy = phrase("systemctl status {unit}, and mend the name in the configuration", unit=unit)
+        remedy = phrase("systemctl status {unit}, and mend the name in the configuration", unit=it)
         return Link("bad", phrase("systemd has no unit {unit} ({load})", unit=unit, load=facts.load), remedy)
     if not facts.is_up:
         text = phrase("{unit} is {active}: whether it may be restarted is seen when it is up", unit=unit, active=facts.active)
-        return Link("note", text, f"sudo systemctl start {unit}")
+        return Link("note", text, f"sudo systemctl start {it}")
     may = await systemd.may_restart(unit)
     if may is None:
         text = phrase("whether {unit} may be restarted cannot be told now", unit=unit)
@@ -113,10 +114,10 @@ async def _examine_unit(systemd: Systemd, facts: UnitFacts) -> Link:
     return Link("bad", phrase("may not restart {unit} (Access denied)", unit=unit), "sudo watchdog install")
 
 
-async def _examine_journal(systemd: Systemd) -> Link:
+async def _examine_journal(systemd: Systemd, user: str) -> Link:
     try:
-        if await systemd.can_read_journal():
-            return Link("good", phrase("journal readable"))
+        if await systemd.can_read_journal(user):
+            return Link("good", phrase("journal of {user} readable" if user else "journal readable", user=user))
     except ProbeError as error:
         return Link("bad", phrase("the journal cannot be read: {detail}", detail=retell(error.detail)), "journalctl -n 1")
     text = phrase("the journal shows nothing of systemd: an operator's stop cannot be told from a failure")
@@ -156,7 +157,7 @@ async def _examine_endpoints(config: Config, units: UnitReader, shown: Mapping[s
             took = f"{time.monotonic() - began:.2f}"
             return Link("good", phrase("{service}: {probe} is good ({seconds} s)", service=service, probe=name, seconds=took))
         text = phrase("{service}: {probe}: {detail}", service=service, probe=name, detail=retell(detail))
-        return Link("bad", text, f"journalctl -u {unit} -n 20" if unit else "watchdog check --show")
+        return Link("bad", text, f"journalctl {for_journalctl(unit)} -n 20" if unit else "watchdog check --show")
 
     asked = [
         ask(name, service.core.unit, probe.name)

@@ -32,7 +32,7 @@ _CAUSES = {
     "systemd_unreachable": Cause.CANNOT_ACT,
     "notifier_misconfigured": Cause.CANNOT_ACT,
 }
-"""By the first word of a condition's name; a second one names a notifier."""
+"""By the first word of a condition's name; a second one names a notifier, or the user whose systemd it is about."""
 
 
 class HostWatch:
@@ -95,8 +95,9 @@ class HostWatch:
         """What is wrong with the watchdog's own means, each with the command that mends it."""
         found = []
         for name, reason in self.state.conditions.items():
-            about, _, notifier = name.partition(" ")
-            mend = remedy(_CAUSES[about], None, None, notifier or None)
+            about, _, whose = name.partition(" ")
+            is_of_user = about == "systemd_unreachable" and whose
+            mend = remedy(_CAUSES[about], f"{whose}/", None) if is_of_user else remedy(_CAUSES[about], None, None, whose or None)
             found.append({"cause": _CAUSES[about].value, "service": None, "reason": say(reason), "remedy": mend})
         return found
 
@@ -117,7 +118,8 @@ class HostWatch:
             elif isinstance(decision, Notification):
                 told = True
                 now = datetime.fromtimestamp(wall).astimezone()
-                story = Story(self.means.hostname, None, None, now, since=now)
+                user = decision.reason.params.get("user")  # whose systemd it is about
+                story = Story(self.means.hostname, None, f"{user}/" if user else None, now, since=now)
                 writes += self.means.outbox.writes_for(compose(decision, story))
         essence = json.dumps(remember_host(self.state))
         alerts = json.dumps(describe_alerts(None, self.state.alerts.values(), clock, {}))

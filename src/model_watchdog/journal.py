@@ -15,14 +15,15 @@ Requires= could not be started   START_FAILED start **dependency**, with an empt
 condition not met                STARTED start done, with an empty INVOCATION_ID
 systemctl stop of what is down already   nothing at all
 
-All but the last carry INVOCATION_ID, the life they belong to, also for units that systemd has forgotten since.
+All but the last carry INVOCATION_ID, the life they belong to, also for units that systemd has forgotten since. A user's manager calls
+it USER_INVOCATION_ID, and writes no SUCCEEDED.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from model_watchdog.core.unit import Ended, Ending
+from model_watchdog.core.unit import Ended, Ending, UnitFacts
 
 STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
 STOPPED = "9d1aaa27d60140bd96365438aad20286"
@@ -31,7 +32,8 @@ START_FAILED = "be02cf6855d2428ba40df7e9d022f03d"
 SUCCEEDED = "7ad2d189f7e94e70a38c781354912448"
 FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 MESSAGE_IDS = (STOPPING, STOPPED, STARTED, START_FAILED, SUCCEEDED, FAILED)
-FIELDS = ("MESSAGE_ID", "JOB_TYPE", "JOB_RESULT", "INVOCATION_ID", "MESSAGE")
+FIELDS = ("MESSAGE_ID", "JOB_TYPE", "JOB_RESULT", "INVOCATION_ID", "MESSAGE", "USER_INVOCATION_ID")
+"""What is read of each; the last is what a user's manager calls the fourth."""
 
 TOO_QUICKLY = "Start request repeated too quickly"
 """What systemd writes, without an id, when it refuses a start because of the unit's StartLimitBurst=."""
@@ -61,8 +63,9 @@ def parse_entries(output: bytes) -> list[Entry]:
             fields = json.loads(line)
         except ValueError:  # cut off at the cap
             continue
-        message, job, result, invocation, text = (value if isinstance(value := fields.get(field), str) else "" for field in FIELDS)
-        entries.append(Entry(message, job, result, invocation, text, int(fields.get("__MONOTONIC_TIMESTAMP", 0)) / 1e6))
+        texts = (value if isinstance(value := fields.get(field), str) else "" for field in FIELDS)
+        message, job, result, invocation, text, of_user = texts
+        entries.append(Entry(message, job, result, invocation or of_user, text, int(fields.get("__MONOTONIC_TIMESTAMP", 0)) / 1e6))
     return entries
 
 
@@ -95,6 +98,19 @@ def find_ending(newest_first: Sequence[Entry], current: str, known: str) -> Ende
             return Ended(Ending.BY_ITSELF)
         return Ended(Ending.NOT_PROVED, "the journal keeps no info lines of systemd about it (LogLevelMax=, MaxLevelStore=)")
     return None
+
+
+def ended_unwritten(newest_first: Sequence[Entry], facts: UnitFacts) -> bool:
+    """It ended with exit 0 by itself, of which a user's manager writes nothing (that line is for debugging there).
+
+    systemd's own times prove it: the main process ended, and then, because of that, the unit left the active state. One that is told to
+    stop does so the other way round, and has a stop job in the journal.
+    """
+    ended, left = facts.main_exit_at, facts.active_exit_at
+    if facts.told_to_stop or ended is None or left is None or left - ended > TOGETHER:
+        return False
+    life = [entry for entry in newest_first if entry.invocation == facts.invocation]
+    return any(entry.message == STARTED for entry in life) and all(entry.job != "stop" for entry in life)
 
 
 def drop_later_lives(newest_first: Sequence[Entry], looked_at: float) -> list[Entry]:

@@ -1,18 +1,22 @@
 """The right to restart each unit, proved in daylight: at the start, once a day, and often while it is missing.
 
 `systemctl start` of a unit asks polkit the same question as a restart, and in the way it is asked here systemd starts nothing.
+Besides: which systemd, the system's or a user's, does not answer.
 """
 
 import asyncio
 from collections.abc import Iterable, Mapping
 
 from model_watchdog.core.commands import gain_right, lose_right
-from model_watchdog.core.decision import Cause
-from model_watchdog.core.host import tell_rights
+from model_watchdog.core.decision import Cause, Decision, Reason
+from model_watchdog.core.host import HostState, set_condition, tell_rights
+from model_watchdog.core.rule import Severity
+from model_watchdog.core.unit import split_unit
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.means import Means
 from model_watchdog.tick import Watch
 
+UNREACHABLE = "systemd_unreachable"
 EVERY = 86_400.0
 WHILE_MISSING = 300.0
 """Seconds after which a right that is missing is asked for again: an operator who has installed it need not tell the daemon."""
@@ -75,6 +79,21 @@ class Rights:
         units = {name: self._watches[name].service.unit or "" for name in names}
         if units:
             self._host.carry_out(tell_rights(self._host.state, about, units))
+
+
+def judge_managers(watches: Mapping[str, Watch], state: HostState) -> list[Decision]:
+    """What is told of a systemd that has not answered three times in a row, the system's or a user's, and of its end."""
+    silent: dict[str, str] = {}
+    for watch in watches.values():
+        if watch.service.unit and watch.state.unit_error and watch.state.unit_errors >= 3:
+            silent.setdefault(split_unit(watch.service.unit)[0], watch.state.unit_error)
+    known = {name.partition(" ")[2] for name in state.conditions if name.partition(" ")[0] == UNREACHABLE}
+    decisions: list[Decision] = []
+    for user in sorted(known | silent.keys()):
+        params = {"detail": silent.get(user, ""), **({"user": user} if user else {})}
+        reason = Reason("systemd_unreachable", params) if user in silent else None
+        decisions += set_condition(state, f"{UNREACHABLE} {user}".rstrip(), reason, Severity.CRITICAL, Cause.CANNOT_ACT)
+    return decisions
 
 
 def _lacks(watch: Watch) -> bool:

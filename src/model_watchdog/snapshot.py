@@ -12,6 +12,7 @@ from model_watchdog.core.decision import Event, Reason
 from model_watchdog.core.host import HostState
 from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.state import Incident, Service, ServiceState
+from model_watchdog.core.unit import split_unit
 from model_watchdog.language import retell
 from model_watchdog.wording import Story, remedy, say
 
@@ -41,7 +42,8 @@ def describe_service(service: Service, state: ServiceState, clock: Clock, *, uni
     breaker = state.breaker
     return {
         "name": service.name,
-        "unit": service.unit,
+        "unit": split_unit(service.unit)[1] if service.unit else None,
+        "user": split_unit(service.unit or "")[0] or None,
         "state": state.state.value,
         "since": stamp(clock, state.since),
         "cause": state.cause.value if state.cause else None,

@@ -207,7 +207,7 @@ def show_state(service: "Doc") -> str:
 def find_tone(service: "Doc") -> str:
     """What its state is to be shown as: `critical`, `paused`, `restarting`, `verifying`, or a state's own word."""
     word = _find_word(service)
-    return "critical" if level_of(service) == CRITICAL and word not in ("restarting", "verifying") else word
+    return "critical" if level_of(service) == CRITICAL and word not in ("restarting", "verifying", "paused") else word
 
 
 def _find_word(service: "Doc") -> str:
@@ -240,7 +240,8 @@ def ago(text: "str | None", now: float) -> str:
     if seconds < 3600:
         return phrase("{minutes} min", minutes=seconds // 60)
     if seconds < 86400:
-        return phrase("{hours} h {minutes} min", hours=seconds // 3600, minutes=seconds % 3600 // 60)
+        hours, minutes = seconds // 3600, seconds % 3600 // 60
+        return phrase("{hours} h {minutes} min" if minutes else "{hours} h", hours=hours, minutes=minutes)
     days = seconds // 86400
     return phrase("{days} days" if days > 1 else "1 day", days=days)
 
@@ -253,13 +254,12 @@ def rows(doc: "Doc", progress: "dict[str, Doc]", now: float) -> "list[tuple[str,
         word = show_state(service)
         shown = word.upper() if find_tone(service) == "critical" else word
         made = progress.get(service["name"], {})
-        reason = made.get("why") or ("" if _find_word(service) == "healthy" else service["reason"])
+        reason = made.get("why") or ("" if service["state"] == "healthy" else service["reason"])
         is_given_up = service["recovery"]["phase"] == "gave_up"  # a trial passes through other states; for people it is down since it broke
         since = opened.get(service["name"], service["since"]) if is_given_up else service["since"]
-        table.append((service["name"], shown, ago(since, now), reason))
-        more = _say_more(service, made, now)
-        if more:
-            table.append(("", "", "", more))
+        said = [text for text in (reason, _say_more(service, made, now)) if text]
+        table.append((service["name"], shown, ago(since, now), said[0] if said else ""))
+        table += [("", "", "", more) for more in said[1:]]
     return table
 
 
@@ -274,6 +274,7 @@ def footer(doc: "Doc", sent: "dict[str, int]", now: float) -> "list[tuple[str, s
     parts += [phrase("load {load}", load=f"{host['host_load1']:.1f}")] if "host_load1" in host else []
     if parts:
         lines.append((phrase("HOST"), "   ".join(parts)))
+    lines += _show_gpus(doc, now)
     services = {service["name"]: service for service in doc["services"]}
     alerts = [alert for alert in doc["alerts"] if not _is_in_its_row(alert, services.get(alert["service"]))]
     if alerts:
@@ -288,6 +289,28 @@ def footer(doc: "Doc", sent: "dict[str, int]", now: float) -> "list[tuple[str, s
         told = phrase("{told} today · {count} waiting", told=", ".join(counts) or phrase("none sent"), count=notifications["queued"])
         lost = phrase(" · {count} undeliverable", count=notifications["undeliverable"]) if notifications["undeliverable"] else ""
         lines.append((phrase("MESSAGES"), told + lost))
+    return lines
+
+
+def _show_gpus(doc: "Doc", now: float) -> "list[tuple[str, str]]":
+    """A line for each GPU, not for the parts of a divided one, with what is wrong with it."""
+    gpus: dict[str, dict[str, float]] = {}
+    for metric in doc["host"]["metrics"]:
+        if metric["metric"].startswith("gpu_") and ":" not in (number := metric["labels"].get("gpu", ":")):
+            gpus.setdefault(number, {})[metric["metric"]] = metric["value"]
+    lines = []
+    for number in sorted(gpus, key=lambda number: (len(number), number)):
+        values = gpus[number]
+        parts = [f"{values['gpu_utilization_percent']:.0f} %"] if "gpu_utilization_percent" in values else []
+        if "gpu_memory_used_bytes" in values and "gpu_memory_total_bytes" in values:
+            used, total = (f"{values[f'gpu_memory_{word}_bytes'] / 2**30:.1f}" for word in ("used", "total"))
+            parts.append(phrase("{used} of {total} GiB", used=used, total=total))
+        parts += [f"{values['gpu_temperature_celsius']:.0f} \u00b0C"] if "gpu_temperature_celsius" in values else []
+        parts += [f"{values['gpu_power_watts']:.0f} W"] if "gpu_power_watts" in values else []
+        parts += [phrase("lost")] if values.get("gpu_up") == 0 else []
+        fires = [alert for alert in doc["alerts"] if alert["service"] is None and alert["labels"].get("gpu") == number]
+        parts += [f"! {alert['name']} ({ago(alert['since'], now)})" for alert in sorted(fires, key=_by_severity)]
+        lines.append((f"GPU {number}", "   ".join(parts)))
     return lines
 
 

@@ -234,3 +234,28 @@ def test_fault_40_the_library_crashes(stand: Stand, fakenvml_built: FakeNvml, ht
     assert stand.box.main_pid(DAEMON) == main and children(stand) == []
     holds_for(lambda: "gpu-driver" not in str(stand.told()), 2.0, stand.log, every=0.5)  # one crash is no news
     fault_row(40, "the driver's library crashes", 0, 0)
+
+
+def test_fault_f43_a_service_whose_gpu_works_is_not_hung(
+    stand: Stand, fakenvml_built: FakeNvml, http_sink: HttpSink, fault_row: FaultRow
+) -> None:
+    """Its processor stands still all the while, as that of a server does that waits for a long prompt."""
+    works, beside = (stand.model("TimeoutStopSec=500ms", heals=True) for _ in range(2))
+    stand.start(works, beside)
+    on_it = (f"0.procs={stand.box.main_pid(works.unit)}:1048576", f"1.procs={stand.box.main_pid(beside.unit)}:1048576")
+    fakenvml_built.set("count=2", *on_it, "0.util=99", "0.power_mw=500000")
+    times = {"stable": "500ms", "busy_patience": "60s"}
+    stand.watch(http_sink, works.config(**times), beside.config(**times), more=HOST)
+    stand.wait_state("healthy", works, beside)
+    wait_gpus(stand, {uuid(0): 1, uuid(1): 1})
+    works.set("hang")
+    beside.set("hang")
+    stand.wait_state("busy", works)
+    assert works.shown()["reason"].endswith("but GPU 0 is working")
+    assert "nothing moved" in stand.message(f"{beside.name} was restarted and is well again").body, "the work of another GPU is not its own"
+    stand.stays((works, 0), (beside, 1), messages=1)
+    assert works.shown()["state"] == "busy"
+    fakenvml_built.set("count=2", *on_it, "0.util=99", "0.power_mw=90000")  # a collective that waits for a dead rank
+    assert "nothing moved" in stand.message(f"{works.name} was restarted and is well again").body
+    stand.stays((works, 1), (beside, 1), messages=2, seconds=0.5)
+    fault_row("F43", "it waits for its GPU, which works; then the GPU only waits, too", works.restarts, 1)

@@ -509,7 +509,7 @@ def test_33_what_proves_the_right_starts_nothing_that_ends_meanwhile(box: Asked)
     box.begin("good.service")
     box.systemctl("stop", "good.service")
     code = """
-answered = await systemd._do("start", "good.service", 5.0, "--job-mode=triggering")
+answered = await systemd._do("prove", "good.service", 5.0)
 return [answered.returncode, answered.stderr.decode()]
 """
     code_, said = box.ask(code, user="watcher")

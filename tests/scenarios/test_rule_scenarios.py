@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from model_watchdog.config.rule_section import make_host_rules
 from model_watchdog.core.decision import Decision, Event, Notification
 from model_watchdog.core.host import HostState, step_host
 from model_watchdog.core.memory import recall_host, remember_host
@@ -220,3 +221,20 @@ def test_a_gpu_near_its_own_limit_is_hot() -> None:
     assert look(2.0, 84.0, {"slowdown": 90.0}) == []
     assert look(3.0, 20.0, {"shutdown": 95.0}) == []  # a card that cannot tell its limit is not judged
     assert look(4.0, 80.0, {"slowdown": 90.0}) == ["gpu-hot is over"]
+
+
+def test_fault_30_it_is_told_once_and_restarts_nothing() -> None:
+    (rule,) = [rule for name, rule in make_host_rules({"gpu": "nvml"}).items() if name == "gpu-memory-held"]
+    state, told = HostState(), list[tuple[float, str]]()
+    for round_ in range(100):
+        at = round_ * 10.0
+        held = {"0": 3.0 * 2**30 if 10 <= round_ < 80 else 0.0, "1": 2.0**30 if round_ % 4 < 3 else 0.0}
+        measured = [("gpu_memory_held_bytes", {"gpu": gpu, "uuid": f"GPU-{gpu}"}, value) for gpu, value in held.items()]
+        for decision in step_host((rule,), state, [conclude(None, "gpu", at, at, measured)], at):
+            assert isinstance(decision, (Event, Notification))
+            if isinstance(decision, Notification):
+                told.append((at, f"{decision.about} {say(decision.reason)}"))
+    assert rule.then is Then.ALERT and told == [
+        (130.0, "alert_fired processes that have ended hold 3.0 GiB of the memory of GPU 0"),
+        (800.0, 'alert_resolved gpu-memory-held is over: gpu_memory_held_bytes{gpu="0", uuid="GPU-0"} is 0'),
+    ], "the driver may take its time: what GPU 1 shows is a process that ends now and then"

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LATER = "arrives later"
 ALL = [*map(str, range(1, 34)), "33a", *map(str, range(34, 88)), "F43"]
 PROMISED = [
-    *map(str, [*range(1, 30), 31, 32, 33]),
+    *map(str, range(1, 34)),
     "33a",
     *map(str, [*range(34, 81), 86, 87]),
     "F43",

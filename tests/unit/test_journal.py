@@ -1,7 +1,19 @@
 """What systemd's entries prove of the end of a unit, where the journal holds only some of them."""
 
-from model_watchdog.core.unit import Ending
-from model_watchdog.journal import FAILED, STARTED, STOPPED, Entry, drop_later_lives, find_ending
+import json
+
+from model_watchdog.core.unit import Ending, UnitFacts
+from model_watchdog.journal import (
+    FAILED,
+    STARTED,
+    STOPPED,
+    STOPPING,
+    Entry,
+    drop_later_lives,
+    ended_unwritten,
+    find_ending,
+    parse_entries,
+)
 
 LIFE, NEXT = "a" * 32, "b" * 32
 
@@ -31,3 +43,22 @@ def test_what_began_after_the_look_says_nothing_of_the_end_that_was_seen() -> No
     ended = find_ending(drop_later_lives(entries, looked_at=12.0), LIFE, LIFE)
     assert ended is not None and ended.ending is Ending.OPERATOR_STOP
     assert drop_later_lives(entries, looked_at=14.0) == entries
+
+
+def test_a_users_manager_calls_a_life_by_another_name() -> None:
+    lines = [{"MESSAGE_ID": STARTED, "USER_INVOCATION_ID": LIFE}, {"MESSAGE_ID": STARTED, "INVOCATION_ID": NEXT}]
+    assert [one.invocation for one in parse_entries("\n".join(map(json.dumps, lines)).encode())] == [LIFE, NEXT]
+
+
+def test_an_end_that_nobody_wrote_down_is_proved_by_systemds_own_times() -> None:
+    def facts(ended: float | None, left: float | None) -> UnitFacts:
+        return UnitFacts("alice/a.service", 20.0, active="inactive", invocation=LIFE, main_exit_at=ended, active_exit_at=left)
+
+    began = [entry(STARTED, "start")]
+    assert ended_unwritten(began, facts(10.0, 10.0)) and ended_unwritten(began, facts(10.0, 10.1))
+    assert not ended_unwritten(began, facts(10.1, 10.0)), "it was told to stop, and then ended"
+    assert not ended_unwritten(began, facts(10.0, 15.0)), "it had ended long before (RemainAfterExit=), when somebody stopped it"
+    assert not ended_unwritten([entry(STOPPED, "stop"), *began], facts(10.0, 10.0))
+    assert not ended_unwritten([entry(STOPPING, "stop"), *began], facts(10.0, 10.0))
+    assert not ended_unwritten([entry(STARTED, "start", NEXT)], facts(10.0, 10.0)), "of that life the journal holds nothing"
+    assert not ended_unwritten(began, facts(None, None)), "systemd has forgotten the unit"

@@ -13,7 +13,7 @@ import pytest
 from model_watchdog.core.gpu import Gpu, GpuProcess
 from model_watchdog.core.units import Seconds
 from model_watchdog.errors import ProbeError
-from model_watchdog.probes import Observation, Surroundings
+from model_watchdog.probes import Observation, Surroundings, nvml
 from model_watchdog.probes.nvml import Nvml
 from model_watchdog.worker import Worker
 from tests.rig.fakenvml import FakeNvml, uuid
@@ -58,12 +58,20 @@ async def until_up(running: Any) -> dict[str, float]:
     raise AssertionError("nothing is measured")
 
 
+DEAD = 4_194_305
+"""A pid that no process can have: the kernel's highest is 2^22."""
 ALL = (
     "util=97", "mem_total=85899345920", "mem_used=21474836480", "mem_reserved=536870912", "temp=66", "power_mw=412500",
     "power_limit_mw=700000", "clock.0=1980", "clock.1=1979", "clock.2=2619", "clock.3=1545", "reasons=0x48", "ecc.1.0=3", "ecc.0.0=41",
     "remap_corr=1", "remap_unc=2", "remap_pending=1", "remap_failed=0", "field.82=78", "field.94=5", "field.230=1",
-    "procs=4242:1048576,77", "temp_threshold.0=95", "temp_threshold.1=90", "temp_threshold.2=105", "temp_threshold.3=87",
+    f"procs={DEAD}:1048576,77", "temp_threshold.0=95", "temp_threshold.1=90", "temp_threshold.2=105", "temp_threshold.3=87",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def pids_are_the_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where these tests run in a container."""
+    monkeypatch.setattr(nvml, "INITIAL_PID_NAMESPACE", os.stat(nvml.PID_NAMESPACE).st_ino)
 
 
 def test_every_metric_in_its_unit(fakenvml: FakeNvml) -> None:
@@ -105,11 +113,12 @@ def test_every_metric_in_its_unit(fakenvml: FakeNvml) -> None:
             "gpu_remapped_rows failure": 0,
             "gpu_recovery_action": 1,
             "gpu_processes": 2,
+            "gpu_memory_held_bytes": 1 << 20,
         }
         assert {metric for metric, _, _ in observation.measurements} == set(Nvml.metrics)
-        processes = (GpuProcess(77, None), GpuProcess(4242, 1 << 20))
+        processes = (GpuProcess(77, None), GpuProcess(DEAD, 1 << 20))
         assert observation.gpus == (Gpu(uuid(0), "0", True, 97, 412.5, 700, processes),)
-        assert observation.detail == ""
+        assert observation.detail == "GPU 0: pid 4194305 has ended and holds 1 MiB"
 
     watch(story)
 
@@ -127,6 +136,24 @@ def test_a_round_of_eight_is_quick_and_small(fakenvml: FakeNvml) -> None:
         assert min(times) < 0.004, f"{min(times) * 1000:.1f} ms"
         resident = int(Path(f"/proc/{running.worker.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         assert resident < 16 * 2**20, f"{resident / 2**20:.1f} MiB"
+
+    watch(story)
+
+
+def test_fault_30_memory_that_the_dead_hold(fakenvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = os.getpid()
+    fakenvml.set("count=2", f"0.procs={ours}:1048576,1:4096,{DEAD}:2097152,{DEAD + 1}:1024,{DEAD + 2}", f"1.procs={ours}:1")
+
+    async def story(running: Any) -> None:
+        observation = await running.observe()
+        held = [values(observation, gpu).get("gpu_memory_held_bytes") for gpu in ("0", "1")]
+        assert held == [2097152 + 1024, 0], "one whose memory the driver does not tell counts for nothing"
+        assert f"GPU 0: pid {DEAD} has ended and holds 2 MiB" in observation.detail
+        fakenvml.set("count=2", "0.fail.nvmlDeviceGetComputeRunningProcesses_v3=999", f"1.procs={ours}:1")
+        assert "gpu_memory_held_bytes" not in values(await running.observe(), "0"), "not known is not none"
+        fakenvml.set("count=2", f"0.procs={DEAD}:2097152")
+        monkeypatch.setattr(nvml, "INITIAL_PID_NAMESPACE", 1)
+        assert "gpu_memory_held_bytes" not in values(await running.observe(), "0"), "in a container the driver's pids are another's"
 
     watch(story)
 
@@ -378,7 +405,7 @@ def test_fault_41_by_uuid_whatever_their_order(fakenvml: FakeNvml) -> None:
 
 
 def test_fault_41_the_parts_of_a_divided_gpu_come_and_go(fakenvml: FakeNvml) -> None:
-    fakenvml.set("count=2", "0.mig=2", "0:0.mem_total=1000", "0:1.mem_total=1000", "0:1.mem_used=250", "0:1.procs=4242:250")
+    fakenvml.set("count=2", "0.mig=2", "0:0.mem_total=1000", "0:1.mem_total=1000", "0:1.mem_used=250", f"0:1.procs={os.getpid()}:250")
     first, second = uuid(16, "MIG"), uuid(17, "MIG")
 
     async def story(running: Any) -> None:
@@ -386,9 +413,10 @@ def test_fault_41_the_parts_of_a_divided_gpu_come_and_go(fakenvml: FakeNvml) -> 
         assert up(observation) == {uuid(0): 1, first: 1, second: 1, uuid(1): 1}
         assert values(observation, "0:1") == {
             "gpu_up": 1, "gpu_memory_total_bytes": 1000, "gpu_memory_used_bytes": 250, "gpu_memory_percent": 25, "gpu_processes": 1,
+            "gpu_memory_held_bytes": 0,
         }  # fmt: skip
         assert observation.gpus is not None
-        assert [(gpu.uuid, gpu.processes) for gpu in observation.gpus if gpu.index == "0:1"] == [(second, (GpuProcess(4242, 250),))]
+        assert [(gpu.uuid, gpu.processes) for gpu in observation.gpus if gpu.index == "0:1"] == [(second, (GpuProcess(os.getpid(), 250),))]
         fakenvml.set("count=2", "0.mig=1")
         for _ in range(4):
             assert up(await running.observe()) == {uuid(0): 1, first: 1, uuid(1): 1}, "divided anew by its operator: nothing is lost"
@@ -413,7 +441,7 @@ def test_fault_42_readings_that_cannot_be(fakenvml: FakeNvml, state: str, gone: 
 
     async def story(running: Any) -> None:
         observation = await running.observe()
-        assert not [name for name in values(observation) if name.startswith(gone)]
+        assert not [name for name in values(observation) if name.startswith(gone) and name != "gpu_memory_held_bytes"]
         assert values(observation)["gpu_up"] == 1
         assert said in observation.detail
 

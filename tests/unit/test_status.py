@@ -149,7 +149,7 @@ def test_a_restart_under_way_is_shown_in_plain_words() -> None:
 def test_a_moment_that_is_not_today_has_its_day(at: str, told: str, utc: None) -> None:
     now = status.parse_rfc3339("2026-01-01T20:00:00Z")
     paused = make_doc(paused_until=f"2026-01-{at}Z", recovery=HEALTHY["recovery"] | {"phase": "paused"})
-    assert status.rows(paused, {}, now)[1][3] == f"paused until {told}"
+    assert status.rows(paused, {}, now)[0][3] == f"paused until {told}"
     gave_up = make_doc(state="dead", breaker={"state": "open", "failures": 3, "restarts": 3, "retry_at": f"2026-01-{at}Z"})
     assert f"next trial {told} ·" in status.rows(gave_up, {}, now)[1][3]
 

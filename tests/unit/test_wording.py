@@ -179,6 +179,9 @@ def test_what_keeps_the_watchdog_from_acting_comes_with_the_command_that_mends_i
     assert "watchdog install" in remedy(Cause.NOT_PERMITTED, "a.service", "a")
     assert remedy(Cause.MASKED, "a.service", "a") == "sudo systemctl unmask a.service"
     assert remedy(None, "a.service", "a") == "journalctl -u a.service -n 50"
+    assert remedy(Cause.MASKED, "alice/a.service", "a") == "sudo systemctl unmask --user -M alice@ a.service"
+    assert remedy(None, "alice/a.service", "a") == "journalctl USER_UNIT=a.service + _SYSTEMD_USER_UNIT=a.service -n 50"
+    assert remedy(Cause.CANNOT_ACT, "alice/", None).startswith("sudo loginctl enable-linger alice")
 
 
 def test_an_unknown_signal_is_still_said() -> None:

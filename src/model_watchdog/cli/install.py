@@ -15,11 +15,10 @@ import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import model_watchdog
-from model_watchdog.cli import CommandError, find_config
+from model_watchdog.cli import CommandError, find_config, user_managers
 from model_watchdog.cli.installation import (
     CONFIG,
     RULE_FILE,
@@ -36,6 +35,8 @@ from model_watchdog.cli.installation import (
     resource,
     sync_directory,
 )
+from model_watchdog.cli.known_units import ask_systemd, doubt_units
+from model_watchdog.core.unit import split_unit
 from model_watchdog.errors import ConfigError
 
 HELP = "set up the user, the directories, the unit and the polkit rule"
@@ -72,26 +73,34 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What `install` would write. `units` are the units of the rule; `objection` is why it must not be done, or empty.
+    """What `install` would write. `units` are the units of the rule, `users` those of each user's manager; `objection` is why it must
+    not be done, or empty.
 
     `doubts` are about what may be done all the same: units that systemd does not know.
     """
 
     entry_point: Path
     config: Path
-    files: Sequence[Path]  # of the configuration: itself, and those that it includes
+    configs: Sequence[Path]  # the configuration itself, and the files that it includes
     is_first: bool  # there is no configuration yet, and one is written
     units: Sequence[str]
+    users: user_managers.Users
     objection: str
     doubts: Sequence[str]
 
     @property
     def unit_text(self) -> str:
-        return fill_unit(resource(UNIT), self.entry_point, None if self.config == CONFIG else self.config)
+        sockets = [user_managers.find_name(user) for user in self.users]
+        return fill_unit(resource(UNIT), self.entry_point, None if self.config == CONFIG else self.config, sockets)
 
     @property
     def rule_text(self) -> str:
         return fill_rule(resource(RULE_FILE.name), self.units)
+
+    @property
+    def files(self) -> dict[Path, str]:
+        """All that root writes for systemd and polkit."""
+        return {UNIT_FILE: self.unit_text, RULE_FILE: self.rule_text, **user_managers.list_files(self.users)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,13 +123,14 @@ def run(args: argparse.Namespace) -> int:
 def _make_plan(config: Path) -> Plan:
     entry_point = _find_entry_point()
     is_first = config == CONFIG and not _is_there(config)
-    units, files = ([], [config]) if is_first else _read_units(config)
-    asked = {unit: _ask_systemd(unit) for unit in units}
+    groups, files = ({}, [config]) if is_first else _read_units(config)
+    asked = {unit: ask_systemd(unit) for unit in groups.pop("", [])}
     # polkit asks for a unit's own name, where the configured one is an alias
-    named = sorted({*asked, *(answer.get("Id") or unit for unit, answer in asked.items())})
-    doubts = _doubt([unit for unit, answer in asked.items() if answer.get("LoadState") == "not-found"])
+    units = sorted({*asked, *(answer.get("Id") or unit for unit, answer in asked.items())})
+    doubts = doubt_units([unit for unit, answer in asked.items() if answer.get("LoadState") == "not-found"])
+    doubts += user_managers.doubt_users(groups)
     objection = _object_to_names(entry_point, config) or _object_to_code(entry_point) or ("" if is_first else _object_to_authors(files))
-    return Plan(entry_point, config, files, is_first, named, objection, doubts)
+    return Plan(entry_point, config, files, is_first, units, groups, objection or user_managers.object_to_users(groups), doubts)
 
 
 def _is_there(path: Path) -> bool:
@@ -134,41 +144,18 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _read_units(config: Path) -> tuple[list[str], list[Path]]:
-    """The units that the configuration names, and its files: itself, and those that it includes."""
+def _read_units(config: Path) -> tuple[dict[str, list[str]], list[Path]]:
+    """The units that the configuration names, by the user whose manager has them ("": the system's); and its files, included ones too."""
     from model_watchdog.config.loading import load
 
     try:
         loaded = load(config, environment=os.environ, credentials_dir=None, strict_secrets=False)
     except ConfigError as error:
         raise CommandError(f"nothing was changed: the configuration is not valid\n{error}") from error
-    return sorted({service.core.unit for service in loaded.services.values() if service.core.unit}), [config, *loaded.included]
-
-
-def _ask_systemd(unit: str) -> dict[str, str]:
-    """A unit's own name (`Id`) and its `LoadState`; {} where systemd cannot be asked."""
-    try:
-        shown = call("systemctl", "show", "--property=Id,LoadState", "--", unit)
-    except CommandError:
-        return {}
-    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-
-
-def _doubt(unknown: Sequence[str]) -> list[str]:
-    """What is said of units that systemd does not know, each with the nearest that it does. They may be installed later."""
-    try:
-        listed = call("systemctl", "list-unit-files", "--no-legend", "--no-pager") if unknown else ""
-    except CommandError:
-        listed = ""
-    files = [line.split()[0].rpartition(".") for line in listed.splitlines() if line.strip()]
-    lines = []
-    for unit in unknown:
-        stem, _, kind = unit.rpartition(".")
-        instance = stem.partition("@")[2]
-        known = [name + instance if name.endswith("@") else name for name, _, its_kind in files if its_kind == kind]
-        near = get_close_matches(stem, known, n=1)
-        lines.append(f"systemd knows no unit {unit}" + (f"; did you mean {near[0]}.{kind}?" if near else ""))
-    return lines
+    groups: dict[str, list[str]] = {}
+    for user, unit in sorted(split_unit(service.core.unit) for service in loaded.services.values() if service.core.unit):
+        groups.setdefault(user, []).append(unit)
+    return groups, [config, *loaded.included]
 
 
 def _find_entry_point() -> Path:
@@ -251,8 +238,7 @@ def _name_group(gid: int) -> str:
 def _print_plan(plan: Plan) -> int:
     if plan.is_first:
         print(f"==> {CONFIG} (0640 root:{USER}) <==\n{FIRST_CONFIG}")
-    print(f"==> {UNIT_FILE} (0644 root:root) <==\n{plan.unit_text}")
-    print(f"==> {RULE_FILE} (0644 root:root) <==\n{plan.rule_text}", end="")
+    print("\n".join(f"==> {path} (0644 root:root) <==\n{text}" for path, text in plan.files.items()), end="")
     for line in plan.doubts:
         print(f"watchdog: warning: {line}", file=sys.stderr)
     if plan.objection:
@@ -270,15 +256,19 @@ def _carry_out(plan: Plan) -> int:
         _write(CONFIG, FIRST_CONFIG, 0o640, gid)
     else:
         report("unchanged", f"{plan.config} (it is yours)")
-    new_unit = _write(UNIT_FILE, plan.unit_text, 0o644, 0)
-    new_rule = _write(RULE_FILE, plan.rule_text, 0o644, 0)
-    report("", f"it allows {', '.join(plan.units) or 'nothing yet: no unit is configured'}")
+    new = {path for path, text in plan.files.items() if _write(path, text, 0o644, 0)}
+    for path in user_managers.find_old(plan.files):
+        path.unlink()
+        report("removed", path)
+        new.add(path)
+    units = [*plan.units, *(f"{unit} of {user}" for user, own in plan.users.items() for unit in own)]
+    report("", f"it allows {', '.join(units) or 'nothing yet: no unit is configured'}")
     for line in plan.doubts:
         print(f"watchdog: warning: {line}", file=sys.stderr)
-    problems = [line for line in (_object_to_polkit(), *(_object_to_config(file, gid) for file in plan.files)) if line]
+    problems = [line for line in (_object_to_polkit(), *(_object_to_config(file, gid) for file in plan.configs)) if line]
     for line in problems:
         print(f"watchdog: {line}", file=sys.stderr)
-    _tell_next(plan, new_unit, new_rule)
+    _tell_next(plan, bool(new - {RULE_FILE}), RULE_FILE in new)
     return 1 if problems else 0
 
 
@@ -378,7 +368,7 @@ def _object_to_config(config: Path, gid: int) -> str:
 
 def _tell_next(plan: Plan, new_unit: bool, new_rule: bool) -> None:
     steps: list[str] = []
-    if not plan.units:
+    if not plan.units and not plan.users:
         steps = [
             f"put your services into {plan.config}",
             f"{plan.entry_point} check",

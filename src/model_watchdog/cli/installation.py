@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import model_watchdog
@@ -31,18 +30,25 @@ def refuse_directories(args: argparse.Namespace, command: str) -> None:
 
 def resource(name: str) -> str:
     """A file of systemd/: from the installed package, else from the checkout that this is."""
-    packaged = resources.files(model_watchdog) / "_systemd" / name
-    if packaged.is_file():
-        return packaged.read_text(encoding="utf-8")
-    return (Path(__file__).resolve().parents[3] / "systemd" / name).read_text(encoding="utf-8")
+    return resource_path(name).read_text(encoding="utf-8")
 
 
-def fill_unit(template: str, entry_point: Path, config: Path | None) -> str:
-    """The unit file with its ExecStart and ExecReload. `config` where it is not the usual one; a reload reads the daemon's own."""
+def resource_path(name: str) -> Path:
+    """Where a file of systemd/ lies: in the installed package, else in the checkout that this is."""
+    packaged = Path(model_watchdog.__file__).resolve().parent / "_systemd" / name
+    return packaged if packaged.is_file() else Path(__file__).resolve().parents[3] / "systemd" / name
+
+
+def fill_unit(template: str, entry_point: Path, config: Path | None, sockets: Sequence[str] = ()) -> str:
+    """The unit file with its ExecStart and ExecReload. `config` where it is not the usual one; a reload reads the daemon's own.
+
+    `sockets` are started before it.
+    """
     commands = {"Start": f"{entry_point} run" + (f" --config {config}" if config else ""), "Reload": f"{entry_point} reload"}
     text, count = re.subn(r"^Exec(Start|Reload)=.*$", lambda match: f"Exec{match[1]}={commands[match[1]]}", template, flags=re.M)
     assert count == len(commands), "the unit file has one ExecStart and one ExecReload"
-    return text
+    wanted = "".join(f"{key}={' '.join(sockets)}\n" for key in ("Wants", "After")) if sockets else ""
+    return text.replace("[Unit]\n", f"[Unit]\n{wanted}", 1)
 
 
 def fill_rule(template: str, units: Sequence[str]) -> str:

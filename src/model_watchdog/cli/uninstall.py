@@ -7,7 +7,7 @@ import pwd
 import shutil
 from pathlib import Path
 
-from model_watchdog.cli import CommandError
+from model_watchdog.cli import CommandError, user_managers
 from model_watchdog.cli.installation import (
     CONFIG,
     RULE_FILE,
@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     if args.purge:
         _remove_user()  # first, for it is what can be refused: a process of that user may still run
     had_unit = _remove(UNIT_FILE)
-    _remove(RULE_FILE)
+    for path in (RULE_FILE, *user_managers.find_old({})):
+        _remove(path)
     for directory in (Path(f"{UNIT_FILE}.d"), CONFIG.parent, STATE_DIR, RUNTIME_DIR):
         _remove(directory) if args.purge else _tell_kept(directory)
     if had_unit:

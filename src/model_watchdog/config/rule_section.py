@@ -22,9 +22,11 @@ PLAIN_FORM = "threshold"
 _TIMED = ("over", "absent", "minus", "for", "max_gap")
 """What is held against the probes that give the metric."""
 UNHEALTHY_TIMES = 3
-BUILTIN, BUILTIN_OF_HOST = ("unhealthy", "down"), ("disk-full", "memory-short", "gpu-lost", "gpu-hot")
+BUILTIN, BUILTIN_OF_HOST = ("unhealthy", "down"), ("disk-full", "memory-short", "gpu-lost", "gpu-hot", "gpu-memory-held")
 TOO_NEAR = 5.0
 """A GPU is hot from so many degrees below the temperature at which it slows itself down."""
+HELD_FOR = 30.0
+"""Seconds that the driver may take to free the memory of a process that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ def make_builtin_rules(unit: str | None, kinds: Mapping[str, str | None]) -> dic
 
 
 def make_host_rules(kinds: Mapping[str, str | None]) -> dict[str, Rule]:
-    """What is told of every host: a full disk, memory short, a GPU that is lost or near the temperature at which it slows itself down."""
+    """What is told of every host: a full disk, memory short, a GPU that is lost, near the temperature at which it slows itself down, or
+    short of memory that dead processes hold."""
     threshold = find_kind("rules", PLAIN_FORM)
     scope = Scope(None, kinds)
     near = threshold(above=Number(-TOO_NEAR), clear=Number(-TOO_NEAR - 3))
@@ -102,6 +105,7 @@ def make_host_rules(kinds: Mapping[str, str | None]) -> dict[str, Rule]:
         Rule("memory-short", Selector("host_memory_percent"), threshold(above=Number(95.0), clear=Number(90.0)), times=None, for_=60.0),
         Rule("gpu-lost", Selector("gpu_up"), threshold(below=Number(1.0)), Severity.CRITICAL, times=2),
         Rule("gpu-hot", Selector("gpu_temperature_celsius"), near, times=None, for_=60.0, minus=limit),
+        Rule("gpu-memory-held", Selector("gpu_memory_held_bytes"), threshold(above=Number(0.0)), times=None, for_=HELD_FOR),
     )
     return {rule.name: rule for rule in rules if any(scope.find_givers(rule.selector.metric))}
 
@@ -128,7 +132,9 @@ def _check_off(context: Context, entry: Entry, path: str, builtin: tuple[str, ..
         text = f"{quote(value.text)} is no rule; write its metric and level, or off to take a built-in rule away"
         context.literal.refuse(value.place, path, text)
     elif entry.key.text not in builtin:
-        text = f"off takes away a built-in rule, and this is none; built in here: {', '.join(builtin)}"
+        near = find_nearest(entry.key.text, builtin)
+        meant = f'did you mean "{near}"?' if near else f"built in here: {', '.join(builtin)}"
+        text = f"off takes away a built-in rule, and this is none; {meant}"
         context.literal.refuse(entry.key.place, path, text)
 
 

@@ -62,6 +62,7 @@ def make_schema() -> Schema:
     for_host = [kind for kind in list_kinds("probes") if getattr(find_kind("probes", kind), "for_host", False)]
     service = {
         "unit": _of(str),
+        "user": _of(str),
         "startup": _of(Seconds),
         "busy_patience": _of(Seconds),
         "probes": _named(_probe(for_host)),

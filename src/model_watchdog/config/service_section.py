@@ -1,5 +1,6 @@
 """`services:` and `host:`."""
 
+import pwd
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -20,10 +21,11 @@ from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
 from model_watchdog.recoveries import Recovery
 
-KEYS = ("unit", "startup", "busy_patience", "probes", "rules", "recovery")
+KEYS = ("unit", "user", "startup", "busy_patience", "probes", "rules", "recovery")
 OF_A_UNIT = ("unit", "process")
 """Kinds of probes that look at the service's unit."""
 OWN_UNIT = "model-watchdog.service"
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
 _OTHER_UNITS = (".socket", ".target", ".mount", ".automount", ".swap", ".timer", ".path", ".slice", ".scope", ".device")
 
@@ -88,16 +90,20 @@ def _read_common_cause(context: Context, entry: Entry | None) -> CommonCausePoli
 
 
 def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, Place]], service: str) -> tuple[str | None, bool]:
-    """The unit's full name, and whether it is known: False where it is faulty or not set here."""
+    """The unit's full name, and whether it is known: False where it is faulty or not set here.
+
+    That of a unit of a user's manager is `alice/model.service`.
+    """
     entry = table.entries.get("unit")
+    user = _read_user(context, table, path)
     if entry is None:
         return None, True
     options, inside, gaps = context.options, f"{path}.unit", context.options.gaps
     text = options.read(entry.value, str, inside)
-    if text is MISSING or options.gaps != gaps:
+    if text is MISSING or user is None or options.gaps != gaps:
         return None, False
     fault = _judge_unit(text)
-    unit = text if text.endswith(".service") else f"{text}.service"
+    unit = f"{user}/" * bool(user) + (text if text.endswith(".service") else f"{text}.service")
     if not fault and unit == OWN_UNIT:
         fault = "is the watchdog's own unit, which it cannot restart; systemd does that"
     if not fault and unit in units:
@@ -108,6 +114,33 @@ def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple
         return None, False
     units[unit] = service, entry.value.place
     return str(unit), True
+
+
+def _read_user(context: Context, table: Table, path: str) -> str | None:
+    """In whose manager the unit is: "" in the system's, None where that is faulty or not set here.
+
+    A user that this machine does not have is told as a warning: the file may be meant for another machine.
+    """
+    entry = table.entries.get("user")
+    if entry is None:
+        return ""
+    inside, place = f"{path}.user", entry.value.place
+    user = context.options.read(entry.value, str, inside)
+    if user is MISSING:
+        return None
+    if "unit" not in table.entries:
+        context.options.refuse(entry.key.place, inside, "says in whose manager the unit is, and there is none; state unit: beside it")
+    elif not _USER.fullmatch(user):
+        context.options.refuse(place, inside, f"{quote(tell(user))} is no name of a user; it takes letters, digits, _ . -")
+    elif user == "root":
+        context.options.refuse(place, inside, "root's units are the system's; take user: out")
+    else:
+        try:
+            pwd.getpwnam(user)
+        except KeyError:
+            context.faults.warn(place, inside, f"there is no user {quote(tell(user))} on this machine")
+        return str(user)
+    return None
 
 
 def _judge_unit(text: str) -> str:

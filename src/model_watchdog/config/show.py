@@ -14,6 +14,7 @@ from model_watchdog.config.rule_section import make_builtin_rules, make_host_rul
 from model_watchdog.config.values import Wrong, read_plain, write_bytes, write_number, write_seconds
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Selector
+from model_watchdog.core.unit import split_unit
 from model_watchdog.core.units import Bytes, Number, Seconds, Secret, Url
 
 _SIMPLE = re.compile(r"[A-Za-z0-9_./@-]+")
@@ -52,7 +53,8 @@ def show(config: Config) -> str:
 
 def _show_service(service: ServiceConfig) -> dict[str, Any]:
     core = service.core
-    tree: dict[str, Any] = {"unit": core.unit} if core.unit else {}
+    user, name = split_unit(core.unit or "")
+    tree: dict[str, Any] = {key: text for key, text in (("unit", name), ("user", user)) if text}
     tree |= {"startup": _show_value(core.startup, Seconds), "busy_patience": _show_value(core.busy_patience, Seconds)}
     tree["probes"] = _show_probes(service.probes)
     builtin = make_builtin_rules(core.unit, {probe.name: probe.kind for probe in service.probes})

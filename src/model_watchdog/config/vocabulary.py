@@ -5,7 +5,6 @@ LATER_KEYS: dict[str, dict[str, str]] = {
     "service": {
         "server": "",
         "url": "where the probes of a `server:` go",
-        "user": "for a unit of a user manager",
         "heartbeat": "",
         "maintenance": "",
     },

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 CONDITION = "watchdog_condition"
 """The metric of alerts that come from the state."""
+OWN_WORDS = {"gpu_memory_held_bytes": "gpu_memory_held"}
+"""Metrics of which a number too many says something that its numbers do not: the key of the reason, with the labels in it."""
 
 
 def alert_reason(alert: Alert) -> Reason:
@@ -34,6 +36,8 @@ def alert_reason(alert: Alert) -> Reason:
         params.update({"as": rule.as_.value, "over": rule.over})
     if rule.minus is not None:
         params["minus"] = str(rule.minus)
+    if "above" in alert.numbers and rule.selector.metric in OWN_WORDS:
+        return Reason(OWN_WORDS[rule.selector.metric], {**dict(alert.series.labels), **params})
     key = next((key for key in ("above", "below", "equals", "low", "absent") if key in alert.numbers), "unlike")
     return Reason("outside" if key == "low" else key, params)
 

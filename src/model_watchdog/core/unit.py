@@ -4,6 +4,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+def split_unit(unit: str) -> tuple[str, str]:
+    """Whose manager runs a unit ("": the system's), and its name there. One of a user's manager is `alice/model.service` everywhere."""
+    user, _, name = unit.rpartition("/")
+    return user, name
+
+
+def for_systemctl(unit: str) -> str:
+    """What stands for the unit in a command line of systemctl's; a user's manager is open to root there."""
+    user, name = split_unit(unit)
+    return f"--user -M {user}@ {name}" if user else name
+
+
+def for_journalctl(unit: str) -> str:
+    """What stands for the unit, its processes and systemd about it, in a command line of journalctl's."""
+    user, name = split_unit(unit)
+    return f"USER_UNIT={name} + _SYSTEMD_USER_UNIT={name}" if user else f"-u {name}"
+
+
 @dataclass(frozen=True, slots=True)
 class UnitFacts:
     """One `systemctl show` of one unit. Times are steady seconds (systemd's CLOCK_MONOTONIC), None where systemd has none."""

@@ -72,6 +72,17 @@ PHRASES = {
     " (and 1 included file)": "（另含 1 个文件）",
     " (and {count} included files)": "（另含 {count} 个文件）",
     "CONFIG": "配置",
+    "journal of {user} readable": "{user} 的日志可读",
+    "timeout 10 nvidia-smi --query-compute-apps=pid,used_memory --format=csv   ·   nvidia-smi --gpu-reset, or a reboot": (
+        "timeout 10 nvidia-smi --query-compute-apps=pid,used_memory --format=csv   ·   nvidia-smi --gpu-reset，或重启主机"
+    ),
+    "up {duration}": "已运行 {duration}",
+    "{services}: {bad}": "{services}：{bad}",
+    "{count} critical": "{count} 个严重",
+    "{count} warning": "{count} 个警告",
+    "{hours} h": "{hours} 小时",
+    "{used} of {total} GiB": "{used} / {total} GiB",
+    "lost": "丢失",
     "rejected, the one before stays in force: {reason}": "被拒绝，原配置继续生效：{reason}",
     "the daemon is being stopped": "守护进程正在停止",
     "a bug in the watchdog: {cause}; see its log": "本程序的缺陷：{cause}；请查看其日志",
@@ -98,9 +109,9 @@ PHRASES = {
     "; breaker open, next trial {moment}": "；熔断器已打开，下次试探 {moment}",
     # what is to be done
     "sudo watchdog install   ·   it is noticed within 5 minutes": "sudo watchdog install   ·   5 分钟内自动识别",
-    "sudo systemctl unmask {unit}": "sudo systemctl unmask {unit}",
-    "systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check": (
-        "systemctl status {unit}   ·   修正 config.yaml 中的名称，然后：watchdog check"
+    "sudo systemctl unmask {at}": "sudo systemctl unmask {at}",
+    "systemctl status {at}   ·   mend the name in config.yaml, then: watchdog check": (
+        "systemctl status {at}   ·   修正 config.yaml 中的名称，然后：watchdog check"
     ),
     "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50": (
         "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50"
@@ -109,11 +120,11 @@ PHRASES = {
     "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog": (
         "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog"
     ),
-    "journalctl -u {unit} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog": (
-        "journalctl -u {unit} -n 20   ·   若守护进程读不到内容：sudo usermod -aG systemd-journal model-watchdog"
+    "journalctl {journal} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog": (
+        "journalctl {journal} -n 20   ·   若守护进程读不到内容：sudo usermod -aG systemd-journal model-watchdog"
     ),
     "renew the certificate, or state ca_file in config.yaml": "更新证书，或在 config.yaml 中指定 ca_file",
-    "systemctl list-dependencies {unit}": "systemctl list-dependencies {unit}",
+    "systemctl list-dependencies {at}": "systemctl list-dependencies {at}",
     "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host": (
         "journalctl -k -g NVRM -n 20   ·   掉卡的 GPU 需要复位（nvidia-smi --gpu-reset）或重启主机"
     ),
@@ -160,7 +171,6 @@ PHRASES = {
     "1 service": "1 个服务",
     "{count} services": "{count} 个服务",
     "no services": "没有服务",
-    " · up {duration}": " · 已运行 {duration}",
     "{count} {state}": "{count} 个{state}",
     "{service} {state} ({reason})": "{service} {state}（{reason}）",
     "{service}: {reason}": "{service}：{reason}",

@@ -110,6 +110,13 @@ DETAILS = {
     "{path}: the record was damaged ({cause}); it is kept as {aside}, and a new one has begun": (
         "{path}：记录已损坏（{cause}），已另存为 {aside}，并新建了记录"
     ),
+    "the systemd of {name} did not answer within {seconds} s": "{name} 的 systemd 在 {seconds} 秒内无应答",
+    "no systemd of {name} runs: nobody is logged in, and it does not linger (loginctl enable-linger {name})": (
+        "{name} 的 systemd 未运行：无人登录，且未启用 linger（loginctl enable-linger {name}）"
+    ),
+    "the systemd of {name} cannot be asked: {path}: {cause} (sudo watchdog install)": (
+        "无法访问 {name} 的 systemd：{path}：{cause}（sudo watchdog install）"
+    ),
     "{path}: the record was deleted or moved away while the daemon ran; a new one has begun": "{path}：运行期间记录被删除或移走，已新建",
     "{path}: the record was empty (0 bytes); a new one has begun": "{path}：记录为空（0 字节），已新建",
 }

@@ -55,6 +55,10 @@ FAULTS = {
     "a value is missing here": "此处缺少值",
     "YAML aliases are not read here": "不支持 YAML 别名",
     # keys and values
+    "there is no user {name} on this machine": "本机没有用户 {name}",
+    "root's units are the system's; take user: out": "root 的单元属于系统；请去掉 user:",
+    "{text} is no name of a user; it takes letters, digits, _ . -": "{text} 不是合法用户名；只能用字母、数字和 _ . -",
+    "says in whose manager the unit is, and there is none; state unit: beside it": "指明单元属于谁的管理器，但此处没有单元；请同时写 unit:",
     "line {line}": "第 {line} 行",
     "no such key": "没有该键",
     "{path} cannot be read: {cause}; root and the group model-watchdog should be able to": (
@@ -232,6 +236,7 @@ FAULTS = {
     "{text} is no rule; write its metric and level, or off to take a built-in rule away": (
         "{text} 不是规则；请写明指标和阈值，或用 off 关闭内置规则"
     ),
+    "off takes away a built-in rule, and this is none": "off 用于关闭内置规则，而这不是",
     "off takes away a built-in rule, and this is none; built in here: {names}": "off 用于关闭内置规则，而这不是；此处的内置规则：{names}",
     "restart of what? A rule of the host may alert or inhibit": "重启什么？主机的规则只能 alert 或 inhibit",
     "silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit": (

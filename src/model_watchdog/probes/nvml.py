@@ -30,6 +30,9 @@ LIBRARY = "libnvidia-ml.so.1"
 STANDARD_FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
 """Where the loader looks besides its cache."""
 TROUBLE = "gpu-driver"
+PID_NAMESPACE = "/proc/self/ns/pid"
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+"""Its inode, the same on every Linux (PROC_PID_INIT_INO). In any other one the pids of the driver are not ours."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Nvml:
         "gpu_remapped_rows",
         "gpu_recovery_action",
         "gpu_processes",
+        "gpu_memory_held_bytes",
     )
 
     @staticmethod
@@ -186,6 +190,9 @@ class _Running:
                 notes.insert(0, f"GPU {told['index']} is lost: {told['error']}")
             measured += [(metric, {**labels, **own}, float(value)) for metric, own, value in told.get("measured", ())]
             gpus.append(_to_gpu(told))
+            if (held := _find_held(told)) is not None:
+                measured.append(("gpu_memory_held_bytes", labels, float(sum(held.values()))))
+                notes += [f"GPU {told['index']}: pid {pid} has ended and holds {size >> 20} MiB" for pid, size in held.items()]
         gone = [f"GPU {known.index} is lost: the driver does not name it any more" for known in self._known.values() if known.missed]
         news = tuple(Reason("gpu_xid", {"gpu": index, "uuid": uuid, "xid": code}) for index, uuid, code in answer["xids"])
         return Observation(measured, "; ".join([*gone, *notes]), gpus=tuple(gpus), news=news)
@@ -208,6 +215,25 @@ class _Running:
                 known.missed += 1
                 if known.missed >= LOST_AFTER:
                     yield {"uuid": uuid, "index": known.index, "up": False, "error": "the driver does not name it any more"}
+
+
+def _find_held(told: Mapping[str, Any]) -> dict[int, int] | None:
+    """Bytes by the pids of processes that are no more, and hold memory all the same; None where that cannot be known."""
+    counted = any(metric == "gpu_processes" for metric, _, _ in told.get("measured", ()))
+    if not counted or os.stat(PID_NAMESPACE).st_ino != INITIAL_PID_NAMESPACE:
+        return None
+    return {pid: memory for pid, memory in told["processes"] if memory and not _is_there(pid)}
+
+
+def _is_there(pid: int) -> bool:
+    """Asked by a signal that is none: a /proc that hides other users' processes would show them as gone."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _to_gpu(told: Mapping[str, Any]) -> Gpu:

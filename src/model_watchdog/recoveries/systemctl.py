@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from model_watchdog.children import Finished
+from model_watchdog.core.unit import split_unit
 from model_watchdog.errors import ProbeError, RecoveryError
 from model_watchdog.recoveries import Act
 from model_watchdog.systemd import is_denied, is_unreachable
@@ -57,7 +58,7 @@ async def _explain(act: Act, unit: str, answered: Finished, began: float) -> Rec
 
     The words are systemd 252's; that of a dead polkit or a missing bus is about another unit than ours.
     """
-    text = answered.stderr.decode(errors="replace")
+    text, name = answered.stderr.decode(errors="replace"), split_unit(unit)[1]
     line = next((one.strip() for one in text.splitlines() if not _HINT.match(one)), f"systemctl ended with {answered.returncode}")
     if is_denied(answered.stderr):  # guard: 14
         return RecoveryError("not_permitted", line)
@@ -65,9 +66,9 @@ async def _explain(act: Act, unit: str, answered: Finished, began: float) -> Rec
         return RecoveryError("host_stopping", line)
     if is_unreachable(answered.stderr):
         return RecoveryError("cannot_act", line)
-    if f"Unit {unit} is masked" in text:
+    if f"Unit {name} is masked" in text:
         return RecoveryError("masked", line)
-    if f"Unit {unit} not found" in text or f"Unit {unit} not loaded" in text or "has a bad unit file setting" in text:
+    if f"Unit {name} not found" in text or f"Unit {name} not loaded" in text or "has a bad unit file setting" in text:
         return RecoveryError("unit_missing", line)
     if "attempted too often" in text:
         return RecoveryError("start_limit", line)

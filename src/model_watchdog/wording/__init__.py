@@ -6,6 +6,7 @@ from datetime import datetime
 
 from model_watchdog.core.decision import Cause, Notification, Reason
 from model_watchdog.core.rule import Severity
+from model_watchdog.core.unit import for_journalctl, for_systemctl, split_unit
 from model_watchdog.language import count_cells, pad, phrase, retell, spoken
 from model_watchdog.moments import tell_moment
 from model_watchdog.notifiers import Message
@@ -61,9 +62,12 @@ def remedy(cause: Cause | None, unit: str | None, service: str | None, notifier:
         return phrase("mend notifiers.{name} in config.yaml   ·   then: watchdog notify-test {name}", name=notifier)
     if cause is Cause.CANNOT_ACT and service is not None and unit is None:
         return phrase("watchdog check   ·   is the program of recovery.command there, and may the daemon's user run it?")
+    user = split_unit(unit or "")[0]
+    if user and cause is Cause.CANNOT_ACT:
+        return f"sudo loginctl enable-linger {user}   ·   sudo watchdog install"
     if cause in en.REMEDIES:
-        return phrase(en.REMEDIES[cause], unit=unit or "UNIT")
-    return f"journalctl -u {unit} -n 50" if unit else "watchdog status"
+        return phrase(en.REMEDIES[cause], at=for_systemctl(unit or "UNIT"), journal=for_journalctl(unit or "UNIT"))
+    return f"journalctl {for_journalctl(unit)} -n 50" if unit else "watchdog status"
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,7 @@ SENTENCES: Sentences = {
     "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses it ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
     "digest_more": lambda p: f"and {p['count']} more",
+    "gpu_memory_held": lambda p: f"processes that have ended hold {float(p['value']) / 2**30:.1f} GiB of the memory of GPU {p['gpu']}",
     "reloaded": lambda p: f"the configuration was read anew: {_tell_changes(p)}",
     "config_fault": lambda p: f"{p['fault']}{_more(p)}",
     "config_rejected": lambda p: f"{p['fault']}{_more(p)}; the configuration before stays in force",
@@ -216,21 +217,22 @@ SAID_BEFORE = {
 
 REMEDIES: dict[Cause, str] = {
     Cause.NOT_PERMITTED: "sudo watchdog install   ·   it is noticed within 5 minutes",
-    Cause.MASKED: "sudo systemctl unmask {unit}",
-    Cause.UNIT_MISSING: "systemctl status {unit}   ·   mend the name in config.yaml, then: watchdog check",
+    Cause.MASKED: "sudo systemctl unmask {at}",
+    Cause.UNIT_MISSING: "systemctl status {at}   ·   mend the name in config.yaml, then: watchdog check",
     Cause.CANNOT_ACT: "systemctl status dbus polkit   ·   journalctl -u model-watchdog -n 50",
     Cause.OLD_PROCESS_LEFT: "reboot the host; a process that cannot be killed holds the service's memory",
     Cause.RECORD_UNWRITABLE: "df -h /var/lib/model-watchdog   ·   ls -ld /var/lib/model-watchdog",
     Cause.STOPPED_NOT_PROVED: (
-        "journalctl -u {unit} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog"
+        "journalctl {journal} -n 20   ·   if that is empty for the daemon: sudo usermod -aG systemd-journal model-watchdog"
     ),
     Cause.HEALTH_TLS: "renew the certificate, or state ca_file in config.yaml",
-    Cause.DEPENDENCY_FAILED: "systemctl list-dependencies {unit}",
+    Cause.DEPENDENCY_FAILED: "systemctl list-dependencies {at}",
 }
 
 RULE_REMEDIES = {
     "gpu-lost": "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host",
     "gpu-driver": "timeout 10 nvidia-smi   ·   journalctl -k -g NVRM -n 20",
+    "gpu-memory-held": "timeout 10 nvidia-smi --query-compute-apps=pid,used_memory --format=csv   ·   nvidia-smi --gpu-reset, or a reboot",
     "config-rejected": "watchdog check   ·   after mending: watchdog reload",
 }
 """By the built-in rule that fires, where its cause does not say it."""

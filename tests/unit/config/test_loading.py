@@ -154,6 +154,16 @@ def test_built_in_rules_of_the_host_are_replaced_by_name_or_taken_away(load_text
     assert rule == Rule("disk-full", Selector("host_disk_percent"), Threshold(above=Number(80.0), clear=Number(70.0)))
 
 
+@pytest.mark.parametrize("name", rule_section.BUILTIN_OF_HOST)
+def test_every_rule_that_the_host_has_can_be_taken_away(load_text: Load, name: str) -> None:
+    probes = "probes: {system: {kind: host}, gpu: {kind: nvml}}"
+    everything = [rule.name for rule in load_text(f"{MINIMAL}host: {{{probes}}}\n").host.rules]
+    assert everything == list(rule_section.BUILTIN_OF_HOST)
+    left = load_text(f"{MINIMAL}host: {{{probes}, rules: {{{name}: off}}}}\n").host.rules
+    assert [rule.name for rule in left] == [one for one in everything if one != name]
+    assert load_text(f"{MINIMAL}host: {{rules: {{{name}: off}}}}\n"), "also where nothing measures what it is about"
+
+
 def test_what_every_rule_may_say_besides(load_text: Load) -> None:
     text = """\
 host:
@@ -183,15 +193,30 @@ host:
 
 def test_the_gpus_have_their_rules_where_they_are_measured() -> None:
     class Nvml:
-        metrics = ("gpu_up", "gpu_temperature_celsius", "gpu_temperature_limit_celsius")
+        metrics = ("gpu_up", "gpu_temperature_celsius", "gpu_temperature_limit_celsius", "gpu_memory_held_bytes")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rule_section, "find_kind", lambda folder, word: Nvml if word == "nvml" else find_kind(folder, word))
         rules = rule_section.make_host_rules({"gpu": "nvml"})
     lost, hot = rules["gpu-lost"], rules["gpu-hot"]
-    assert list(rules) == ["gpu-lost", "gpu-hot"]
+    assert list(rules) == ["gpu-lost", "gpu-hot", "gpu-memory-held"]
     assert (lost.severity, lost.times, lost.then) == (Severity.CRITICAL, 2, Then.ALERT)
     assert str(hot.minus) == 'gpu_temperature_limit_celsius{kind="slowdown"}' and hot.for_ == 60.0
+
+
+def test_a_unit_of_a_users_manager(load_text: Load) -> None:
+    text = """\
+services:
+  a: {unit: model, user: nobody}
+  b: {unit: model}
+  c: {unit: model.service, user: nobody-of-this-name}
+"""
+    config = load_text(text)
+    assert [service.core.unit for service in config.services.values()] == [
+        *("nobody/model.service", "model.service", "nobody-of-this-name/model.service"),
+    ]
+    (warning,) = config.warnings
+    assert warning.endswith('services.c.user: warning: there is no user "nobody-of-this-name" on this machine')
 
 
 def test_defaults_lie_under_what_a_service_says(load_text: Load) -> None:

@@ -24,6 +24,7 @@ defaults: {probes: {http: {timeout: 2500ms}}, startup: 90s}
 services:
   chatglm:
     unit: chatglm
+    user: nobody
     probes:
       a.b: {kind: http, url: "http://h/$${x}", contains: "no", json: {a.b: "3", c: 3, d: 0.25, e: true, f: null, "no": "~", g: "$${x}"}}
       c: {kind: http, url: "http://h:1/?token=t&a=b", status: [200, 3xx], headers: {A: b}, bearer: c, max_duration: 1.5s}

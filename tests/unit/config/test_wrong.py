@@ -415,7 +415,14 @@ RULES = {
         "1:66: host.rules.r.then: restart of what? A rule of the host may alert or inhibit"
     ),
     "host: {rules: {down: off}}\n": (
-        "1:16: host.rules.down: off takes away a built-in rule, and this is none; built in here: disk-full, memory-short, gpu-lost, gpu-hot"
+        "1:16: host.rules.down: off takes away a built-in rule, and this is none; built in here: "
+        "disk-full, memory-short, gpu-lost, gpu-hot, gpu-memory-held"
+    ),
+    "host: {rules: {gpu-lots: off}}\n": (
+        '1:16: host.rules.gpu-lots: off takes away a built-in rule, and this is none; did you mean "gpu-lost"?'
+    ),
+    "host: {rules: {memory_short: off}}\n": (
+        '1:16: host.rules.memory_short: off takes away a built-in rule, and this is none; did you mean "memory-short"?'
     ),
     "host: {probes: {}, rules: {r: {metric: probe_success, below: 1}}}\n": (
         '1:40: host.rules.r.metric: no probe of the host gives "probe_success"'
@@ -442,6 +449,22 @@ RECORD = {
 @pytest.mark.parametrize(("text", "fault"), RECORD.items(), ids=RECORD)
 def test_what_the_record_keeps(faults_of: Faults, text: str, fault: str) -> None:
     assert faults_of(text) == [f"config.yaml:{fault}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("user: x\n", "6:5: services.chatglm.user: says in whose manager the unit is, and there is none; state unit: beside it"),
+        ("unit: a\n    user: root\n", "7:11: services.chatglm.user: root's units are the system's; take user: out"),
+        ("unit: a\n    user: a/b\n", '7:11: services.chatglm.user: "a/b" is no name of a user; it takes letters, digits, _ . -'),
+        ("unit: a\n    usr: nobody\n", '7:5: services.chatglm.usr: no such key; did you mean "user"?'),
+    ],
+)
+def test_whose_unit_it_is(faults_of: Faults, text: str, fault: str) -> None:
+    start = (
+        "services:\n  chatglm:\n    recovery: {kind: command, command: [/bin/true]}\n    probes:\n      h: {kind: tcp, address: h:1}\n    "
+    )
+    assert faults_of(start + text) == [f"config.yaml:{fault}"]
 
 
 @pytest.mark.parametrize("key", LATER_KEYS["file"])
