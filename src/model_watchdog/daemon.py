@@ -124,10 +124,10 @@ class Daemon:
             common=CommonCause(self.config.host.common_cause),
             next_id=self.store.next_id(),
         )
-        kept = self.store.load_states()
+        kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
         self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock), self.means)
         for service in self.config.services.values():
-            state = recall_service(service, kept.get(service.name), self.clock, self.store)
+            state = recall_service(service, kept.get(service.name), self.clock, self.store, away)
             self.watches[service.name] = Watch(service, state, self.means)
         self.rights = rights.Rights(self.watches, self.host, self.means)
         self.rounds = Rounds(self.schedule, self.watches, self.host)

@@ -5,6 +5,7 @@ import logging
 
 from model_watchdog.clock import Clock
 from model_watchdog.config.model import HostConfig, ServiceConfig
+from model_watchdog.core.gap import forget_confirmations
 from model_watchdog.core.host import HostState
 from model_watchdog.core.memory import recall, recall_host
 from model_watchdog.core.state import ServiceState
@@ -13,13 +14,18 @@ from model_watchdog.store import Store
 log = logging.getLogger(__name__)
 
 
-def recall_service(service: ServiceConfig, kept: str | None, clock: Clock, store: Store) -> ServiceState:
-    """The state of a service. A fresh one numbers its messages from the time of day on, so that no old number comes again."""
+def recall_service(service: ServiceConfig, kept: str | None, clock: Clock, store: Store, away: float) -> ServiceState:
+    """The state of a service that was not watched for `away` seconds.
+
+    A fresh one numbers its messages from the time of day on, so that no old number comes again.
+    """
     now = clock.steady()
     if kept is not None:
         try:
             anchor, plain = json.loads(kept)
-            return recall(service.core, plain, clock.shift(anchor), now)
+            state = recall(service.core, plain, clock.shift(anchor), now)
+            forget_confirmations(service.core, state, away)
+            return state
         except (ValueError, KeyError, TypeError) as error:
             log.warning("service=%s event=state_unreadable reason=%r", service.name, f"{error!r}; it is watched as if it were new")
     state = ServiceState.fresh(service.core, now)

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from model_watchdog import recovery
@@ -149,7 +150,7 @@ class Reloading:
     def _add(self, service: ServiceConfig, kept: str | None) -> None:
         """As at the start of the daemon."""
         daemon = self._daemon
-        state = recall_service(service, kept, daemon.clock, daemon.store)
+        state = recall_service(service, kept, daemon.clock, daemon.store, inf)
         state.sequence = max(state.sequence, self._numbers.pop(service.name, 0))
         watch = daemon.watches[service.name] = Watch(service, state, daemon.means)
         watch.open()

@@ -204,6 +204,11 @@ class Store:
         """`{key, notifier, state}` of the newest messages that are sent or undeliverable."""
         return self._read("SELECT key, notifier, state FROM outbox WHERE state <> 'queued' ORDER BY id DESC LIMIT ?", limit)
 
+    def last_sign(self) -> float:
+        """When the run before this one last told of itself, in wall seconds; 0 where it never has."""
+        rows = self._read("SELECT at FROM daemon")
+        return float(rows[0]["at"]) if rows else 0.0
+
     def setting(self, key: str) -> str | None:
         rows = self._read("SELECT value FROM setting WHERE key = ?", key)
         return rows[0]["value"] if rows else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.decision import Concluded, Decision, Event, Notification, Reason, Restart
+from model_watchdog.core.gap import forget_confirmations
 from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.restarting import answered, withdraw
 from model_watchdog.core.rule import Rule, Severity, Then
@@ -176,6 +177,7 @@ class World:
         kept = remember(self.state)
         self.now += seconds
         self.state = recall(self.service, kept, 0.0, self.now)
+        forget_confirmations(self.service, self.state, seconds)
         self._newest.clear()
         attempt = self.state.attempt
         if attempt is not None and attempt.answered_at is None:

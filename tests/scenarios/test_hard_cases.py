@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from model_watchdog.core.breaker import BreakerState
+from model_watchdog.core.commands import pause
 from model_watchdog.core.decision import Cause, Notification, State
 from model_watchdog.core.gap import begin_after_gap
 from model_watchdog.core.memory import recall, remember
@@ -549,3 +550,49 @@ def test_after_a_lost_record_a_restart_that_helps_is_told_as_any_other() -> None
     assert len(world.restarts) == 1 and world.concluded == ["recovered"]
     assert [what for _, what, _ in world.told] == ["recovered"]
     assert world.state.breaker.state is BreakerState.CLOSED
+
+
+def test_time_in_which_the_watcher_was_blind_is_no_time_in_breach() -> None:
+    """One bad answer, a quarter of an hour out of descriptors, and one more: a rule that asks for ten minutes has seen two moments."""
+    rule = replace(UNHEALTHY, times=None, for_=Seconds(600.0))
+    bad, blind = (100_030.0, 100_935.0), (100_040.0, 100_930.0)
+
+    def health(now: float) -> Failure | None:
+        if blind[0] <= now <= blind[1]:
+            return Failure.WATCHER
+        return Failure.STATUS if any(at <= now < at + 10 for at in bad) else None
+
+    world = World(service=make_service(rules=(rule, DOWN)), health=health)
+    world.run(1500)
+    assert world.restarts == []
+    world.health = lambda now: Failure.STATUS
+    world.run(650)
+    assert len(world.restarts) == 1
+
+
+@pytest.mark.parametrize(("away", "restarts"), [(1.0, 1), (3600.0, 0)])
+def test_after_the_daemon_was_away_one_bad_answer_is_one_of_three(away: float, restarts: int) -> None:
+    """It is paused, and bad; the daemon is stopped, and the service well for an hour; then one bad answer at the start."""
+    world = World()
+    world.run(60)
+    world.take(pause(world.service, world.state, 300.0, "x", 0, world.now))
+    world.health = lambda now: Failure.STATUS
+    world.run(290)
+    back = world.now + away + 20
+    world.health = lambda now: Failure.STATUS if now < back else None
+    world.restart_daemon(away)
+    world.state.paused_until = None
+    world.health = lambda now, first=world.now: Failure.STATUS if now <= first + 1 else None  # type: ignore[misc]
+    world.run(120)
+    assert len(world.restarts) == restarts
+
+
+def test_an_alert_of_a_probe_that_has_another_name_now_is_over() -> None:
+    slow = Rule("slow", Selector("probe_success"), Threshold(below=Number(1.0)), Severity.WARNING, Then.ALERT, times=1)
+    world = World(service=make_service(rules=(slow,)), health=lambda now: Failure.STATUS)
+    world.run(60)
+    assert [about for _, about, _ in world.told] == ["alert_fired"]
+    kept = remember(world.state)
+    plans = tuple(replace(plan, name="other") if plan.name == "health" else plan for plan in world.service.probes)
+    state = recall(replace(world.service, probes=plans), kept, 0.0, world.now)
+    assert state.alerts == {} and state.orphans == [("slow", "warning")]

@@ -104,6 +104,44 @@ def test_of_the_host_too_only_what_is_due_is_told() -> None:
     assert [d.about for d in decisions if isinstance(d, Notification)] == ["alert_fired", "alert_resolved", "alert_fired"]
 
 
+FULL = Rule("full", Selector("host_disk_percent"), Threshold(above=Number(95.0)), then=Then.ALERT, times=1)
+
+
+def look_at_disks(state: HostState, at: float, **disks: float) -> list[Decision]:
+    measured = [("host_disk_percent", {"mount": name}, value) for name, value in disks.items()]
+    return step_host((FULL,), state, [conclude(None, "system", at, at + 0.001, measured)], at)
+
+
+def test_what_is_not_measured_any_more_is_over_after_five_minutes_and_forgotten() -> None:
+    state, told = HostState(), list[tuple[float, str]]()
+    for row in range(60):
+        disks = {"root": 50.0} | ({"data": 99.0} if row < 10 else {})
+        decisions = look_at_disks(state, row * 10.0, **disks)
+        told += [(row * 10.0, say(one.reason)) for one in decisions if isinstance(one, Notification)]
+    assert [at for at, _ in told] == [0.0, 390.0]
+    assert told[1][1] == 'full is over: host_disk_percent{mount="data"} is no longer measured'
+    assert [dict(series.labels).get("mount") for series in state.newest if series.metric == "host_disk_percent"] == ["root"]
+    for day in range(1, 3):
+        look_at_disks(state, 600.0 + day * 86_400.0, root=50.0)
+    assert [alert.key for alert in state.alerts.values()] == ['full host_disk_percent{mount="root"}']
+
+
+def test_devices_that_come_and_go_leave_nothing_behind() -> None:
+    state = HostState()
+    for row in range(1000):
+        look_at_disks(state, row * 600.0, **{f"veth{row}": 1.0})
+    assert len(state.newest) < 10 and len(state.alerts) <= 86_400 / 600 + 2
+
+
+def test_a_rule_of_the_host_that_is_gone_is_over_after_a_restart_of_the_daemon() -> None:
+    state = HostState()
+    assert [one.about for one in look_at_disks(state, 0.0, root=99.0) if isinstance(one, Notification)] == ["alert_fired"]
+    later = recall_host((), remember_host(state), 0.0)
+    seen = conclude(None, "system", 10.0, 10.001, [("host_disk_percent", {"mount": "root"}, 99.0)])
+    told = [one.about for one in step_host((), later, [seen], 10.0) if isinstance(one, Notification)]
+    assert told == ["alert_resolved"]
+
+
 QUIET = Rule("quiet", Selector("probe_http_status_code"), Absent(Seconds(120.0)))
 
 

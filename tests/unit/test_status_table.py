@@ -23,7 +23,8 @@ NOW = int(time.time())
 LONG = "qwen2.5-72b-instruct-awq-tp4-production-eu-west"
 OPEN = {"state": "open", "failures": 3, "restarts": 3, "retry_at": status.rfc3339(NOW + 1300)}
 DRAW = (
-    "import json, sys; from argparse import Namespace\n"
+    "import json, sys, time; from argparse import Namespace\n"
+    "time.time = lambda: float(sys.argv[2])\n"
     "from model_watchdog import status; from model_watchdog.cli import status as command\n"
     "status.collect = lambda *places: json.load(open(sys.argv[1]))\n"
     "command.run(Namespace(service=None, json=False, state_dir='.', runtime_dir='.'))"
@@ -122,7 +123,7 @@ def draw(place: Path, width: int, doc: dict[str, Any]) -> list[str]:
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color"}
     environment = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
-    child = subprocess.Popen([sys.executable, "-c", DRAW, place / "doc"], stdout=follower, stdin=follower, env=environment)
+    child = subprocess.Popen([sys.executable, "-c", DRAW, place / "doc", str(NOW)], stdout=follower, stdin=follower, env=environment)
     os.close(follower)
     written = b""
     try:

@@ -6,6 +6,7 @@ A command is a module named like it (`notify-test` is `notify_test.py`) with `HE
 
 import argparse
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,12 +67,19 @@ def learn_language(args: argparse.Namespace, *, of_daemon: bool) -> None:
                 language = (record.daemon() or {}).get("language")
     except (WatchdogError, ValueError):
         pass
-    try:
-        said = find_config(args).read_text(errors="replace") if language is None else ""
-    except OSError:
-        said = ""
+    said = _glance(find_config(args)) if language is None else ""
     found = re.search(r"""^language: *["']?(\w+)""", said, re.MULTILINE)
     speak(language or (found[1] if found else "en"))
+
+
+def _glance(path: Path) -> str:
+    """What is in a file, as far as it is one and may be read; what is wrong with it is told later. A FIFO must not hold us up."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with open(descriptor, "rb") as file:
+            return file.read(256 * 1024).decode(errors="replace") if stat.S_ISREG(os.fstat(descriptor).st_mode) else ""
+    except OSError:
+        return ""
 
 
 def suggest(word: str, words: Iterable[str]) -> str:

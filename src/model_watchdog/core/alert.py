@@ -6,7 +6,13 @@ from enum import StrEnum
 from model_watchdog.core.pace import Pace
 from model_watchdog.core.rollup import Rollup
 from model_watchdog.core.rule import Judgement, Rule, Then, Verdict, Watch
-from model_watchdog.core.sample import Sample, SeriesId
+from model_watchdog.core.sample import Outcome, Sample, SeriesId
+
+VANISHED = 300.0
+"""Seconds without a sample after which a series is gone, as in Prometheus (its lookback is 5 min)."""
+
+
+FORGOTTEN = 86_400.0
 
 
 class Phase(StrEnum):
@@ -46,6 +52,7 @@ class Alert:
     sent: bool = False  # "firing" was told, so "resolved" must be
     muted: bool = False  # it fires, and people are not told of it yet
     untrusted: bool = False  # what was counted so far was the certificate, which no restart mends
+    probe: str = ""  # where its series comes from, once it was judged
 
     @classmethod
     def on(cls, rule: Rule, series: SeriesId) -> "Alert":
@@ -83,6 +90,22 @@ class Alert:
             if at - self.over_at < self.rule.keep_firing_for:
                 return None
         return self._end(at)
+
+    def go_blind(self, probe: str) -> None:
+        """The probe could not look: time that nobody saw is no time in breach."""
+        if self.probe == probe and self.rule.for_ is not None:
+            self.excuse()
+
+    def has_vanished(self, outcome: Outcome) -> bool:
+        """Its probe is well, and has not given its series for `VANISHED` seconds: no sample will say that it is over."""
+        if self.probe != outcome.probe or not outcome.ok or self.judged_at is None or outcome.at - self.judged_at < VANISHED:
+            return False
+        return (self.is_firing or self.sent) and all(sample.series != self.series for sample in outcome.samples)
+
+    def is_forgotten(self, outcome: Outcome) -> bool:
+        """Neither fires nor was judged for a day, though its probe is well: what it had learnt is of something that is gone."""
+        quiet = not self.is_firing and not self.sent and self.probe == outcome.probe and outcome.ok is True
+        return quiet and self.judged_at is not None and outcome.at - self.judged_at > FORGOTTEN
 
     def excuse(self) -> None:
         """What was counted towards firing counts no longer; a firing alert stays."""

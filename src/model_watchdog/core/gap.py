@@ -1,5 +1,6 @@
 """After a gap: the watchdog was stopped, did not get the processor, or the host slept. What was counted before says nothing now."""
 
+from model_watchdog.core.rule import Then
 from model_watchdog.core.state import Service, ServiceState
 
 GAP_INTERVALS = 3
@@ -11,6 +12,15 @@ LEAST_GAP = 2.0
 def is_gap(service: Service, seconds: float) -> bool:
     """Whether to have been away for so many seconds matters to this service."""
     return seconds > max(LEAST_GAP, GAP_INTERVALS * min((plan.every for plan in service.probes), default=LEAST_GAP))
+
+
+def forget_confirmations(service: Service, state: ServiceState, seconds: float) -> None:
+    """Nobody watched for so many seconds: a rule that restarts must confirm itself anew."""
+    if not is_gap(service, seconds):
+        return
+    for alert in state.alerts.values():
+        if alert.rule.then is Then.RESTART:
+            alert.start_over()
 
 
 def begin_after_gap(service: Service, state: ServiceState, now: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from model_watchdog.core.alert import Alert, Change, Phase
 from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason
-from model_watchdog.core.incident import CONDITION, alert_reason, condition_alert, find_inhibiting, over_reason
+from model_watchdog.core.incident import CONDITION, alert_reason, condition_alert, find_inhibiting, over_reason, vanished_reason
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.sample import Outcome, Sample, SeriesId
 
@@ -21,9 +21,11 @@ class HostState:
     alerts: dict[str, Alert] = field(default_factory=dict)
     newest: dict[SeriesId, Sample] = field(default_factory=dict)
     judged: dict[str, float] = field(default_factory=dict)
+    given: dict[str, set[SeriesId]] = field(default_factory=dict)  # the series of each probe's last good run
     conditions: dict[str, Reason] = field(default_factory=dict)
     sequence: int = 0
     arrivals: Arrivals | None = None
+    orphans: list[Alert] = field(default_factory=list)  # that fired in an earlier run, and are configured no longer
     wake_at: float | None = None
 
     def inhibited(self, since: float) -> str:
@@ -37,12 +39,14 @@ class HostState:
 
 def step_host(rules: Sequence[Rule], state: HostState, outcomes: Sequence[Outcome], now: float) -> list[Decision]:
     """Judges each new sample of the host's probes once, and what has stopped arriving; `wake_at` then says when to look again."""
-    decisions: list[Decision] = []
+    decisions: list[Decision] = end_alerts(state, state.orphans)
+    state.orphans.clear()
     fresh: list[Sample] = []
     for outcome in outcomes:
         if outcome.at <= state.judged.get(outcome.probe, float("-inf")):
             continue
         state.judged[outcome.probe] = outcome.at
+        _note_gaps(state, outcome, decisions)
         for sample in outcome.samples:
             state.newest[sample.series] = sample
             fresh.append(sample)
@@ -128,6 +132,27 @@ def tell_rights(state: HostState, about: str, units: Mapping[str, str]) -> list[
     return [Notification(state.next_key(about), Severity.CRITICAL, about, Cause.NOT_PERMITTED, reason, params)]
 
 
+def _note_gaps(state: HostState, outcome: Outcome, decisions: list[Decision]) -> None:
+    """What a run of a probe says by giving no sample: it was blind, or a series is gone. What is gone is not kept, or it would grow."""
+    for alert in state.alerts.values():
+        if outcome.ok is None:
+            alert.go_blind(outcome.probe)
+        elif alert.has_vanished(outcome):
+            alert.resolve(outcome.at)
+            reason = vanished_reason(alert)
+            decisions.append(Event("alert_resolved", None, reason))
+            if alert.sent:
+                alert.sent = False
+                decisions.append(_tell_change(state, alert, Change.RESOLVED, reason))
+    if outcome.ok:
+        given = {sample.series for sample in outcome.samples}
+        for series in state.given.get(outcome.probe, set()) - given:
+            state.newest.pop(series, None)
+        state.given[outcome.probe] = given
+    for key in [key for key, alert in state.alerts.items() if alert.is_forgotten(outcome)]:
+        del state.alerts[key]
+
+
 def _take(state: HostState, rule: Rule, sample: Sample, outcome: Outcome, decisions: list[Decision]) -> None:
     value = rule.find_value(sample, outcome.samples)
     if value is None:
@@ -136,6 +161,7 @@ def _take(state: HostState, rule: Rule, sample: Sample, outcome: Outcome, decisi
     alert = state.alerts.get(key)
     if alert is None:
         alert = state.alerts[key] = Alert.on(rule, sample.series)
+    alert.probe = outcome.probe
     change = alert.judge(value, sample.at)
     if change is not None:
         _tell(state, alert, change, decisions)

@@ -59,6 +59,22 @@ def resolve_vanished(service: Service, state: ServiceState, now: float, decision
             _tell_resolved(service, state, alert, decisions)
 
 
+def note_gaps(service: Service, state: ServiceState, outcome: Outcome, decisions: list[Decision]) -> None:
+    """What a run of a probe says of alerts by giving no sample: it was blind, or their series is gone."""
+    for alert in state.alerts.values():
+        if outcome.ok is None:
+            alert.go_blind(outcome.probe)
+        elif alert.has_vanished(outcome):
+            alert.resolve(outcome.at)
+            reason = vanished_reason(alert)
+            decisions.append(Event("alert_resolved", None, reason))
+            _tell_resolved(service, state, alert, decisions, reason)
+
+
+def vanished_reason(alert: Alert) -> Reason:
+    return Reason("vanished", {"rule": alert.rule.name, "series": str(alert.series)})
+
+
 def tell_orphans(service: Service, state: ServiceState, decisions: list[Decision]) -> None:
     """What was told to fire by a rule that is configured no longer is over."""
     for rule, severity in state.orphans:
@@ -213,13 +229,14 @@ def tell_recovered(
     decisions.append(Notification(state.next_key(service.name, "recovered"), Severity.WARNING, "recovered", cause, reason, params))
 
 
-def _tell_resolved(service: Service, state: ServiceState, alert: Alert, decisions: list[Decision]) -> None:
+def _tell_resolved(service: Service, state: ServiceState, alert: Alert, decisions: list[Decision], reason: Reason | None = None) -> None:
     """Resolved is told where firing was, and only there."""
     if alert.sent:
         alert.sent = False
         key = state.next_key(service.name, f"{alert.rule.name}-resolved")
         params: dict[str, Param] = {"rule": alert.rule.name}
-        decisions.append(Notification(key, alert.rule.severity, "alert_resolved", None, Reason("over", params), params))
+        over = reason or Reason("over", params)
+        decisions.append(Notification(key, alert.rule.severity, "alert_resolved", None, over, params))
 
 
 class _Holds:

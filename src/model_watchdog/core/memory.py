@@ -95,7 +95,8 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
     state.unwell_since, state.results = moved(plain["unwell_since"]), dict(plain["results"])
     if shift and not service.unit:  # after a reboot its age is not known: it has `startup` from now
         state.began, state.settled = now, False
-    state.orphans = _recall_alerts(state.alerts, service.rules, plain["alerts"], shift)
+    probes = {plan.name for plan in service.probes}
+    state.orphans = _recall_alerts(state.alerts, service.rules, plain["alerts"], shift, probes)
     if plain["incident"] is not None:
         kept = plain["incident"]
         tries = [(at + shift, result, _to_reason(reason)) for at, result, reason in kept["tries"]]
@@ -183,7 +184,10 @@ def remember_host(state: HostState) -> Plain:
 def recall_host(rules: tuple[Rule, ...], plain: Mapping[str, Any], shift: float) -> HostState:
     state = HostState(sequence=plain["sequence"])
     state.conditions = {name: _to_reason(reason) for name, reason in plain["conditions"].items()}
-    _recall_alerts(state.alerts, rules, plain["alerts"], shift)
+    for rule, severity in _recall_alerts(state.alerts, rules, plain["alerts"], shift):
+        alert = condition_alert(rule, Severity(severity))
+        alert.sent = True
+        state.orphans.append(alert)
     return state
 
 
@@ -202,14 +206,17 @@ def _alerts(alerts: Mapping[str, Alert]) -> list[Plain]:
             "sent": alert.sent,
             "firing": alert.is_firing,
             "untrusted": alert.untrusted,
+            "probe": alert.probe,
         }
         for alert in alerts.values()
         if alert.is_firing or alert.sent
     ]
 
 
-def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list[Plain], shift: float) -> list[tuple[str, str]]:
-    """Puts those back whose rules are still there; gives rule and severity of the others that were told."""
+def _recall_alerts(
+    alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list[Plain], shift: float, probes: Collection[str] | None = None
+) -> list[tuple[str, str]]:
+    """Puts those back whose rules and probes are still there; gives rule and severity of the others that were told."""
     orphans = []
     named = {rule.name: rule for rule in rules}
     for plain in kept:
@@ -217,7 +224,7 @@ def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list
         rule = named.get(plain["rule"])
         if series.metric == CONDITION:
             alert = condition_alert(plain["rule"], Severity(plain["severity"]))
-        elif rule is not None and (rule.selector.matches(series) or series == rule.selector.to_series()):
+        elif rule is not None and _is_still_there(rule, series, probes):
             alert = Alert.on(rule, series)
         else:
             orphans += [(plain["rule"], plain["severity"])] if plain["sent"] else []
@@ -227,10 +234,18 @@ def _recall_alerts(alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list
         alert.untrusted = plain["untrusted"]
         alert.judged_at = None if plain.get("judged_at") is None else plain["judged_at"] + shift
         alert.muted = alert.pace is not None and not alert.sent  # it may still be told, when it is due
+        alert.probe = plain.get("probe", "")
         if not plain["firing"]:
             alert.phase = Phase.INACTIVE
         alerts[f"{plain['rule']} " if series.metric == CONDITION else alert.key] = alert
     return orphans
+
+
+def _is_still_there(rule: Rule, series: SeriesId, probes: Collection[str] | None) -> bool:
+    """Whether samples of the series may still come."""
+    probe = dict(series.labels).get("probe")
+    gone = probes is not None and probe is not None and probe not in probes
+    return not gone and (rule.selector.matches(series) or series == rule.selector.to_series())
 
 
 def _attempt(attempt: Attempt) -> Plain:

@@ -9,7 +9,7 @@ from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.attempt import RecoveryPhase, deadline
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Reason, State
 from model_watchdog.core.diagnosis import Diagnosis, Evidence, diagnose, is_moving
-from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_alert, tell_condition, tell_orphans
+from model_watchdog.core.incident import close_when_over, note_gaps, resolve_all, resolve_vanished, tell_alert, tell_condition, tell_orphans
 from model_watchdog.core.restarting import advance_attempt, consider_restart
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import NO_ANSWER, Failure, Outcome
@@ -255,6 +255,7 @@ def _judge(
     """Judges each new sample once; gives the alerts of restarting rules that fire and were confirmed now."""
     confirmed = []
     for outcome in fresh:
+        note_gaps(service, state, outcome, decisions)
         for sample in outcome.samples:
             for rule in service.rules:
                 value = rule.find_value(sample, outcome.samples) if rule.selector.matches(sample.series) else None
@@ -271,6 +272,7 @@ def _judge(
                 if alert.untrusted != untrusted and outcome.ok is False:
                     alert.start_over()  # what the certificate was to blame for does not count against the service
                     alert.untrusted = untrusted
+                alert.probe = outcome.probe
                 change = alert.judge(value, sample.at)
                 tell_alert(service, state, alert, change, diagnosis, facts, now, decisions, outcome)
                 if change is Change.RESOLVED:

@@ -180,6 +180,7 @@ SENTENCES: Sentences = {
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
     "digest_more": lambda p: f"and {p['count']} more",
     "gpu_memory_held": lambda p: f"processes that have ended hold {float(p['value']) / 2**30:.1f} GiB of the memory of GPU {p['gpu']}",
+    "vanished": lambda p: f"{p['rule']} is over: {p['series']} is no longer measured",
     "reloaded": lambda p: f"the configuration was read anew: {_tell_changes(p)}",
     "config_fault": lambda p: f"{p['fault']}{_more(p)}",
     "config_rejected": lambda p: f"{p['fault']}{_more(p)}; the configuration before stays in force",

@@ -165,6 +165,7 @@ SENTENCES: Sentences = {
     "stop_job": "单元的停止任务已在队列中",
     "host_restarted": "重启结果尚未确认，主机便已重新启动",
     "gpu_memory_held": lambda p: f"已结束的进程仍占用 GPU {p['gpu']} 的显存 {float(p['value']) / 2**30:.1f} GiB",
+    "vanished": lambda p: f"{p['rule']} 已结束：{p['series']} 已不再有数据",
     "reloaded": lambda p: f"已重新读取配置：{_tell_changes(p)}",
     "config_fault": lambda p: f"{p['fault']}{_more(p)}",
     "config_rejected": lambda p: f"{p['fault']}{_more(p)}；原配置继续生效",
