@@ -189,10 +189,13 @@ def takes_no_more_than_it_needs(stand: Stand, sink: HttpSink, chaos: Chaos, mode
         server.set(mode)
         was_restarted_once(stand, server.model, causes=(r"body too large",))
     wait_detail(stand, endless, "body too large: more than 64 KiB")
-    before = forget_peak(stand.box)
-    chaos.wait_for(chaos.count(f"/{mode}") + 10, f"/{mode}")
-    growth = daemon_kib(stand.box, "VmHWM") - before
-    assert growth < MOST_GROWTH
+    growths = []
+    for _ in range(3):  # what a body takes, it takes in each; what the daemon does besides, it does in some
+        before = forget_peak(stand.box)
+        chaos.wait_for(chaos.count(f"/{mode}") + 10, f"/{mode}")
+        growths.append(daemon_kib(stand.box, "VmHWM") - before)
+    growth = min(growths)
+    assert growth < MOST_GROWTH, growths
     return server.model, growth
 
 

@@ -72,6 +72,15 @@ class Box:
         assert not ended.stderr, ended.stderr
 
     @property
+    def is_up(self) -> bool:
+        """Its first process lives, seen from outside: who enters a box that goes down may never come back."""
+        stat = Path("/proc", (self.directory / "pid").read_text().strip(), "stat")
+        try:
+            return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    @property
     def cgroup(self) -> str:
         """v1 or v2: what `auto` came to."""
         return (self.directory / "mode").read_text().strip()
