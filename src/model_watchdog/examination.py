@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model_watchdog.children import run_child
+from model_watchdog.config.masking import MASK
 from model_watchdog.config.model import Config
 from model_watchdog.core.unit import UnitFacts, for_journalctl, for_systemctl
+from model_watchdog.core.units import Secret
 from model_watchdog.errors import ProbeError
 from model_watchdog.language import phrase, retell
 from model_watchdog.observing import observe
@@ -176,6 +178,10 @@ async def _examine_notifiers(config: Config, *, send: bool) -> list[Link]:
         return [Link("note", phrase(text, name=name), f"watchdog notify-test {name}") for name in config.notifiers]
 
     async def tell(name: str) -> Link:
+        url = getattr(config.notifiers[name].notifier, "url", None)
+        if isinstance(url, Secret) and url.reveal() == MASK:
+            text = phrase("notifier {name}: its address is not known here; the daemon may know it", name=name)
+            return Link("note", text, "sudo systemctl start model-watchdog")
         began = time.monotonic()
         error = (await send_test({name: config.notifiers[name]}))[name]
         if error is None:

@@ -72,6 +72,7 @@ PHRASES = {
     " (and 1 included file)": "（另含 1 个文件）",
     " (and {count} included files)": "（另含 {count} 个文件）",
     "CONFIG": "配置",
+    "notifier {name}: its address is not known here; the daemon may know it": "通知渠道 {name}：此处无从得知其地址，守护进程或许知道",
     "journal of {user} readable": "{user} 的日志可读",
     "timeout 10 nvidia-smi --query-compute-apps=pid,used_memory --format=csv   ·   nvidia-smi --gpu-reset, or a reboot": (
         "timeout 10 nvidia-smi --query-compute-apps=pid,used_memory --format=csv   ·   nvidia-smi --gpu-reset，或重启主机"

@@ -298,13 +298,25 @@ FAULTS = {
     "no apprise notifier understands this address ({scheme}://); see the list of addresses in apprise's documentation": (
         "apprise 不认识该地址（{scheme}://）；可用的地址见 apprise 文档"
     ),
-    "this is a webhook as its provider shows it; write {form}": "这是原样粘贴的 webhook；应写作 {form}",
+    "this is a webhook as its provider shows it; write {what}": "这是原样粘贴的 webhook；应写作 {what}",
     "this is no address of apprise's: it begins with a scheme, as mailto://user:password@host does": (
         "不是 apprise 的地址：地址以 scheme 开头，例如 mailto://user:password@host"
     ),
     "apprise knows {scheme}://, but this address is not complete or not right: {said}": "apprise 支持 {scheme}://，但该地址不完整或有误：{said}",
-    "apprise knows {scheme}://, but this address is not complete or not right: write {form} ({said})": (
-        "apprise 支持 {scheme}://，但该地址不完整或有误：应写作 {form}（{said}）"
+    "apprise knows {scheme}://, but this address is not complete or not right: write {what} ({said})": (
+        "apprise 支持 {scheme}://，但该地址不完整或有误：应写作 {what}（{said}）"
     ),
-    "this address names no topic; write {form}": "地址中没有主题（topic）；应写作 {form}",
+    "this address names no topic; write {what}": "地址中没有主题（topic）；应写作 {what}",
+    "dingtalk://TOKEN, or dingtalk://SECRET@TOKEN for a robot that signs; TOKEN follows access_token= in its webhook": (
+        "dingtalk://TOKEN；加签的机器人写 dingtalk://SECRET@TOKEN；TOKEN 是其 webhook 中 access_token= 之后的部分"
+    ),
+    "feishu://TOKEN; TOKEN is the last part of the bot's webhook": "feishu://TOKEN；TOKEN 是机器人 webhook 的最后一段",
+    "wecombot://KEY; KEY follows key= in the bot's webhook": "wecombot://KEY；KEY 是机器人 webhook 中 key= 之后的部分",
+    "slack://A/B/C, the three parts behind /services/ in the webhook, or that whole webhook": (
+        "slack://A/B/C，即 webhook 中 /services/ 之后的三段，或直接写整个 webhook"
+    ),
+    "mailto://USER:PASSWORD@SERVER?from=ADDRESS&to=ADDRESS, with %40 for an @ in USER or PASSWORD": (
+        "mailto://USER:PASSWORD@SERVER?from=ADDRESS&to=ADDRESS，USER 或 PASSWORD 中的 @ 写作 %40"
+    ),
+    "ntfys://SERVER/TOPIC, or ntfy://TOPIC for ntfy.sh": "ntfys://SERVER/TOPIC；ntfy.sh 可写 ntfy://TOPIC",
 }
