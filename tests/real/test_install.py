@@ -1,12 +1,14 @@
 """`watchdog install` and `uninstall` on a real system: users, files, systemd and polkit are asked what came of it."""
 
 import re
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from model_watchdog.cli.install import FIRST_CONFIG
 from model_watchdog.cli.installation import fill_rule, resource
+from tests.rig.sinks import HttpSink
 from tests.rig.waiting import wait_until
 from tests.rig.watched_box import CONFIG, DAEMON, PREFIX, USER, WATCHDOG, WatchedBox
 
@@ -519,3 +521,46 @@ def test_purge_refuses_while_a_process_of_the_user_runs(box: WatchedBox) -> None
     box.run("pkill", "-u", USER)
     sleeper.wait(10)
     box.watchdog("uninstall", "--purge")
+
+
+# ---------------------------------------------------------------- as the README says
+AS_TYPED = """#!/bin/sh
+# In the place of an editor: writes what the test has put beside it under the name of the file.
+for path; do
+  name=$(basename "$path" | sed 's/^\\.#//; s/^\\(override\\.conf\\).*/\\1/')
+  cat "/run/typed/$name" > "$path"
+done
+"""
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_is_followed_word_by_word(box: WatchedBox, http_sink: HttpSink, readme: str) -> None:
+    """From `install` on; a local user can read the notifier's address nowhere, and the message arrives."""
+    text = (Path(__file__).resolve().parents[2] / readme).read_text()
+    steps = re.findall(r"^    (sudo (?!apt|dnf).*)$", text[text.index("/opt/model-watchdog\n") :], re.MULTILINE)
+    steps = steps[steps.index(next(step for step in steps if "ln -s" in step)) :]
+    editing = next(step for step in steps if "systemctl edit" in step)
+    section, load = re.search(r"(\[Service\])\D+?(LoadCredential=\S+)", editing).groups()  # type: ignore[union-attr]
+    secret = f"json://127.0.0.1:{http_sink.port}/S3cret%41Path"
+    (yaml,) = (block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "services:" in block)
+    for name, typed in (("config.yaml", yaml), ("ops-url", f"{secret}\n"), ("override.conf", f"{section}\n{load}\n")):
+        box.write(f"/run/typed/{name}", typed, mode="600")
+    for name in ("nano", "editor"):
+        box.write(f"/usr/local/bin/{name}", AS_TYPED, mode="755")
+    box.write("/usr/local/bin/sudo", '#!/bin/sh\nexec "$@"\n', mode="755")
+    for name in ("chatglm", "bert"):
+        box.write(f"/etc/systemd/system/{name}.service", SLEEP)
+    box.systemctl("daemon-reload")
+    box.run("mount", "--make-rshared", "/")  # as on a real machine; systemd mounts the credentials for the unit from outside
+    for step in steps:
+        typed = f"export SYSTEMD_EDITOR=/usr/local/bin/editor; {step}"
+        done = box.run("script", "-qec", typed, "/dev/null", check=False)  # on a terminal, without which systemctl edits nothing
+        assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}{box.log(DAEMON)}"
+    assert any("/S3cret" in attempt.path for attempt in http_sink.attempts)
+    assert owner_and_mode(box, "/etc/model-watchdog/ops-url") == "root:root 600"
+    for command in (
+        ("systemctl", "show", DAEMON),
+        ("systemctl", "cat", DAEMON),
+        ("grep", "-rsD", "skip", "S3cret", "/etc", "/run", "/var/lib"),
+    ):
+        assert "S3cret" not in box.run(*command, user="nobody", check=False).stdout
