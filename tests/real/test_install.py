@@ -523,6 +523,34 @@ def test_purge_refuses_while_a_process_of_the_user_runs(box: WatchedBox) -> None
     box.watchdog("uninstall", "--purge")
 
 
+def test_a_dry_run_of_roots_does_not_keep_the_daemon_from_starting(box: WatchedBox) -> None:
+    """Nor does its user lead root anywhere. What the refusal says, works."""
+    install(box)
+    box.systemctl("daemon-reload")
+    box.write("/etc/victim", "as it was")
+    box.run("ln", "-s", "/etc/victim", f"{STATE_DIR}/lock", user=USER)
+    refused = box.run(WATCHDOG, "run", "--dry-run", check=False)
+    assert refused.returncode == 1 and f"{STATE_DIR} belongs to {USER}" in refused.stderr
+    assert (box.read("/etc/victim"), owner_and_mode(box, "/etc/victim")) == ("as it was", "root:root 644")
+    box.run("rm", f"{STATE_DIR}/lock")
+
+    (said,) = re.findall("sudo (runuser .*)", refused.stderr)
+    by_hand = box.run("timeout", "--signal=INT", "3", "sh", "-c", f"PATH={PREFIX}/bin:$PATH; exec {said}", check=False)
+    assert "event=daemon_started" in by_hand.stderr, by_hand.stderr
+    box.start_watchdog()
+
+
+def test_what_a_run_of_roots_has_left_is_told_with_what_gives_it_back(box: WatchedBox) -> None:
+    install(box)
+    box.systemctl("daemon-reload")
+    box.run("sh", "-c", f"umask 077; echo 1 > {STATE_DIR}/lock; touch {STATE_DIR}/watchdog.db")
+    assert box.systemctl("start", DAEMON, check=False).returncode != 0
+    assert "sudo watchdog install" in box.log(DAEMON)
+    install(box)
+    box.systemctl("reset-failed", DAEMON)
+    box.start_watchdog()
+
+
 # ---------------------------------------------------------------- as the README says
 AS_TYPED = """#!/bin/sh
 # In the place of an editor: writes what the test has put beside it under the name of the file.
