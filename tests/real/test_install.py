@@ -147,6 +147,20 @@ def test_a_configuration_that_others_may_write_says_nothing_to_root(box: Watched
     assert wrong in refuse(box, WATCHDOG, "install", "--config", "/srv/watch/config.yaml")
 
 
+def test_of_a_link_the_unit_gets_the_file(box: WatchedBox) -> None:
+    """Whoever owns the link's directory can let the link lead elsewhere; so neither the daemon nor an included file may go through it."""
+    box.write("/srv/real/config.yaml", config_of("model.service") + "include: conf.d/*.yaml\n")
+    box.write("/srv/real/more.yaml", "notifiers: {}\n")
+    box.run("sh", "-c", "mkdir /srv/its /srv/real/conf.d; chown nobody /srv/its; ln -s ../real/config.yaml /srv/its/config.yaml")
+    box.run("ln", "-s", "../more.yaml", "/srv/real/conf.d/more.yaml")
+    install(box, "--config", "/srv/its/config.yaml")
+    assert f"ExecStart={WATCHDOG} run --config /srv/real/config.yaml\n" in box.read(UNIT_FILE)
+
+    box.run("sh", "-c", "ln -s /srv/real/more.yaml /srv/its/more.yaml; ln -sf /srv/its/more.yaml /srv/real/conf.d/more.yaml")
+    wrong = "/srv/its belongs to nobody, not to root; sudo install -o root -g model-watchdog -m 640 /srv/real/conf.d/more.yaml"
+    assert wrong in refuse(box, WATCHDOG, "install", "--config", "/srv/its/config.yaml")
+
+
 def test_what_is_next_depends_on_whether_the_daemon_runs(box: WatchedBox) -> None:
     box.add_user(USER)
     box.write_config(config_of("model.service"))
