@@ -99,12 +99,13 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
 
 
 def _is_forbidden(state_dir: str) -> bool:
-    """This user may not read the record, which says nothing of the daemon."""
+    """This user may not read the record, which says nothing of the daemon. It is not opened: it may be a pipe, which would hold us up."""
+    path = f"{state_dir}/watchdog.db"
     try:
-        with open(f"{state_dir}/watchdog.db", "rb"):
-            return False
+        os.stat(path)
     except OSError as error:
         return isinstance(error, PermissionError)
+    return not os.access(path, os.R_OK)
 
 
 def is_running(runtime_dir: str) -> bool:
