@@ -197,7 +197,6 @@ PHRASES = {
     "{count} sent to {notifier}": "{notifier} {count} 条",
     "{told} today · {count} waiting": "今日已发送 {told} · 待发送 {count} 条",
     " · {count} undeliverable": " · 无法送达 {count} 条",
-    "{count} messages could not be delivered; watchdog notify-test": "{count} 条消息无法送达；watchdog notify-test",
     "configuration rejected: {reason}": "新配置被拒绝：{reason}",
     "dry run: nothing is restarted": "演练模式：不会重启任何服务",
     "the daemon is not running, or does not answer; what is shown is old; {start}": "守护进程未运行或无应答，以下为旧状态；{start}",
