@@ -226,6 +226,7 @@ PHRASES = {
     ),
     "bad request: no command {name}": "请求有误：没有命令 {name}",
     "bad request: pause needs seconds and a reason": "请求有误：pause 需要时长和原因",
+    "bad request: restart needs a reason": "请求有误：restart 需要原因",
     "bad request: a pause lasts at most {duration}, and more than 0 s": "请求有误：暂停时长须大于 0 秒，最长 {duration}",
     "bad request: one JSON object with a command on one line is expected": "请求有误：应为一行含 command 的 JSON 对象",
     "busy: too many connections; try again": "繁忙：连接过多，请重试",
