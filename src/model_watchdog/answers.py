@@ -6,9 +6,40 @@ from typing import Any
 
 QUOTED = 200
 """Bytes of a body that are shown at most."""
+LEAST_SECRET = 4
+"""Characters: what is shorter, or so short a part of a secret, gives nothing away and would mask half of what is said."""
+MASK = "***"
 
 
-def judge_body(body: bytes, contains: str | None, wanted: Mapping[str, Any] | None) -> str:
+class Secrets:
+    """Texts that were sent and must never be shown, also where a server gives them back: whole, as JSON, or their half at an edge."""
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        spelt = {spelling for text in texts for spelling in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])}
+        kept = (text.encode("utf-8", "surrogateescape") for text in spelt if len(text) >= LEAST_SECRET)
+        self._texts = sorted(kept, key=len, reverse=True)  # the longest first: one may be a part of another
+
+    def mask(self, text: bytes) -> bytes:
+        """The text without them. Call it on all that came, before anything is cut off it."""
+        for secret in self._texts:
+            text = text.replace(secret, MASK.encode())
+        for secret in self._texts:
+            sizes = range(min(len(secret) - 1, len(text)), LEAST_SECRET - 1, -1)
+            if size := next((size for size in sizes if text.endswith(secret[:size])), 0):
+                text = text[:-size] + MASK.encode()
+            if size := next((size for size in sizes if text.startswith(secret[-size:])), 0):
+                text = MASK.encode() + text[size:]
+        return text
+
+    def mask_text(self, text: str) -> str:
+        """The same for a text."""
+        return self.mask(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+
+NO_SECRETS = Secrets()
+
+
+def judge_body(body: bytes, contains: str | None, wanted: Mapping[str, Any] | None, secrets: Secrets = NO_SECRETS) -> str:
     """What is wrong with a body, or "". `wanted` maps dotted paths in a JSON document (`data.0.ready`) to values."""
     if contains is not None and contains.encode() not in body:
         return f'it does not contain "{contains}"'
@@ -23,7 +54,7 @@ def judge_body(body: bytes, contains: str | None, wanted: Mapping[str, Any] | No
     for path, value in wanted.items():
         found = find_value(document, path)
         if not is_same(found, value):
-            return f"{path} is {_show(found)}, not {_show(value)}"
+            return f"{path} is {_show(found, secrets)}, not {_show(value, secrets)}"
     return ""
 
 
@@ -58,19 +89,21 @@ def is_same(found: Any, wanted: Any) -> bool:
     return type(found) is not _Missing and bool(found == wanted)
 
 
-def quote_body(body: bytes, secrets: Iterable[str] = ()) -> str:
+def quote_body(body: bytes, secrets: Secrets = NO_SECRETS) -> str:
     """The beginning of a body, safe for a terminal, in quotes; a secret that the server gave back is masked."""
-    text = body[:QUOTED].decode("utf-8", "backslashreplace")
-    for secret in secrets:
-        text = text.replace(secret, "***")
+    if not body:
+        return "empty"
+    masked = secrets.mask(body)
+    text = masked[:QUOTED].decode("utf-8", "backslashreplace")
     shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-    return f"'{shown}'" + ("…" if len(body) > QUOTED else "") if body else "empty"
+    return f"'{shown}'" + ("…" if len(masked) > QUOTED else "")
 
 
-def _show(value: Any) -> str:
+def _show(value: Any, secrets: Secrets) -> str:
     if value is MISSING:
         return "missing"
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    plain = secrets.mask_text(value) if isinstance(value, str) else value
+    text = secrets.mask_text(json.dumps(plain, ensure_ascii=False, default=str))
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 

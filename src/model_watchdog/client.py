@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import time
 
 from model_watchdog.language import phrase
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 LONGEST_PATH = 107
 """Bytes of a socket's path (unix(7))."""
+
+LARGEST_ANSWER = 2**20
+"""Bytes of an answer that are read: root asks whoever owns the socket."""
+CONNECT_WITHIN = 5.0
 
 
 class NotRunning(Exception):
@@ -38,30 +43,38 @@ def reachable(path: str) -> "Iterator[str]":
 
 
 def ask(runtime_dir: str, request: "dict[str, Any]", timeout: float | None) -> "dict[str, Any]":
-    """Sends one request and gives the answer. Raises `NotRunning` or `NotAllowed` with what is to be said."""
+    """Sends one request and gives the answer, all within `timeout` seconds; with None the answer is waited for.
+
+    Raises `NotRunning` or `NotAllowed` with what is to be said.
+    """
     path = f"{runtime_dir}/control.sock"
+    end = None if timeout is None else time.monotonic() + timeout
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.settimeout(timeout if timeout is not None else 5.0)
+        connection.settimeout(timeout if timeout is not None else CONNECT_WITHIN)
         with reachable(path) as short:
             connection.connect(short)
         try:  # noqa: SIM105  # contextlib would cost `status` a millisecond
             connection.sendall(json.dumps(request).encode() + b"\n")
         except BrokenPipeError:
             pass  # refused before it was asked: the answer says why
-        connection.settimeout(timeout)
         data = b""
         while not data.endswith(b"\n"):
+            if len(data) > LARGEST_ANSWER or (end is not None and time.monotonic() > end):
+                raise TimeoutError("its answer does not end")
+            connection.settimeout(None if end is None else max(end - time.monotonic(), 1e-3))
             part = connection.recv(65536)
             if not part:
                 break
             data += part
         answer: dict[str, Any] = json.loads(data)
+        if not isinstance(answer, dict):
+            raise ValueError("it is no object")
     except PermissionError:
         remedy = "sudo usermod -aG model-watchdog $USER"
         text = phrase("{path}: not allowed for this user; use sudo, or join the group: {remedy}", path=path, remedy=remedy)
         raise NotAllowed(text) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         text = phrase("the daemon ended before it had answered, and what was asked may be under way; see: watchdog status")
         raise NotRunning(text) from None
     except OSError as error:

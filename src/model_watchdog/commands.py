@@ -60,7 +60,7 @@ class Commands:
         if isinstance(watches, dict):
             return watches
         seconds, text = request.get("seconds"), request.get("reason")
-        if not isinstance(seconds, (int, float)) or not isinstance(text, str):
+        if not isinstance(seconds, (int, float)) or not isinstance(text, str) or not clean(text):
             return _refuse("bad_request", phrase("bad request: pause needs seconds and a reason"))
         if not 0 < seconds <= LONGEST_PAUSE:
             most = duration(LONGEST_PAUSE)
@@ -97,9 +97,12 @@ class Commands:
         watch = self._find(request)
         if isinstance(watch, dict):
             return watch
+        said = request.get("reason")
+        if not isinstance(said, str) or not clean(said):
+            return _refuse("bad_request", phrase("bad request: restart needs a reason"))
         if self._daemon.dry_run:
             return _refuse("refused", phrase("the daemon is in a dry run: it acts on nothing"))
-        text = f"{clean(str(request.get('reason') or ''))} (uid {request['uid']})"
+        text = f"{clean(said)} (uid {request['uid']})"
         decisions, refusal = ask_restart(watch.service, watch.state, text, watch.facts(), self._now())
         if refusal is not None:
             return _refuse("refused", phrase("{service} is not restarted: {reason}", service=watch.service.name, reason=say(refusal)))

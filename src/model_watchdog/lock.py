@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -18,11 +19,15 @@ class AnotherRuns(WatchdogError):
     exit_code = EXIT_ANOTHER_RUNS
 
 
+class NotOurs(WatchdogError):
+    """What lies in the lock's place is not to be written to."""
+
+
 def take_lock(directory: Path) -> None:
     """Takes the lock of a directory for as long as this process lives. `status` looks at it for a moment, hence the tries.
 
     Nobody else may open it: whoever can read a file can lock it, and would keep the daemon from starting.
-    Raises `AnotherRuns`, `OSError`.
+    Raises `AnotherRuns`, `NotOurs`, `OSError`.
     """
     descriptor, is_writable = _open(directory / "lock")
     if descriptor is None:
@@ -47,10 +52,29 @@ def take_lock(directory: Path) -> None:
 
 
 def _open(path: Path) -> tuple[int | None, bool]:
-    """On a read-only file system the lock that an earlier run left can still be taken; where there is none, nobody writes anyway."""
+    """A regular file of our own that has no other name: a link there would have us write somewhere else.
+
+    On a read-only file system the lock that an earlier run left can still be taken; where there is none, nobody writes anyway.
+    """
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), True
+        descriptor, is_writable = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600), True
     except OSError as error:
         if error.errno != errno.EROFS:
-            raise
-    return (os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.exists() else None), False
+            raise _explain(path, error) from None
+        if not path.exists():
+            return None, False
+        descriptor, is_writable = os.open(path, os.O_RDONLY | flags), False
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_nlink != 1:
+        os.close(descriptor)
+        raise NotOurs(f"{path} is not a file of this user's alone; look where it comes from, and remove it: rm {path}")
+    return descriptor, is_writable
+
+
+def _explain(path: Path, error: OSError) -> Exception:
+    if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+        return NotOurs(f"{path} is no regular file; look where it comes from, and remove it: rm {path}")
+    if error.errno == errno.EACCES and path.exists():  # a run by hand as another user
+        return NotOurs(f"{path} belongs to another user, from a run by hand; sudo watchdog install gives what lies in {path.parent} back")
+    return error

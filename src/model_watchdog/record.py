@@ -191,8 +191,7 @@ class Record:
 
     def _explain(self, error: sqlite3.Error) -> str:
         try:
-            with open(self.path, "rb"):
-                pass
+            os.close(os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))  # what lies there now may be a pipe
         except FileNotFoundError:
             return phrase("{path}: no record there; is --state-dir right, and did the daemon ever run (watchdog run)?", path=self.path)
         except PermissionError:

@@ -6,7 +6,7 @@ import time
 
 from model_watchdog.client import NotAllowed, NotRunning, ask
 from model_watchdog.errors import WatchdogError
-from model_watchdog.language import phrase
+from model_watchdog.language import one_line, phrase
 from model_watchdog.moments import tell_moment
 from model_watchdog.record import Record
 
@@ -95,16 +95,26 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
         ],
         "notifications": notifications,
     }
-    return doc, {"progress": progress, "sent": sent}
+    return _clean(doc), _clean({"progress": progress, "sent": sent})
+
+
+def _clean(part: "Any") -> "Any":
+    """A part of the document with every text in it made safe for a terminal: services, logs and whoever owns the record wrote them."""
+    if isinstance(part, str):
+        return part if part.isprintable() else one_line(part)
+    if isinstance(part, dict):
+        return {_clean(name): _clean(value) for name, value in part.items()}
+    return [*map(_clean, part)] if isinstance(part, list) else part
 
 
 def _is_forbidden(state_dir: str) -> bool:
-    """This user may not read the record, which says nothing of the daemon."""
+    """This user may not read the record, which says nothing of the daemon. It is not opened: it may be a pipe, which would hold us up."""
+    path = f"{state_dir}/watchdog.db"
     try:
-        with open(f"{state_dir}/watchdog.db", "rb"):
-            return False
+        os.stat(path)
     except OSError as error:
         return isinstance(error, PermissionError)
+    return not os.access(path, os.R_OK)
 
 
 def is_running(runtime_dir: str) -> bool:
@@ -142,6 +152,7 @@ def ask_daemon(runtime_dir: str) -> "Doc | None":
 def select(doc: "Doc", name: str) -> None:
     """Leaves one service in the document."""
     doc["services"] = [service for service in doc["services"] if service["name"] == name]
+    doc["daemon"]["problems"] = [problem for problem in doc["daemon"]["problems"] if problem["service"] in (name, None)]
     for part in ("alerts", "incidents"):
         doc[part] = [entry for entry in doc[part] if entry["service"] in (name, None)]
 
@@ -176,9 +187,6 @@ def judge(doc: "Doc") -> "tuple[int, str]":
             notes.append((level, phrase(template, rule=alert["name"], service=alert["service"])))
     daemon = doc["daemon"]
     notes += [(WARNING, text) for text, _ in _show_problems(daemon["problems"])]
-    if doc["notifications"]["undeliverable"]:
-        count = doc["notifications"]["undeliverable"]
-        notes.append((WARNING, phrase("{count} messages could not be delivered; watchdog notify-test", count=count)))
     if daemon["config_error"]:
         notes.append((WARNING, phrase("configuration rejected: {reason}", reason=daemon["config_error"])))
     if daemon["mode"] == "dry-run":

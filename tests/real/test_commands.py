@@ -138,6 +138,8 @@ def test_who_may_and_what_is_wrong(stand: Stand, http_sink: HttpSink) -> None:
         ask(stand, *unknown.split(), code=4)
     for wrong in (f"pause {model.name} --for tea --reason x", f"pause {model.name} --for 999d --reason x", "status --jsn"):
         ask(stand, *wrong.split(), code=64)
+    for command in (("pause", model.name, "--for", "1m"), ("restart", model.name)):
+        ask(stand, *command, "--reason", "", code=64)
     for reading in ("status", "events"):
         assert model.name in ask(stand, reading, user=COLLEAGUE)
         assert "may not read the record; become a member" in ask(stand, reading, user=STRANGER, code=1)

@@ -239,6 +239,8 @@ def test_fault_75_what_is_watched_does_not_suffer(stand: Stand, http_sink: HttpS
 
 # ---------------------------------------------------------------- secrets
 SECRETS = [f"S3cret{part}" for part in ("User", "Password", "Token", "Bearer", "Header", "File", "Hook", "Path", "Key")]
+LONG_BEARER = "S3cretBearer".ljust(75, "x")
+"""Longer than what is quoted of a wrong value; its beginning is what must not be seen."""
 ENOUGH = "/run/looked-enough"
 LOOKER = f"""
 import os, time
@@ -268,7 +270,8 @@ def secret_probes(good: int, closed: int) -> str:
     often = "every: 100ms, timeout: 100ms, retry_every: 100ms"
     asked = {
         "url": f"url: 'http://S3cretUser:S3cretPassword@127.0.0.1:{good}/url?token=S3cretToken'",
-        "bearer": f"url: 'http://127.0.0.1:{good}/bearer', contains: good, bearer: S3cretBearer, headers: {{X-Key: S3cretHeader}}",
+        "bearer": f"url: 'http://127.0.0.1:{good}/bearer', contains: good, bearer: {LONG_BEARER}, headers: {{X-Key: S3cretHeader}}",
+        "json": f"url: 'http://127.0.0.1:{good}/json', json: {{headers.authorization: good}}, bearer: {LONG_BEARER}",
         "file": f"url: 'http://127.0.0.1:{good}/file', bearer: 'file:/etc/model-watchdog/secret'",
         "closed": f"url: 'http://S3cretUser:S3cretPassword@127.0.0.1:{closed}/?token=S3cretToken'",
     }
@@ -291,10 +294,10 @@ def test_fault_74_no_secret_anywhere(stand: Stand, http_sink: HttpSink, chaos: C
         ran = box.watchdog(*command, check=False)
         outputs.extend((ran.stdout, ran.stderr))
 
-    for mode in ("body:good", "echo", "500", "hang", "loop", "garbage"):
+    for mode in ("body:good", "echo", "echo:160", "echo:-60", "500", "hang", "loop", "garbage"):
         chaos.set(mode)
         before = chaos.counts()
-        for path in ("/url", "/bearer", "/file"):
+        for path in ("/url", "/bearer", "/json", "/file"):
             chaos.wait_for(before.get(path, 0) + 3, path)
         ask("status", "--json")
     http_sink.status = 401

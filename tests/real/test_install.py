@@ -1,12 +1,14 @@
 """`watchdog install` and `uninstall` on a real system: users, files, systemd and polkit are asked what came of it."""
 
 import re
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from model_watchdog.cli.install import FIRST_CONFIG
 from model_watchdog.cli.installation import fill_rule, resource
+from tests.rig.sinks import HttpSink
 from tests.rig.waiting import wait_until
 from tests.rig.watched_box import CONFIG, DAEMON, PREFIX, USER, WATCHDOG, WatchedBox
 
@@ -143,6 +145,20 @@ def test_a_configuration_that_others_may_write_says_nothing_to_root(box: Watched
     box.write("/srv/watch/config.yaml", config_of("model.service"))
     box.run("sh", "-c", prepare)
     assert wrong in refuse(box, WATCHDOG, "install", "--config", "/srv/watch/config.yaml")
+
+
+def test_of_a_link_the_unit_gets_the_file(box: WatchedBox) -> None:
+    """Whoever owns the link's directory can let the link lead elsewhere; so neither the daemon nor an included file may go through it."""
+    box.write("/srv/real/config.yaml", config_of("model.service") + "include: conf.d/*.yaml\n")
+    box.write("/srv/real/more.yaml", "notifiers: {}\n")
+    box.run("sh", "-c", "mkdir /srv/its /srv/real/conf.d; chown nobody /srv/its; ln -s ../real/config.yaml /srv/its/config.yaml")
+    box.run("ln", "-s", "../more.yaml", "/srv/real/conf.d/more.yaml")
+    install(box, "--config", "/srv/its/config.yaml")
+    assert f"ExecStart={WATCHDOG} run --config /srv/real/config.yaml\n" in box.read(UNIT_FILE)
+
+    box.run("sh", "-c", "ln -s /srv/real/more.yaml /srv/its/more.yaml; ln -sf /srv/its/more.yaml /srv/real/conf.d/more.yaml")
+    wrong = "/srv/its belongs to nobody, not to root; sudo install -o root -g model-watchdog -m 640 /srv/real/conf.d/more.yaml"
+    assert wrong in refuse(box, WATCHDOG, "install", "--config", "/srv/its/config.yaml")
 
 
 def test_what_is_next_depends_on_whether_the_daemon_runs(box: WatchedBox) -> None:
@@ -519,3 +535,74 @@ def test_purge_refuses_while_a_process_of_the_user_runs(box: WatchedBox) -> None
     box.run("pkill", "-u", USER)
     sleeper.wait(10)
     box.watchdog("uninstall", "--purge")
+
+
+def test_a_dry_run_of_roots_does_not_keep_the_daemon_from_starting(box: WatchedBox) -> None:
+    """Nor does its user lead root anywhere. What the refusal says, works."""
+    install(box)
+    box.systemctl("daemon-reload")
+    box.write("/etc/victim", "as it was")
+    box.run("ln", "-s", "/etc/victim", f"{STATE_DIR}/lock", user=USER)
+    refused = box.run(WATCHDOG, "run", "--dry-run", check=False)
+    assert refused.returncode == 1 and f"{STATE_DIR} belongs to {USER}" in refused.stderr
+    assert (box.read("/etc/victim"), owner_and_mode(box, "/etc/victim")) == ("as it was", "root:root 644")
+    box.run("rm", f"{STATE_DIR}/lock")
+
+    (said,) = re.findall("sudo (runuser .*)", refused.stderr)
+    by_hand = box.run("timeout", "--signal=INT", "3", "sh", "-c", f"PATH={PREFIX}/bin:$PATH; exec {said}", check=False)
+    assert "event=daemon_started" in by_hand.stderr, by_hand.stderr
+    box.start_watchdog()
+
+
+def test_what_a_run_of_roots_has_left_is_told_with_what_gives_it_back(box: WatchedBox) -> None:
+    install(box)
+    box.systemctl("daemon-reload")
+    box.run("sh", "-c", f"umask 077; echo 1 > {STATE_DIR}/lock; touch {STATE_DIR}/watchdog.db")
+    assert box.systemctl("start", DAEMON, check=False).returncode != 0
+    assert "sudo watchdog install" in box.log(DAEMON)
+    install(box)
+    box.systemctl("reset-failed", DAEMON)
+    box.start_watchdog()
+
+
+# ---------------------------------------------------------------- as the README says
+AS_TYPED = """#!/bin/sh
+# In the place of an editor: writes what the test has put beside it under the name of the file.
+for path; do
+  name=$(basename "$path" | sed 's/^\\.#//; s/^\\(override\\.conf\\).*/\\1/')
+  cat "/run/typed/$name" > "$path"
+done
+"""
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_is_followed_word_by_word(box: WatchedBox, http_sink: HttpSink, readme: str) -> None:
+    """From `install` on; a local user can read the notifier's address nowhere, and the message arrives."""
+    text = (Path(__file__).resolve().parents[2] / readme).read_text()
+    steps = re.findall(r"^    (sudo (?!apt|dnf).*)$", text[text.index("/opt/model-watchdog\n") :], re.MULTILINE)
+    steps = steps[steps.index(next(step for step in steps if "ln -s" in step)) :]
+    editing = next(step for step in steps if "systemctl edit" in step)
+    section, load = re.search(r"(\[Service\])\D+?(LoadCredential=\S+)", editing).groups()  # type: ignore[union-attr]
+    secret = f"json://127.0.0.1:{http_sink.port}/S3cret%41Path"
+    (yaml,) = (block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "services:" in block)
+    for name, typed in (("config.yaml", yaml), ("ops-url", f"{secret}\n"), ("override.conf", f"{section}\n{load}\n")):
+        box.write(f"/run/typed/{name}", typed, mode="600")
+    for name in ("nano", "editor"):
+        box.write(f"/usr/local/bin/{name}", AS_TYPED, mode="755")
+    box.write("/usr/local/bin/sudo", '#!/bin/sh\nexec "$@"\n', mode="755")
+    for name in ("chatglm", "bert"):
+        box.write(f"/etc/systemd/system/{name}.service", SLEEP)
+    box.systemctl("daemon-reload")
+    box.run("mount", "--make-rshared", "/")  # as on a real machine; systemd mounts the credentials for the unit from outside
+    for step in steps:
+        typed = f"export SYSTEMD_EDITOR=/usr/local/bin/editor; {step}"
+        done = box.run("script", "-qec", typed, "/dev/null", check=False)  # on a terminal, without which systemctl edits nothing
+        assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}{box.log(DAEMON)}"
+    assert any("/S3cret" in attempt.path for attempt in http_sink.attempts)
+    assert owner_and_mode(box, "/etc/model-watchdog/ops-url") == "root:root 600"
+    for command in (
+        ("systemctl", "show", DAEMON),
+        ("systemctl", "cat", DAEMON),
+        ("grep", "-rsD", "skip", "S3cret", "/etc", "/run", "/var/lib"),
+    ):
+        assert "S3cret" not in box.run(*command, user="nobody", check=False).stdout

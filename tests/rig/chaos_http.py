@@ -129,8 +129,14 @@ async def body(exchange: Exchange, argument: str) -> None:
 
 @mode
 async def echo(exchange: Exchange, argument: str) -> None:
-    """The request's method and headers, as JSON."""
-    exchange.answer(json.dumps({"method": exchange.method, "headers": exchange.headers}).encode())
+    """The request's method and headers, as JSON. echo:COUNT: what authorizes it, behind so many dots; echo:-COUNT: but for its end."""
+    authorization = exchange.headers.get("authorization", "").encode()
+    if argument.startswith("-"):
+        exchange.answer(b"now " + authorization[: int(argument)])
+    elif argument:
+        exchange.answer(b"." * int(argument) + authorization + b"." * 100)
+    else:
+        exchange.answer(json.dumps({"method": exchange.method, "headers": exchange.headers}).encode())
 
 
 @mode

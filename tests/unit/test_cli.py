@@ -22,6 +22,7 @@ from model_watchdog.cli import completion as completion_command
 from model_watchdog.cli.install import FIRST_CONFIG
 from model_watchdog.cli.installation import UNIT, fill_rule, fill_unit, resource
 from model_watchdog.cli.main import COMMANDS, GLOBAL_OPTIONS, LATER, build_parser, load_command
+from model_watchdog.commands import Commands
 from model_watchdog.config.loading import load
 from model_watchdog.errors import ConfigError, WatchdogError
 from model_watchdog.store import Store
@@ -159,6 +160,21 @@ def test_options_of_later_versions(call: Call) -> None:
 def test_one_service_or_all(call: Call, words: tuple[str, ...]) -> None:
     told = call(*words)
     assert told.code == 64 and "--all" in told.err
+
+
+@pytest.mark.parametrize("words", [("pause", "bert", "--for", "1m"), ("restart", "bert")])
+@pytest.mark.parametrize("reason", ["", "  ", "\x1b[2J\u200b"])
+def test_a_reason_says_something(call: Call, words: tuple[str, ...], reason: str) -> None:
+    told = call(*words, "--reason", reason)
+    assert told.code == 64 and "--reason: it is empty" in told.err
+
+
+@pytest.mark.parametrize("request_", [{"command": "pause", "seconds": 60}, {"command": "restart"}])
+@pytest.mark.parametrize("reason", ["", " ", "\x1b[2J", None, 7])
+def test_the_daemon_wants_a_reason_too(request_: dict[str, Any], reason: object) -> None:
+    daemon: Any = SimpleNamespace(watches={"bert": object()}, dry_run=False)
+    answer = asyncio.run(Commands(daemon).handle({**request_, "service": "bert", "reason": reason}, 0))
+    assert (answer["ok"], answer["error"]) == (False, "bad_request")
 
 
 def test_the_manual_page_says_what_the_commands_say() -> None:

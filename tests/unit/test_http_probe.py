@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -364,6 +365,35 @@ def test_12_a_secret_that_the_server_gives_back_is_masked(vices: Chaos) -> None:
     error, _ = fail(http)
     assert "planted" not in error.detail
     assert "***" in error.detail
+
+
+TOKEN = "".join(chr(65 + at % 26) + str(at % 10) for at in range(22))[:43]
+
+
+@pytest.mark.parametrize("path", ["/echo:160", "/echo:190", "/echo:153", "/echo:-20", "/echo:-1", "/echo"])
+@pytest.mark.parametrize("wanted", [{"contains": "ready"}, {"json": {"headers.authorization": "x"}}])
+@pytest.mark.parametrize("by", ["bearer", "header"])
+def test_12_no_part_of_a_secret_is_quoted(vices: Chaos, path: str, wanted: dict[str, Any], by: str) -> None:
+    """Not where the quotation ends in the middle of it, not where the server gives back a part, not by the value that was wrong."""
+    sent: dict[str, Any] = {"bearer": Secret(TOKEN)} if by == "bearer" else {"headers": {"Authorization": Secret(f"Bearer {TOKEN}")}}
+    error, _ = fail(Http(Url(vices.url(path)), **sent, **wanted))
+    assert not any(TOKEN[at : at + 4] in error.detail for at in range(40)), error.detail
+    assert "***" in error.detail
+
+
+def test_12_nor_is_a_secret_of_the_address_or_one_that_json_spells_otherwise(chaos: Chaos) -> None:
+    password = 'pass"w\u00f6rd'
+    chaos.set("body:" + quote(json.dumps({"ready": password, "token": "planted token"})), "/health")
+    url = chaos.url("/health?token=planted%20token").replace("://", f"://me:{quote(password)}@")
+    for wanted in ({"contains": "nowhere"}, {"json": {"ready": True}}, {"json": {"token": ""}}):
+        error, _ = fail(Http(Url(url), **wanted))
+        assert "planted" not in error.detail and "pass" not in error.detail
+
+
+def test_12_a_status_line_that_is_none_is_quoted_without_secrets() -> None:
+    with raw_server(f"you said Bearer {TOKEN}\r\n\r\n".encode()) as port:
+        error, _ = fail(Http(Url(f"http://127.0.0.1:{port}"), bearer=Secret(TOKEN)))
+    assert error.failure == Failure.PROTOCOL and "you said Bearer ***" in error.detail
 
 
 def test_13_a_name_that_does_not_exist() -> None:

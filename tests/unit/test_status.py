@@ -1,14 +1,19 @@
 """The verdict: exit codes and the summary, from a document."""
 
+import asyncio
 import copy
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from model_watchdog import status
+from model_watchdog import status, writes
 from model_watchdog.cli import status as cli_status
+from model_watchdog.cli.main import main
+from model_watchdog.store import Store
 
 HEALTHY: dict[str, Any] = {
     "name": "chatglm",
@@ -108,6 +113,58 @@ def test_what_the_daemon_lacks_is_a_warning() -> None:
         doc = make_doc()
         doc["daemon"] |= change
         assert status.judge(doc)[0] == 1
+
+
+def test_a_message_that_could_not_be_delivered_is_shown_and_changes_no_exit_code() -> None:
+    """It stays in the record for 30 days, and nothing could be done about it."""
+    doc = make_doc()
+    doc["notifications"]["undeliverable"] = 1
+    assert status.judge(doc) == (0, "1 healthy")
+    assert status.footer(doc, {}, TWO_MINUTES) == [("MESSAGES", "none sent today · 0 waiting · 1 undeliverable")]
+
+
+def test_one_service_is_not_judged_by_the_problems_of_another() -> None:
+    doc = make_doc()
+    problem = {"cause": "not_permitted", "reason": "no right", "remedy": "sudo watchdog install"}
+    doc["daemon"]["problems"] = [problem | {"service": "bert"}, problem | {"service": "chatglm", "cause": "masked"}]
+    doc["services"].append(copy.deepcopy(HEALTHY) | {"name": "bert"})
+    doc["services"].append(copy.deepcopy(HEALTHY) | {"name": "whisper"})
+    for name, code, summary in (("whisper", 0, "1 healthy"), ("bert", 1, "may not restart bert; 1 healthy")):
+        one = copy.deepcopy(doc)
+        status.select(one, name)
+        assert status.judge(one) == (code, summary)
+    doc["daemon"]["problems"] = [problem | {"service": None, "cause": "record_unwritable"}]
+    status.select(doc, "whisper")
+    assert status.judge(doc)[0] == 1, "what is of no service is of each"
+
+
+HOSTILE = "exit 1 \x1b[2J\x1b]0;title\x07\x9b31m\u202egnp.exe\u202c\u2028GPU\n0  \u4e2d\u6587 \ud800"
+
+
+def test_nothing_that_a_terminal_obeys_comes_out_of_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As table, as plain lines and as JSON; Chinese stays as it is."""
+    named = copy.deepcopy(HEALTHY) | {"name": f"bad{HOSTILE}", "state": "dead", "reason": HOSTILE, "cause": HOSTILE}
+    named["probes"] = [{"name": "health", "ok": False, "at": None, "duration_seconds": 0.1, "detail": HOSTILE}]
+    named["progress"] = {"why": HOSTILE}
+    alert: dict[str, Any] = {"name": HOSTILE, "service": None, "severity": "warning", "state": "firing", "since": None, "value": 1.0}
+    alert |= {"reason": HOSTILE, "labels": {HOSTILE: HOSTILE}}
+    store = Store.open(tmp_path / "watchdog.db", wall=time.time)
+    rows = [
+        writes.service_status("bad", json.dumps(named), time.time()),
+        writes.alerts("", json.dumps([alert])),
+        writes.daemon_info(json.dumps({"mode": "active", "config_error": HOSTILE, "problems": [], "config": HOSTILE}), time.time()),
+    ]
+    assert asyncio.run(store.commit(*rows))
+    store.close()
+    doc, more = status.collect(str(tmp_path), str(tmp_path))
+    code, summary = status.judge(doc)
+    cli_status._print_plain(doc, more, time.time())
+    cli_status._draw(doc, more, code, summary)
+    assert main(["status", "--json", "--state-dir", str(tmp_path), "--runtime-dir", str(tmp_path)]) == 3
+    said = capsys.readouterr().out
+    assert said.count("\u4e2d\u6587") > 8 and "gnp.exe" in said
+    assert not set(said) & set("\x1b\x07\x9b\u202e\u202c\u2028\ud800")
+    assert json.loads(said.splitlines()[-1])["services"][0]["reason"] == "exit 1 31mgnp.exe GPU 0 \u4e2d\u6587"
 
 
 def test_no_daemon_is_3_whatever_the_record_says() -> None:

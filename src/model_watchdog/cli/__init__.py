@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from model_watchdog.errors import WatchdogError
-from model_watchdog.language import phrase, speak
+from model_watchdog.language import one_line, phrase, speak
 
 EXIT_FAILED = 1
 EXIT_BAD_CONFIG = 2
@@ -105,6 +105,13 @@ def read_duration(text: str) -> float:
         return read_seconds(text)
     except Wrong as wrong:
         raise argparse.ArgumentTypeError(f'"{text}" {wrong}') from None
+
+
+def read_reason(text: str) -> str:
+    """An option's text that says why, for argparse's `type=`; nothing, or nothing that can be seen, says nothing."""
+    if not one_line(text):
+        raise argparse.ArgumentTypeError("it is empty; say why in a few words")
+    return text
 
 
 def _systemd_directory(variable: str) -> Path | None:

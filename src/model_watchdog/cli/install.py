@@ -30,6 +30,7 @@ from model_watchdog.cli.installation import (
     fill_rule,
     fill_unit,
     is_active,
+    list_places,
     refuse_directories,
     report,
     resource,
@@ -123,6 +124,8 @@ def run(args: argparse.Namespace) -> int:
 def _make_plan(config: Path) -> Plan:
     entry_point = _find_entry_point()
     is_first = config == CONFIG and not _is_there(config)
+    if not is_first:  # the unit names the file itself: whoever owns the directory of a link could let it lead elsewhere
+        config = config.resolve()
     groups, files = ({}, [config]) if is_first else _read_units(config)
     asked = {unit: ask_systemd(unit) for unit in groups.pop("", [])}
     # polkit asks for a unit's own name, where the configured one is an alias
@@ -191,8 +194,7 @@ def _object_to_code(entry_point: Path) -> str:
 def _object_to_authors(files: Sequence[Path]) -> str:
     """Why this configuration must not say what the daemon may restart, or "": whoever may write it would say so."""
     for file in files:
-        path = file.resolve()
-        for part in (path, *path.parents):
+        for part in list_places(file):
             if wrong := _object_to_writers(part):
                 there = CONFIG if file is files[0] else CONFIG.parent / "conf.d" / file.name
                 return f"{wrong}; sudo install -o root -g {USER} -m 640 {file} {there}"

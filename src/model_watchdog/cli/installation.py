@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import model_watchdog
@@ -18,6 +18,8 @@ CONFIG = Path("/etc/model-watchdog/config.yaml")
 STATE_DIR = Path("/var/lib/model-watchdog")
 RUNTIME_DIR = Path("/run/model-watchdog")
 UNIT_FILE = Path("/etc/systemd/system") / UNIT
+MOST_LINKS = 40
+"""As the kernel has it (path_resolution(7))."""
 RULE_FILE = Path("/etc/polkit-1/rules.d/50-model-watchdog.rules")
 
 
@@ -78,6 +80,23 @@ def is_active() -> bool:
     except CommandError:
         return False
     return shown.strip() not in ("inactive", "failed", "")
+
+
+def list_places(path: Path) -> Iterator[Path]:
+    """The file that a path leads to, and every directory on the way there: whoever may write to one of them decides what is read."""
+    here, left, links = Path("/"), list(path.parts[1:]), 0
+    yield here
+    while left:
+        name = left.pop(0)
+        here = here.parent if name == ".." else here / name
+        if here.is_symlink() and links < MOST_LINKS:  # with more it cannot be read either
+            links += 1
+            target = here.readlink()
+            left = [*target.parts, *left]
+            here = here.parent
+            if target.is_absolute():
+                here, left = Path("/"), left[1:]
+        yield here
 
 
 def sync_directory(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from model_watchdog.cli import read_duration
+from model_watchdog.cli import read_duration, read_reason
 from model_watchdog.cli.commanding import command, say
 
 HELP = "watch a service but do not act on it, for a while"
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("service", nargs="?", help="the service's name in the configuration")
     which.add_argument("--all", action="store_true", help="every service")
     parser.add_argument("--for", dest="seconds", type=read_duration, required=True, metavar="20m", help="how long; it ends by itself")
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; it stands in the events")
+    parser.add_argument("--reason", type=read_reason, required=True, metavar="TEXT", help="why; it stands in the events")
 
 
 def run(args: argparse.Namespace) -> int:

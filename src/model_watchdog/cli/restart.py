@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from model_watchdog.cli import read_reason
 from model_watchdog.cli.commanding import command, say
 from model_watchdog.language import phrase
 
@@ -14,7 +15,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("service", help="the service's name in the configuration")
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; it stands in the events")
+    parser.add_argument("--reason", type=read_reason, required=True, metavar="TEXT", help="why; it stands in the events")
 
 
 def run(args: argparse.Namespace) -> int:

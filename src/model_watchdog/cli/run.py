@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import pwd
 import signal
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from model_watchdog.cli import CommandError, find_config, find_runtime_dir, find
 
 HELP = "the daemon: watch, restart, prove it, tell"
 EXAMPLES = """\
-  watchdog run --dry-run                                      acts on nothing, says what it would do
+  sudo runuser -u model-watchdog -- watchdog run --dry-run --runtime-dir /var/lib/model-watchdog/by-hand
+                                                              acts on nothing, says what it would do
   watchdog run --config ./config.yaml --state-dir ./state --runtime-dir ./run
 """
 
@@ -26,12 +28,14 @@ def run(args: argparse.Namespace) -> int:
     from model_watchdog.daemon import Daemon
     from model_watchdog.lock import take_lock
 
+    state_dir, runtime_dir = find_state_dir(args), find_runtime_dir(args)
+    for directory in (state_dir, runtime_dir):
+        _refuse_for_root(directory, state_dir)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it means something: the file is only being read
     config = load_here(find_config(args))
-    state_dir, runtime_dir = find_state_dir(args), find_runtime_dir(args)
     for directory, option in ((state_dir, "--state-dir"), (runtime_dir, "--runtime-dir")):
         if option == "--runtime-dir" or not is_read_only(directory):  # the record need not be written for services to be watched
             _prepare(directory, option)
@@ -46,6 +50,22 @@ def is_read_only(directory: Path) -> bool:
         return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
     except OSError:
         return False
+
+
+def _refuse_for_root(directory: Path, state_dir: Path) -> None:
+    """Root in a directory of the daemon's user would leave files there that the daemon cannot write, and write where that user leads it."""
+    try:
+        owner = directory.stat().st_uid
+    except OSError:
+        return
+    if os.geteuid() != 0 or owner == 0:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = str(owner)
+    as_owner = f"sudo runuser -u {name} -- watchdog run --dry-run --runtime-dir {state_dir}/by-hand"
+    raise CommandError(f"{directory} belongs to {name}, and what root leaves there would stop the daemon; run it as that user: {as_owner}")
 
 
 def _prepare(directory: Path, option: str) -> None:

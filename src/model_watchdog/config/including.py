@@ -48,7 +48,9 @@ def include(root: Table, options: Options) -> Table:
 
 def _find_files(entry: Entry, options: Options) -> dict[Path, Place]:
     """The files, in the order in which they are named and then by their names, each once, with the place that names it."""
-    base, found, seen = options.faults.files[0].parent, dict[Path, Place](), {os.path.realpath(options.faults.files[0])}
+    file = options.faults.files[0]
+    base = file.resolve().parent if file.is_symlink() else file.parent  # `install` has the daemon read the file itself
+    found, seen = dict[Path, Place](), {os.path.realpath(file)}
     for node in entry.value.items if isinstance(entry.value, Items) else (entry.value,):
         pattern = options.read(node, str, "include")
         if pattern is MISSING:

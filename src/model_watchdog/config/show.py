@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from model_watchdog.config.masking import mask_secret, mask_url
+from model_watchdog.config.masking import mask_secret, mask_url, mask_urls
 from model_watchdog.config.model import Config, NotifierConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import list_options, split_optional
 from model_watchdog.config.rule_section import make_builtin_rules, make_host_rules
@@ -115,7 +115,7 @@ def _show_value(value: Any, hint: Any) -> Any:
     if isinstance(value, Url):
         return Written(mask_url(getattr(value, "written", None) or _escape(value)))
     if hasattr(value, "written"):  # it came from a variable, and so may be a secret
-        return Written(value.written)
+        return Written(mask_urls(value.written))
     for kind, write in ((Seconds, write_seconds), (Bytes, write_bytes), (Number, write_number)):
         if inner is kind:
             return Word(write(value))
@@ -132,7 +132,8 @@ def _show_inside(value: Any, hint: Any) -> Any:
         return Flow({name: _show_value(one, arguments[1] if arguments else Any) for name, one in value.items()})
     if isinstance(value, (list, tuple)):
         arguments = get_args(hint)
-        return [_show_value(one, arguments[0] if arguments and get_origin(hint) else Any) for one in value]
+        shown = [_show_value(one, arguments[0] if arguments and get_origin(hint) else Any) for one in value]
+        return [mask_urls(one) if type(one) is str else one for one in shown]  # the words of a command may be addresses
     if hasattr(value, "shown"):
         return value.shown()
     if is_dataclass(value):

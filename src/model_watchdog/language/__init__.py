@@ -84,6 +84,27 @@ def _patterns(table: str) -> "list[tuple[re.Pattern[str], str]]":
     return [(read(told), known[told]) for told in sorted(known, key=rank)]
 
 
+def one_line(text: str) -> str:
+    """Text from outside, made safe for a terminal: one line, no control characters."""
+    return " ".join(strip_controls(text).split())
+
+
+def strip_controls(text: str) -> str:
+    """The text without what a terminal obeys, or cannot show; its spacing stays."""
+    return text if text.isprintable() else _controls().sub("", text)
+
+
+@lru_cache(maxsize=1)
+def _controls() -> "re.Pattern[str]":
+    import re
+
+    return re.compile(
+        r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # sequences that a terminal obeys
+        r"|[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"
+        r"|[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"  # what turns text around, or hides in it
+    )
+
+
 def count_cells(text: str) -> int:
     """The columns that a text takes on a terminal: Chinese characters take two."""
     if text.isascii():

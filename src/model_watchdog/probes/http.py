@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from model_watchdog import __version__
-from model_watchdog.answers import judge_body, quote_body
+from model_watchdog.answers import Secrets, judge_body, quote_body
 from model_watchdog.connecting import explain, speaks_plain_http
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.units import Seconds, Secret, Url
@@ -32,6 +32,8 @@ KEPT = 1.5
 that crosses such a close in flight would look like a failure."""
 HANDSHAKE_SHARE = 0.75
 """Of the deadline, for the first TLS handshake with a server; the rest is for finding out whether it speaks plain HTTP."""
+LEAST_PART = 8
+"""Characters of a part of a header's value, or of a value in the query, that counts as a secret: less is a word such as Bearer."""
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = frozenset({"accept-encoding", "connection", "content-length", "transfer-encoding", "te", "upgrade"})
 
@@ -157,7 +159,7 @@ class _Running:
             raise ProbeError(Failure.TIMEOUT, f"no answer within {self._timeout:g} s") from None
         except (httpx.HTTPError, OSError) as error:
             await self.close()
-            raise _classify(error) from None
+            raise _classify(error, self._secrets) from None
         except BaseException:  # nothing is kept back: a cancellation goes on to the caller
             self._transport = None  # it is closed by now
             raise
@@ -261,16 +263,16 @@ class _Running:
                 if len(body) > BODY_CAP:
                     raise too_large
         except httpx.HTTPError as error:
-            failed = _classify(error)
+            failed = _classify(error, self._secrets)
             raise ProbeError(failed.failure, failed.detail, measurements) from None
         return bytes(body)
 
     def _judge(self, response: httpx.Response, body: bytes, took: float, measurements: Sequence[Measurement]) -> None:
         if self._http.contains is not None or self._http.json is not None:
             coding = response.headers.get("content-encoding", "identity")
-            wrong = judge_body(body, self._http.contains, self._http.json)
+            wrong = judge_body(body, self._http.contains, self._http.json, self._secrets)
             if wrong and coding.lower() != "identity":
-                wrong = f"it is encoded ({quote_body(coding.encode())}), though that was not asked for"
+                wrong = f"it is encoded ({quote_body(coding.encode(), self._secrets)}), though that was not asked for"
             if wrong:
                 raise ProbeError(Failure.BODY, f"unexpected body: {wrong}; it is {quote_body(body, self._secrets)}", measurements)
         limit = self._http.max_duration
@@ -315,10 +317,10 @@ def _is_header_text(text: str) -> bool:
     return all(" " <= letter <= "~" for letter in text)
 
 
-def _build_headers(http: Http, url: httpx.URL) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+def _build_headers(http: Http, url: httpx.URL) -> tuple[list[tuple[str, str]], Secrets]:
     """What is sent, and the texts of it that must never be shown."""
     headers = {"host": url.netloc.decode(), "user-agent": f"model-watchdog/{__version__}", "accept": "*/*"}
-    secrets = [value.reveal() for value in http.headers.values()]
+    secrets = [text for value in http.headers.values() for text in _find_secrets(value.reveal())]
     if http.bearer is not None:
         headers["authorization"] = f"Bearer {http.bearer.reveal()}"
         secrets.append(http.bearer.reveal())
@@ -327,10 +329,17 @@ def _build_headers(http: Http, url: httpx.URL) -> tuple[list[tuple[str, str]], t
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         coded = base64.b64encode(f"{user}:{password}".encode()).decode()
         headers["authorization"] = f"Basic {coded}"
-        secrets += [password, coded]
+        secrets += [password, parts.password or "", coded]
+    values = [pair.partition("=")[2] for pair in parts.query.split("&")]
+    secrets += [text for value in values if len(value) >= LEAST_PART for text in (value, unquote(value))]
     headers.update({name.lower(): value.reveal() for name, value in http.headers.items()})
     headers["accept-encoding"] = "identity"
-    return list(headers.items()), tuple(secret for secret in secrets if len(secret) > 3)
+    return list(headers.items()), Secrets(secrets)
+
+
+def _find_secrets(value: str) -> list[str]:
+    """The value of a header, and the parts of it that a server may give back alone: `Bearer TOKEN`, `session=ID; theme=dark`."""
+    return [value, *(part for part in re.split(r"[\s;,]+|(?<=[^=])=(?=[^=])", value) if len(part) >= LEAST_PART)]
 
 
 @cache
@@ -347,7 +356,7 @@ def _explain_ca(error: OSError) -> str:
     return f"it cannot be read: {error.strerror}"
 
 
-def _classify(error: Exception) -> ProbeError:
+def _classify(error: Exception, secrets: Secrets) -> ProbeError:
     """Why no whole answer came."""
     explained = explain(error)
     if explained is not None:
@@ -356,7 +365,7 @@ def _classify(error: Exception) -> ProbeError:
     if isinstance(error, httpx.TimeoutException):
         return ProbeError(Failure.TIMEOUT, "the connection was not made in time")
     if isinstance(error, httpx.RemoteProtocolError) and not text.startswith(("Server disconnected", "peer closed connection")):
-        return ProbeError(Failure.PROTOCOL, f"not HTTP: {quote_body(text.encode())}")
+        return ProbeError(Failure.PROTOCOL, f"not HTTP: {quote_body(text.encode(), secrets)}")
     if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
         return ProbeError(Failure.PROTOCOL, "the request cannot be sent as it is configured")
     return ProbeError(Failure.CONNECTION_LOST, "connection lost: the answer did not come, or not all of it")

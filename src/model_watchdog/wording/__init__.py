@@ -7,11 +7,11 @@ from datetime import datetime
 from model_watchdog.core.decision import Cause, Notification, Reason
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.unit import for_journalctl, for_systemctl, split_unit
-from model_watchdog.language import count_cells, pad, phrase, retell, spoken
+from model_watchdog.language import count_cells, pad, phrase, retell, spoken, strip_controls
 from model_watchdog.moments import tell_moment
 from model_watchdog.notifiers import Message
 from model_watchdog.wording import en, zh
-from model_watchdog.wording.parts import Params, Sentences, clean, strip_controls
+from model_watchdog.wording.parts import Params, Sentences, clean
 
 __all__ = ["MOST_TITLES", "Story", "clean", "compose", "compose_digest", "duration", "remedy", "say", "strip_controls", "tell_event"]
 

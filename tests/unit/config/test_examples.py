@@ -28,7 +28,8 @@ def load_yaml(text: str, directory: Path, *, ask: bool = False) -> None:
     path = directory / "config.yaml"
     path.write_text(text)
     path.chmod(0o644)
-    load(path, environment={"DINGTALK_URL": "dingtalk://TOKEN"}, credentials_dir=None, strict_secrets=True, ask_notifiers=ask)
+    (directory / "ops-url").write_text("dingtalk://TOKEN\n")
+    load(path, environment={}, credentials_dir=directory, strict_secrets=True, ask_notifiers=ask)
 
 
 def test_every_provider_has_its_example() -> None:
@@ -55,6 +56,15 @@ def test_the_yaml_of_a_readme_is_valid(readme: str, tmp_path: Path) -> None:
     for block in found:
         services = "" if "services:" in block else "services: {a: {unit: a.service}}\n"
         load_yaml(services + block, tmp_path, ask=True)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_secret_of_a_readme_is_for_nobody_but_root_and_the_daemon(readme: str) -> None:
+    """What a unit's Environment= says, every local user can ask systemd for."""
+    text = (ROOT / readme).read_text()
+    assert 'url: "credential:ops-url"' in blocks(readme, "yaml")[0]
+    assert "LoadCredential=ops-url:/etc/model-watchdog/ops-url" in text and "install -m 600 /dev/null /etc/model-watchdog/ops-url" in text
+    assert not re.search(r"Environment=\w", text)
 
 
 @pytest.mark.parametrize("readme", READMES)

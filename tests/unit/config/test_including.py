@@ -7,6 +7,7 @@ import pytest
 
 from model_watchdog.cli.main import main
 from model_watchdog.config import including
+from model_watchdog.config.loading import load
 from model_watchdog.config.show import show
 from tests.unit.config.texts import Faults, Load
 
@@ -124,3 +125,13 @@ def test_check_names_the_files(tmp_path: Path, conf_d: Path, capsys: pytest.Capt
     path.write_text("include: conf.d/*.yaml\n" + BERT)
     assert main(["--config", str(path), "check"]) == 0
     assert capsys.readouterr().out == f"{path} (and 1 included file): ok: 2 services, 3 probes, 0 notifiers\n"
+
+
+def test_what_a_link_includes_lies_beside_the_file(tmp_path: Path, conf_d: Path) -> None:
+    """As the daemon reads it, whose unit names the file itself."""
+    (conf_d / "a.yaml").write_text("services: {a: {unit: a.service}}\n")
+    (tmp_path / "config.yaml").write_text("include: conf.d/*.yaml\n")
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "config.yaml"
+    link.symlink_to("../config.yaml")
+    assert [*load(link, environment={}, credentials_dir=None, strict_secrets=True).services] == ["a"]

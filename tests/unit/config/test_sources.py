@@ -183,7 +183,8 @@ services:
     probes:
       one: {{kind: http, url: "http://u:{SECRET}@h/?token={SECRET}&api_key={SECRET}&x=1", headers: {{X: "{SECRET}"}}}}
       two: {{kind: http, url: "http://h/${{X}}", bearer: "file:{tmp_path}/token", contains: "${{X}}", json: {{a: "${{X}}"}}}}
-    recovery: {{kind: command, command: [/bin/echo, "--token=${{X}}"]}}
+      three: {{kind: command, command: [/bin/curl, "http://u:{SECRET}@h/?token={SECRET}", "--url=http://h/${{X}}?key={SECRET}"]}}
+    recovery: {{kind: command, command: [/bin/curl, "--token=${{X}}", "http://h/?token={SECRET}", "--url=http://${{X}}@h/?key={SECRET}"]}}
 notifiers:
   ops: {{kind: apprise, url: "mailtos://u:{SECRET}@h/{SECRET}"}}
   two: {{kind: apprise, url: "${{X}}"}}
@@ -191,4 +192,6 @@ notifiers:
     config = load_text(text, X=SECRET)
     assert SECRET not in show(config)
     assert "mailtos://***" in show(config)
+    assert '[/bin/curl, "--token=${X}", "http://h/?token=***", "--url=http://***@h/?key=***"]' in show(config)
+    assert '[/bin/curl, "http://***@h/?token=***", "--url=http://h/${X}?key=***"]' in show(config)
     assert SECRET not in repr(config.notifiers)
