@@ -23,7 +23,8 @@ NOW = int(time.time())
 LONG = "qwen2.5-72b-instruct-awq-tp4-production-eu-west"
 OPEN = {"state": "open", "failures": 3, "restarts": 3, "retry_at": status.rfc3339(NOW + 1300)}
 DRAW = (
-    "import json, sys; from argparse import Namespace\n"
+    f"import json, sys, time; time.time = lambda: {NOW}.0\n"  # the file may have been read minutes ago
+    "from argparse import Namespace\n"
     "from model_watchdog import status; from model_watchdog.cli import status as command\n"
     "status.collect = lambda *places: json.load(open(sys.argv[1]))\n"
     "command.run(Namespace(service=None, json=False, state_dir='.', runtime_dir='.'))"
