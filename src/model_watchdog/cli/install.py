@@ -125,7 +125,7 @@ def _make_plan(config: Path) -> Plan:
     entry_point = _find_entry_point()
     is_first = config == CONFIG and not _is_there(config)
     if not is_first:  # the unit names the file itself: whoever owns the directory of a link could let it lead elsewhere
-        config = config.resolve()
+        config = Path(os.path.realpath(config))
     groups, files = ({}, [config]) if is_first else _read_units(config)
     asked = {unit: ask_systemd(unit) for unit in groups.pop("", [])}
     # polkit asks for a unit's own name, where the configured one is an alias
