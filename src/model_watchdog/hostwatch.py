@@ -66,7 +66,7 @@ class HostWatch:
         if not any(probe.kind == "nvml" for probe in config.probes):
             self.means.gpus.view = None  # nobody looks at them any more
         now, names = self.means.clock.steady(), {probe.name for probe in config.probes}
-        self.carry_out(end_alerts(self.state, carry_over_host(config.rules, self.state, names, changed, now)))
+        self.carry_out(end_alerts(self.state, carry_over_host(config.rules, self.state, names, changed, now, config.mounts)))
         self._spawn(self._runners.tidy())
         self.measure(changed & names)
 

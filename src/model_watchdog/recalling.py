@@ -40,7 +40,7 @@ def recall_of_host(config: HostConfig, kept: str | None, clock: Clock) -> HostSt
     if kept is not None:
         try:
             anchor, plain = json.loads(kept)
-            return recall_host(config.rules, plain, clock.shift(anchor))
+            return recall_host(config.rules, plain, clock.shift(anchor), clock.steady(), config.mounts)
         except (ValueError, KeyError, TypeError) as error:
             log.warning("event=state_unreadable reason=%r", f"{error!r}; the host is watched as if it were new")
     return HostState(sequence=int(clock.wall()))

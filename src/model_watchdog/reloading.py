@@ -45,6 +45,7 @@ class Reloading:
         self._daemon = daemon
         self._next: asyncio.Task[Answer] | None = None
         self._rejected: tuple[str, ...] = ()
+        self._paused: dict[str, float | None] = {}  # of a service whose name stands for another unit now: what was said holds
         self._numbers: dict[str, int] = {}  # of the last message that was told of a service which is watched no longer
 
     async def ask(self) -> Answer:
@@ -130,6 +131,7 @@ class Reloading:
         elif (wanted.core.unit, wanted.recovery_kind) == (watch.service.unit, watch.config.recovery_kind):
             watch.take(wanted)
         else:
+            self._paused[watch.service.name] = watch.state.paused_until
             self._drop(watch, Reason("another_in_its_place"))
 
     def _settle_at_last(self, watch: Watch) -> None:
@@ -152,6 +154,7 @@ class Reloading:
         daemon = self._daemon
         state = recall_service(service, kept, daemon.clock, daemon.store, inf)
         state.sequence = max(state.sequence, self._numbers.pop(service.name, 0))
+        state.paused_until = self._paused.pop(service.name, None) or state.paused_until
         watch = daemon.watches[service.name] = Watch(service, state, daemon.means)
         watch.open()
         daemon.store.put(*watch.write_down([]))

@@ -87,7 +87,7 @@ def test_what_fired_too_soon_is_told_after_a_restart_of_the_daemon() -> None:
     for row in range(1050):
         look(row, 200.0 if 1000 <= row < 1006 or row >= 1036 else 100.0)
     assert told == [1000, 1011]  # fired and resolved; what came at 1036 was too soon
-    state = recall_host((rule,), remember_host(state), 0.0)
+    state = recall_host((rule,), remember_host(state), 0.0, 0.0)
     for row in range(1050, 1180):
         look(row, 100.0 if row < 1150 else 200.0)
     assert told[2:] == [1150]
@@ -136,7 +136,7 @@ def test_devices_that_come_and_go_leave_nothing_behind() -> None:
 def test_a_rule_of_the_host_that_is_gone_is_over_after_a_restart_of_the_daemon() -> None:
     state = HostState()
     assert [one.about for one in look_at_disks(state, 0.0, root=99.0) if isinstance(one, Notification)] == ["alert_fired"]
-    later = recall_host((), remember_host(state), 0.0)
+    later = recall_host((), remember_host(state), 0.0, 0.0)
     seen = conclude(None, "system", 10.0, 10.001, [("host_disk_percent", {"mount": "root"}, 99.0)])
     told = [one.about for one in step_host((), later, [seen], 10.0) if isinstance(one, Notification)]
     assert told == ["alert_resolved"]
@@ -224,11 +224,18 @@ def test_each_series_of_the_host_is_missed_by_itself() -> None:
         look(at, see_host(at, {"/": 1.0, "/data": 2.0} if at < 20 else {"/": 1.0}))
     assert told == [(50, 'alert_fired host_disk_percent{mount="/data"}')]
     assert state.wake_at is not None and 80.0 < state.wake_at < 80.1 and state.inhibited(40.0) == "gone"
-    state = recall_host((rule,), remember_host(state), 0.0)
-    look(60, see_host(60, {"/": 1.0}))  # of what was there before the daemon's restart, nothing is known: it need not come back
-    assert told[1:] == [(60, "alert_resolved")]
+    kept = remember_host(state)
+    state = recall_host((rule,), kept, 0.0, 55.0, {"/", "/data"})
+    for at in range(60, 130, 10):
+        look(at, see_host(at, {"/": 1.0}))
+    assert told[1:] == [], "a restart of the daemon does not bring it back"
     look(200)
-    assert told[2:] == [(200, 'alert_fired host_disk_percent{mount="/"}')]
+    assert told[1:] == [(200, 'alert_fired host_disk_percent{mount="/"}')]
+    look(210, see_host(210, {"/": 1.0, "/data": 2.0}))
+    assert [about for _, about in told[2:]] == ["alert_resolved"] * 2
+    state = recall_host((rule,), kept, 0.0, 55.0, {"/"})
+    look(220, see_host(220, {"/": 1.0}))
+    assert told[4:] == [(220, "alert_resolved")], "one that is configured no longer need not come back"
 
 
 def test_fault_42_what_is_no_number_teaches_the_rule_nothing() -> None:

@@ -77,7 +77,7 @@ def test_trouble_with_a_sensor_is_told_once_and_so_is_its_end() -> None:
     assert told(state, ["gpu-driver", "disk-silent /x"]) == ["alert_fired disk-silent /x"]
     assert told(state, [], probe="system") == [], "what another probe says ends nothing of this one"
     assert told(state, [], is_good=False) == [], "nor does a run without an answer"
-    later = recall_host((), remember_host(state), 0.0)
+    later = recall_host((), remember_host(state), 0.0, 0.0)
     assert told(later, ["gpu-driver"]) == ["alert_resolved disk-silent /x"]
     assert told(later, []) == ["alert_resolved gpu-driver"]
     assert told(later, []) == []

@@ -4,20 +4,24 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from model_watchdog.core.alert import Alert, Phase
+import pytest
+
+from model_watchdog.core.alert import Alert, Phase, find_alert
 from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.commands import pause
-from model_watchdog.core.decision import Event, Notification, Reason, State
+from model_watchdog.core.decision import Decision, Event, Notification, Reason, Restart, State
 from model_watchdog.core.host import HostState, end_alerts, set_troubles, step_host
 from model_watchdog.core.incident import end_watch
 from model_watchdog.core.memory import carry_over, carry_over_host, recall, remember
 from model_watchdog.core.rule import Rule, Severity, Then
-from model_watchdog.core.sample import Failure, Selector, SeriesId
+from model_watchdog.core.sample import Failure, Selector, SeriesId, conclude
+from model_watchdog.core.service import Facts, step
+from model_watchdog.core.state import ProbePlan, Service, ServiceState
 from model_watchdog.core.units import Number, Seconds
 from model_watchdog.rules.absent import Absent
 from model_watchdog.rules.threshold import Threshold
-from tests.scenarios.simulation import World
+from tests.scenarios.simulation import World, make_service
 
 
 def a_bad_night() -> World:
@@ -173,3 +177,56 @@ def test_a_service_that_is_watched_no_longer_ends_what_was_told_with_one_message
     assert [decision.event for decision in decisions if isinstance(decision, Event)][-2:] == ["incident_closed", "not_watched"]
     assert world.state.breaker.restarts and world.state.incident is None and not world.state.gave_up
     assert [type(decision) for decision in end_watch(world.service, world.state, Reason("taken_out"))] == [Event]
+
+
+def test_what_is_missed_is_missed_after_a_reload_too() -> None:
+    rule = Rule("gone", Selector("gpu_temperature_celsius"), Absent(Seconds(120.0)))
+    state, told = HostState(), list[str]()
+
+    def look(at: float, *gpus: str) -> None:
+        seen = conclude(None, "gpu", at, at + 0.1, [("gpu_temperature_celsius", {"gpu": gpu}, 50.0) for gpu in gpus])
+        told.extend(one.about for one in step_host((rule,), state, [seen], at + 0.1) if isinstance(one, Notification))
+
+    for row in range(30):
+        look(row * 10.0, "0", *(["1"] if row < 10 else []))
+    assert told == ["alert_fired"]
+    carry_over_host((rule,), state, {"gpu"}, (), 300.0)
+    for row in range(30, 60):
+        look(row * 10.0, "0")
+    assert told == ["alert_fired"] and [alert.is_firing for alert in state.alerts.values()].count(True) == 1
+
+
+@pytest.mark.parametrize("changed", [{"then": Then.RESTART}, {"then": Then.RESTART, "condition": Threshold(above=Number(95.0))}])
+def test_a_rule_that_restarts_after_a_reload_must_confirm_itself_anew(changed: dict[str, Any]) -> None:
+    before = Rule("deep", Selector("queue"), Threshold(above=Number(80.0)), times=3)
+    service = make_service(probes=(ProbePlan("c", "command", every=Seconds(30.0)),), unit=None, rules=(before,))
+    state = ServiceState.fresh(service, 0.0)
+
+    def look(service: Service, at: float) -> list[Decision]:
+        seen = conclude(service.name, "c", at, at + 0.1, [("queue", {}, 99.0)])
+        return [one for one in step(service, state, [seen], Facts(), at + 0.2) if isinstance(one, Restart)]
+
+    for at in (1000.0, 1030.0, 1060.0):
+        assert look(service, at) == []
+    after = replace(service, rules=(replace(before, **changed),))
+    carry_over(after, state, set(), 1080.0)
+    assert [len(look(after, at)) for at in (1090.0, 1120.0, 1150.0)] == [0, 0, 1]
+
+
+def test_a_service_that_gave_up_and_comes_back_into_the_configuration_is_told_of() -> None:
+    world = World(on_restart=lambda world: False)
+    world.run(60)
+    world.die()
+    world.run(300)
+    assert world.state.breaker.state == "open"
+    world.take(end_watch(world.service, world.state, Reason("taken_out")))
+    told = len(world.told)
+    world.run(200)
+    assert [about for _, about, _ in world.told[told:]] == ["alert_fired"]
+
+
+def test_the_series_of_one_rule_are_bounded() -> None:
+    rule, alerts = Rule("r", Selector("m"), Threshold(above=Number(1.0))), dict[str, Alert]()
+    for number in range(1500):
+        find_alert(alerts, rule, SeriesId.of("m", {"job": str(number)})).judge(0.0, float(number))
+    assert len(alerts) == 1000 and 'r m{job="1499"}' in alerts and 'r m{job="0"}' not in alerts

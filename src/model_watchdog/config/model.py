@@ -45,6 +45,11 @@ class HostConfig:
     rules: tuple[Rule, ...] = ()
     common_cause: CommonCausePolicy | None = field(default_factory=CommonCausePolicy)
 
+    @property
+    def mounts(self) -> frozenset[str]:
+        """The disks that its probes measure."""
+        return frozenset(disk for probe in self.probes for disk in getattr(probe.probe, "disks", ()))
+
 
 @dataclass(frozen=True)
 class NotifierConfig:

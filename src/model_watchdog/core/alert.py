@@ -1,5 +1,6 @@
 """Alerts: one rule on one series over time."""
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -157,6 +158,21 @@ class Alert:
             self.muted = False
             return Change.DUE
         return None
+
+
+MOST_SERIES = 1000
+"""So many series of one rule are kept an eye on, about 5 MB; where there are more, those that were silent for longest are dropped."""
+
+
+def find_alert(alerts: MutableMapping[str, Alert], rule: Rule, series: SeriesId) -> Alert:
+    """The alert of a rule on a series, made where there is none yet."""
+    key = f"{rule.name} {series}"
+    if key not in alerts:
+        idle = [alert for alert in alerts.values() if alert.rule.name == rule.name and not alert.is_firing and not alert.sent]
+        if len(idle) >= MOST_SERIES:
+            del alerts[min(idle, key=lambda alert: alert.judged_at or 0.0).key]
+        alerts[key] = Alert.on(rule, series)
+    return alerts[key]
 
 
 def _make_rollup(rule: Rule) -> Rollup | None:

@@ -1,6 +1,6 @@
 """Which series of the rules `absent` have arrived, and when: silence is noticed as time passes, not by a sample."""
 
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from model_watchdog.core.alert import Alert, Change
@@ -17,6 +17,16 @@ class Arrivals:
 
     since: float
     seen: dict[str, dict[SeriesId, float]] = field(default_factory=dict)
+
+    @classmethod
+    def expecting(cls, now: float, alerts: Mapping[str, Alert], seen: Mapping[str, Mapping[SeriesId, float]] | None = None) -> "Arrivals":
+        """Goes on with what was `seen` (nothing in a new daemon), and misses what was missed: a series whose absence fires."""
+        made = cls(now, {name: dict(known) for name, known in (seen or {}).items()})
+        for alert in alerts.values():
+            rule = alert.rule
+            if rule.silence is not None and (alert.is_firing or alert.sent) and alert.series != rule.selector.to_series():
+                made.seen.setdefault(rule.name, {}).setdefault(alert.series, alert.since - rule.silence)
+        return made
 
     def rest(self, now: float) -> None:
         """Nothing is expected now, and what comes later may have other labels: it listens anew."""

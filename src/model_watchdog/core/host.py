@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from model_watchdog.core.alert import Alert, Change, Phase
+from model_watchdog.core.alert import Alert, Change, Phase, find_alert
 from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason
 from model_watchdog.core.incident import CONDITION, alert_reason, condition_alert, find_inhibiting, over_reason, vanished_reason
@@ -157,10 +157,7 @@ def _take(state: HostState, rule: Rule, sample: Sample, outcome: Outcome, decisi
     value = rule.find_value(sample, outcome.samples)
     if value is None:
         return
-    key = f"{rule.name} {sample.series}"
-    alert = state.alerts.get(key)
-    if alert is None:
-        alert = state.alerts[key] = Alert.on(rule, sample.series)
+    alert = find_alert(state.alerts, rule, sample.series)
     alert.probe = outcome.probe
     change = alert.judge(value, sample.at)
     if change is not None:

@@ -60,7 +60,9 @@ def resolve_vanished(service: Service, state: ServiceState, now: float, decision
 
 
 def note_gaps(service: Service, state: ServiceState, outcome: Outcome, decisions: list[Decision]) -> None:
-    """What a run of a probe says of alerts by giving no sample: it was blind, or their series is gone."""
+    """What a run of a probe says of alerts by giving no sample: it was blind, or their series is gone, and in the end forgotten."""
+    for key in [key for key, alert in state.alerts.items() if alert.is_forgotten(outcome)]:
+        del state.alerts[key]
     for alert in state.alerts.values():
         if outcome.ok is None:
             alert.go_blind(outcome.probe)

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from model_watchdog.core.alert import Alert, Phase
+from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.attempt import Attempt, RecoveryPhase
 from model_watchdog.core.breaker import BreakerState
 from model_watchdog.core.decision import Actor, Cause, Decision, Event, Reason, State
 from model_watchdog.core.host import HostState
 from model_watchdog.core.incident import CONDITION, condition_alert
-from model_watchdog.core.rule import Rule, Severity
+from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import SeriesId
 from model_watchdog.core.state import Incident, Service, ServiceState
 
@@ -97,6 +98,7 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
         state.began, state.settled = now, False
     probes = {plan.name for plan in service.probes}
     state.orphans = _recall_alerts(state.alerts, service.rules, plain["alerts"], shift, probes)
+    state.arrivals = Arrivals.expecting(now, state.alerts)
     if plain["incident"] is not None:
         kept = plain["incident"]
         tries = [(at + shift, result, _to_reason(reason)) for at, result, reason in kept["tries"]]
@@ -117,29 +119,51 @@ def carry_over(service: Service, state: ServiceState, changed: Collection[str], 
     state.reached -= set(changed)
     if changed:
         state.watched_since = now  # a new probe has not been heard yet, which is no silence
-    if state.arrivals is not None:
-        state.arrivals.rest(now)
     probes = {plan.name for plan in service.probes}
     state.alerts, gone = _carry_over_alerts(state.alerts, service.rules, probes, changed)
+    known = _carry_over_arrivals(state.arrivals, state.alerts, service.rules, changed, now)
+    state.arrivals = Arrivals(now) if changed else known  # the series of another probe need not come back
     state.orphans += [(alert.rule.name, alert.rule.severity.value) for alert in gone if alert.sent]
     silent = [alert for alert in gone if alert.is_firing and not alert.sent]
     return [Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name})) for alert in silent]
 
 
 def carry_over_host(
-    rules: tuple[Rule, ...], state: HostState, probes: Collection[str], changed: Collection[str], now: float
+    rules: tuple[Rule, ...],
+    state: HostState,
+    probes: Collection[str],
+    changed: Collection[str],
+    now: float,
+    mounts: Collection[str] | None = None,
 ) -> list[Alert]:
-    """The same for the host, whose `probes` these are now. Gives the alerts that are over."""
+    """The same for the host, whose `probes` and `mounts` (None for any) these are now. Gives the alerts that are over."""
     for name in changed:
         state.judged.pop(name, None)
-    if state.arrivals is not None:
-        state.arrivals.rest(now)
-    state.alerts, gone = _carry_over_alerts(state.alerts, rules, probes, changed)
+    state.alerts, gone = _carry_over_alerts(state.alerts, rules, probes, changed, mounts)
+    state.arrivals = _carry_over_arrivals(state.arrivals, state.alerts, rules, changed, now)
     return gone
 
 
+def _carry_over_arrivals(
+    arrivals: Arrivals | None, alerts: Mapping[str, Alert], rules: Iterable[Rule], changed: Collection[str], now: float
+) -> Arrivals:
+    """What has arrived is remembered where the probes are as they were: nobody knows which of them gave it."""
+    if arrivals is None or changed:
+        return Arrivals.expecting(now, alerts)
+    seen = {
+        rule.name: {series: at for series, at in arrivals.seen.get(rule.name, {}).items() if rule.selector.matches(series)}
+        for rule in rules
+        if rule.silence is not None
+    }
+    return Arrivals.expecting(now, alerts, seen)
+
+
 def _carry_over_alerts(
-    alerts: Mapping[str, Alert], rules: Iterable[Rule], probes: Collection[str], changed: Collection[str]
+    alerts: Mapping[str, Alert],
+    rules: Iterable[Rule],
+    probes: Collection[str],
+    changed: Collection[str],
+    mounts: Collection[str] | None = None,
 ) -> tuple[dict[str, Alert], list[Alert]]:
     """The alerts that stay, and those whose rule or series is gone."""
     named, stay, gone = {rule.name: rule for rule in rules}, dict[str, Alert](), list[Alert]()
@@ -150,7 +174,7 @@ def _carry_over_alerts(
             gone.append(alert)
         elif is_condition:
             stay[key] = alert
-        elif rule is None or not (rule.selector.matches(alert.series) or alert.series == rule.selector.to_series()):
+        elif rule is None or not _is_still_there(rule, alert.series, None, mounts):
             gone.append(alert)
         else:
             stay[key] = _follow_rule(alert, rule)
@@ -164,11 +188,13 @@ def _follow_rule(alert: Alert, rule: Rule) -> Alert:
     before = alert.rule
     if (rule.condition, rule.over, rule.as_, rule.minus) == (before.condition, before.over, before.as_, before.minus):
         alert.rule = rule
+        if rule.then is Then.RESTART and (rule.then, rule.times, rule.for_) != (before.then, before.times, before.for_):
+            alert.start_over()  # a rule that restarts must confirm itself anew
         return alert
     made = Alert.on(rule, alert.series)
     made.sent, made.untrusted = alert.sent, alert.untrusted
     made.value, made.numbers, made.judged_at = alert.value, alert.numbers, alert.judged_at
-    if alert.is_firing:
+    if alert.is_firing and rule.then is not Then.RESTART:
         made.phase, made.since, made.muted = Phase.FIRING, alert.since, made.pace is not None and not alert.sent
     return made
 
@@ -181,10 +207,15 @@ def remember_host(state: HostState) -> Plain:
     }
 
 
-def recall_host(rules: tuple[Rule, ...], plain: Mapping[str, Any], shift: float) -> HostState:
+def recall_host(
+    rules: tuple[Rule, ...], plain: Mapping[str, Any], shift: float, now: float, mounts: Collection[str] | None = None
+) -> HostState:
+    """The state that `remember_host` gave; `mounts` are the disks that are measured now, None for any."""
     state = HostState(sequence=plain["sequence"])
     state.conditions = {name: _to_reason(reason) for name, reason in plain["conditions"].items()}
-    for rule, severity in _recall_alerts(state.alerts, rules, plain["alerts"], shift):
+    orphans = _recall_alerts(state.alerts, rules, plain["alerts"], shift, mounts=mounts)
+    state.arrivals = Arrivals.expecting(now, state.alerts)
+    for rule, severity in orphans:
         alert = condition_alert(rule, Severity(severity))
         alert.sent = True
         state.orphans.append(alert)
@@ -214,7 +245,12 @@ def _alerts(alerts: Mapping[str, Alert]) -> list[Plain]:
 
 
 def _recall_alerts(
-    alerts: dict[str, Alert], rules: tuple[Rule, ...], kept: list[Plain], shift: float, probes: Collection[str] | None = None
+    alerts: dict[str, Alert],
+    rules: tuple[Rule, ...],
+    kept: list[Plain],
+    shift: float,
+    probes: Collection[str] | None = None,
+    mounts: Collection[str] | None = None,
 ) -> list[tuple[str, str]]:
     """Puts those back whose rules and probes are still there; gives rule and severity of the others that were told."""
     orphans = []
@@ -224,7 +260,7 @@ def _recall_alerts(
         rule = named.get(plain["rule"])
         if series.metric == CONDITION:
             alert = condition_alert(plain["rule"], Severity(plain["severity"]))
-        elif rule is not None and _is_still_there(rule, series, probes):
+        elif rule is not None and _is_still_there(rule, series, probes, mounts):
             alert = Alert.on(rule, series)
         else:
             orphans += [(plain["rule"], plain["severity"])] if plain["sent"] else []
@@ -241,11 +277,13 @@ def _recall_alerts(
     return orphans
 
 
-def _is_still_there(rule: Rule, series: SeriesId, probes: Collection[str] | None) -> bool:
-    """Whether samples of the series may still come."""
-    probe = dict(series.labels).get("probe")
-    gone = probes is not None and probe is not None and probe not in probes
-    return not gone and (rule.selector.matches(series) or series == rule.selector.to_series())
+def _is_still_there(rule: Rule, series: SeriesId, probes: Collection[str] | None, mounts: Collection[str] | None) -> bool:
+    """Whether samples of the series may still come, by the probes and disks that are configured (None for any)."""
+    labels = dict(series.labels)
+    for label, known in (("probe", probes), ("mount", mounts)):
+        if known is not None and labels.get(label, "") and labels[label] not in known:
+            return False
+    return rule.selector.matches(series) or series == rule.selector.to_series()
 
 
 def _attempt(attempt: Attempt) -> Plain:

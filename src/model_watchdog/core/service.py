@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model_watchdog.core.alert import Alert, Change
+from model_watchdog.core.alert import Alert, Change, find_alert
 from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.attempt import RecoveryPhase, deadline
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Reason, State
@@ -242,9 +242,9 @@ def _is_untold(service: Service, state: ServiceState, diagnosis: Diagnosis, now:
         return False
     if _fires(state, "not_well"):
         return True
-    quiet = (
-        state.attempt is None and not state.gave_up and not state.problems and state.breaker.failures == 0 and state.paused_until is None
-    )
+    quiet = (state.attempt is None and not state.gave_up and not state.problems and state.paused_until is None) and (
+        state.breaker.failures == 0 or state.breaker.state == "open"
+    )  # of before it was taken out of the configuration for a while
     told = any(alert.sent for alert in state.alerts.values())
     return quiet and not told and diagnosis.state is not State.LOADING and now - state.unwell_since >= max(service.startup, TELL_AFTER)
 
@@ -261,10 +261,7 @@ def _judge(
                 value = rule.find_value(sample, outcome.samples) if rule.selector.matches(sample.series) else None
                 if value is None or rule.silence is not None:
                     continue
-                key = f"{rule.name} {sample.series}"
-                alert = state.alerts.get(key)
-                if alert is None:
-                    alert = state.alerts[key] = Alert.on(rule, sample.series)
+                alert = find_alert(state.alerts, rule, sample.series)
                 if _is_excused(service, state, rule, outcome, diagnosis, now):
                     alert.excuse()
                     continue
