@@ -383,7 +383,8 @@ def test_fault_33_polkit_denies(stand: Stand) -> Row:
     stand.wait_state("healthy", without, lost)
     text = stand.message(f"{without.name} {CANNOT}").body
     assert f"systemd denies the right to restart {without.unit}" in text and "sudo watchdog install" in text
-    assert stand.box.watchdog("status", lost.name, check=False).returncode == 1
+    assert stand.box.watchdog("status", without.name, check=False).returncode == 1
+    assert stand.box.watchdog("status", lost.name, check=False).returncode == 0
     stand.wait_rights(lost)
     stand.box.write(RULE, one_less.replace(f'"{lost.unit}"', '"nobody.service"'))
     wait_until(lambda: not may_restart(lost), 10, "polkit does not read the rule")
