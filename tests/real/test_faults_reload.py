@@ -216,6 +216,21 @@ def test_another_unit_under_the_same_name_is_another_service(stand: Stand, http_
     stand.stays((before, 0), (now, 1), messages=3)
 
 
+def test_a_pause_holds_whatever_unit_its_name_stands_for(stand: Stand, http_sink: HttpSink) -> None:
+    before, now = stand.model(program=SLEEP), stand.model(program=SLEEP)
+    stand.start(before, now)
+    stand.watch(http_sink, before.config())
+    stand.wait_state("healthy", before)
+    stand.box.watchdog("pause", before.name, "--for", "1h", "--reason", "new weights")
+    stand.configure(before.config(unit=now.unit))
+    reload(stand)
+    wait_until(lambda: before.shown()["unit"] == now.unit and before.shown()["state"] == "healthy", 10, stand.log)
+    now.kill()
+    wait_until(lambda: before.shown()["state"] == "dead", 10, stand.log)
+    stand.stays((before, 0), (now, 0), messages=1)
+    assert before.shown()["paused_until"] is not None
+
+
 def test_a_unit_that_gets_another_name_in_the_middle_of_its_restart_is_restarted_once(stand: Stand, http_sink: HttpSink) -> None:
     model, name = stand.model("ExecStartPre=/bin/sleep 2"), "renamed"
     model.start()
