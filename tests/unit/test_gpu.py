@@ -41,6 +41,17 @@ def test_a_lost_gpu_forbids_restarts_of_those_who_worked_on_it_also_when_they_ha
     assert holder.inhibits("chat") == "", "chat did not use it any more when it was lost"
 
 
+def test_processes_that_could_not_be_read_are_those_of_before() -> None:
+    holder = held(gpu(A, 10), chat=10)
+    hidden = Gpu(A, "0", True, 99.0, is_listed=False)
+    holder.take(2.0, [hidden], {"chat": frozenset({10})})
+    assert [(found.uuid, found.utilization_percent) for found in holder.of({10})] == [(A, 99.0)]
+    holder.take(3.0, [gpu(A, is_up=False)], {})
+    assert holder.inhibits("chat") == GPU_LOST, "one list that failed has not made it forget"
+    holder.take(4.0, [gpu(A)], {})
+    assert holder.of({10}) == (), "a list that is empty is known"
+
+
 def test_a_view_that_is_stale_says_so_until_the_next_reading() -> None:
     holder = held(gpu(A, 10), chat=10)
     holder.turn_stale()

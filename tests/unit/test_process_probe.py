@@ -185,6 +185,9 @@ def test_gpu_memory_is_that_of_its_processes_on_each_gpu_unless_the_view_is_old(
     holder.take(1.0, gpus, {})
     found = {name: value for name, value in of(group, gpus=holder)[0].items() if "gpu" in name}
     assert found == {"service_gpu_memory_bytes0": 1 << 30}, "not that of others, not what the driver does not tell, not of a lost GPU"
+    holder.take(2.0, [Gpu("GPU-0", "0", True, is_listed=False)], {})
+    assert not [name for name in of(group, gpus=holder)[0] if "gpu" in name], "what was, is not told as what is"
+    holder.take(3.0, gpus, {})
     holder.turn_stale()
     assert not [name for name in of(group, gpus=holder)[0] if "gpu" in name]
 

@@ -210,7 +210,7 @@ class _Running:
         for gpu in holder.of(pids):
             used = [process.memory_bytes for process in gpu.processes if process.pid in pids]
             known = [size for size in used if size is not None]
-            if gpu.is_up and len(known) == len(used):
+            if gpu.is_up and gpu.is_listed and len(known) == len(used):
                 measured.append(("service_gpu_memory_bytes", {"gpu": gpu.index}, float(sum(known))))
         return measured
 
