@@ -52,6 +52,22 @@ def test_processes_that_could_not_be_read_are_those_of_before() -> None:
     assert holder.of({10}) == (), "a list that is empty is known"
 
 
+def test_a_lost_gpu_lets_go_of_a_service_that_was_moved_to_another() -> None:
+    holder = held(gpu(A, 10), gpu(B), chat=10)
+    lost = gpu(A, is_up=False)
+    holder.take(2.0, [lost, gpu(B, 20)], {"chat": frozenset({10, 20})})
+    assert holder.inhibits("chat") == GPU_LOST, "the process that was on it is still there"
+    holder.take(3.0, [lost, gpu(B)], {"chat": frozenset({20})})
+    assert holder.inhibits("chat") == GPU_LOST, "its new process is on no GPU: for want of that one, for all we know"
+    later = GpuHolder()
+    later.recall(holder.remember("boot 1"), "boot 1", 4.0)
+    for one in (holder, later):
+        one.take(5.0, [lost, gpu(B, 20)], {"chat": frozenset({20})})
+        assert one.inhibits("chat") == ""
+        one.take(6.0, [lost, gpu(B)], {})
+        assert one.inhibits("chat") == "", "nor does it come back with its next end"
+
+
 def test_a_view_that_is_stale_says_so_until_the_next_reading() -> None:
     holder = held(gpu(A, 10), chat=10)
     holder.turn_stale()
@@ -67,6 +83,7 @@ def test_a_daemon_started_later_knows_until_the_next_boot() -> None:
     later.recall(holder.remember("boot 1"), "boot 1", 3.0)
     assert later.inhibits("chat") == GPU_LOST and later.view is not None and later.view.is_stale
     assert [(found.uuid, found.is_up) for found in later.view.gpus] == [(A, False), (B, True)]
+    assert [found.uuid for found in later.of({10})] == [A], "a driver that is silent from the start on takes nobody off its GPU"
     rebooted = GpuHolder()
     rebooted.recall(holder.remember("boot 1"), "boot 2", 3.0)
     assert rebooted.inhibits("chat") == "" and rebooted.view is None

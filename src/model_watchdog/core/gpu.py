@@ -41,17 +41,25 @@ class GpuView:
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """Which services had processes on which GPU, by UUID, when the GPU was last up: a lost one names none any more."""
+    """Which services had which processes on which GPU, by UUID, when the GPU was last up: a lost one names none any more.
 
-    services: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    A lost GPU lets go of a service whose processes of then are gone and whose new ones are on others: an operator has moved it.
+    """
+
+    services: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
 
     def after(self, gpus: Sequence[Gpu], pids: Mapping[str, frozenset[int]]) -> "GpuUse":
         """As it stands after a new reading, with the pids of each service."""
+        listed = {gpu.uuid: {process.pid for process in gpu.processes} for gpu in gpus if gpu.is_up and gpu.is_listed}
+        on_others = frozenset[int]().union(*listed.values())
         now = dict(self.services)
         for gpu in gpus:
-            if gpu.is_up and gpu.is_listed:
-                on_it = {process.pid for process in gpu.processes}
-                now[gpu.uuid] = frozenset(service for service, own in pids.items() if own & on_it)
+            if gpu.uuid in listed:
+                now[gpu.uuid] = {service: own & listed[gpu.uuid] for service, own in pids.items() if own & listed[gpu.uuid]}
+            elif not gpu.is_up:
+                before = now.get(gpu.uuid, {})
+                own = {service: pids.get(service, frozenset()) for service in before}
+                now[gpu.uuid] = {name: then for name, then in before.items() if own[name] & then or not own[name] & on_others}
         return GpuUse(now)
 
     def lost_to(self, service: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
