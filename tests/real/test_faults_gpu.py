@@ -3,6 +3,7 @@
 The library that it loads is tests/rig/fakenvml.c, through pynvml as it is; what each reading becomes is in tests/unit/test_nvml_probe.py.
 """
 
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,8 +159,15 @@ def test_fault_37_an_xid(stand: Stand, fakenvml_built: FakeNvml, http_sink: Http
     fakenvml_built.set("count=2", "1.xid=1:79")
     message = stand.message("GPU 1 reported an error: Xid 79")
     assert message.kind == "warning" and uuid(1) in message.body
+    sequence = itertools.count(2)
+
+    def again() -> bool:
+        fakenvml_built.set("count=2", f"1.xid={next(sequence)}:79")
+        return stand.log().count("event=gpu_xid") >= 5
+
+    wait_until(again, 20, stand.log, every=0.7)
     stand.stays((model, 0), messages=1, seconds=2.5)
-    fault_row(37, "the driver reports Xid 79", model.restarts, len(http_sink.messages))
+    fault_row(37, "the driver reports Xid 79 again and again", model.restarts, len(http_sink.messages))
 
 
 def test_fault_38_41_42_readings(stand: Stand, fakenvml_built: FakeNvml, http_sink: HttpSink, fault_row: FaultRow) -> None:

@@ -2,7 +2,7 @@
 
 from model_watchdog.core.decision import Event, Notification, Reason
 from model_watchdog.core.gpu import Gpu, GpuProcess
-from model_watchdog.core.host import HostState, set_troubles
+from model_watchdog.core.host import NEWS_FOR, HostState, set_troubles, tell_news
 from model_watchdog.core.memory import recall_host, remember_host
 from model_watchdog.gpuview import GPU_LOST, GpuHolder
 
@@ -97,6 +97,21 @@ def told(state: HostState, names: list[str], *, probe: str = "gpu", is_good: boo
     events = [one.event for one in decisions if isinstance(one, Event)]
     assert events == [one.about for one in messages]
     return [f"{one.about} {one.params['rule']}" for one in messages]
+
+
+def test_the_same_xid_is_told_again_only_after_an_hour_without_it() -> None:
+    state = HostState()
+
+    def report(at: float, uuid: str = A, code: int = 13) -> list[str]:
+        decisions = tell_news(state, Reason("gpu_xid", {"gpu": "0", "uuid": uuid, "xid": code}), at)
+        assert [one.event for one in decisions if isinstance(one, Event)] == ["gpu_xid"], "each is an event"
+        return [one.about for one in decisions if isinstance(one, Notification)]
+
+    assert report(0.0) == ["gpu_xid"]
+    assert [report(at) for at in (10.0, 3000.0, 6000.0)] == [[], [], []], "it has never been away for an hour"
+    assert report(6000.0, B) == report(6000.0, A, 79) == ["gpu_xid"]
+    assert report(6000.0 + NEWS_FOR) == ["gpu_xid"]
+    assert len(state.news) == 1
 
 
 def test_trouble_with_a_sensor_is_told_once_and_so_is_its_end() -> None:
