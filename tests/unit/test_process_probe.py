@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -248,20 +249,23 @@ def _read_state(task: int) -> str:
 
 # ---------------------------------------------------------------- what cannot be measured
 def test_fault_43_a_process_that_ends_meanwhile_is_left_out(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the list of processes and the look at each, and between two looks."""
-    stays, goes = group.start("pass"), group.start("pass")
+    """Between the list of processes and the look at each: at the first look at it, and at a later one, when its files are held open."""
+    stays, *others = (group.start("pass") for _ in range(3))
+    go = iter(others)
 
     def list_pids(facts: UnitFacts) -> frozenset[int]:
         found = cgroup.list_pids(facts)
-        goes.kill()
-        goes.wait()
+        for goes in itertools.islice(go, 1):
+            goes.kill()
+            goes.wait()
         return found
 
     systemd = Systemd(group.facts, group.facts)
     with monkeypatch.context() as patched:
         patched.setattr(probing, "list_pids", list_pids)
-        (first, second) = measure(*observe(systemd, times=2))
-    assert first["service_open_files"] == second["service_open_files"] == len(os.listdir(f"/proc/{stays.pid}/fd"))
+        (first, second, third) = measure(*observe(systemd, times=3))
+    assert first["service_open_files"] == 2 * second["service_open_files"]
+    assert second["service_open_files"] == third["service_open_files"] == len(os.listdir(f"/proc/{stays.pid}/fd"))
     stays.kill()
     stays.wait()
     assert not {"service_open_files", "service_threads", "service_stuck_tasks"} & measure(*observe(systemd))[0].keys()
