@@ -1,4 +1,4 @@
-"""The child that asks one mount of a network or FUSE file system how full it is. Runs by itself, behind `worker.Worker`."""
+"""The child that asks a mount that may hang (network, FUSE) how full it is. Runs by itself, behind `worker.Worker`."""
 
 import os
 from typing import Any

@@ -2,7 +2,8 @@
 
 Two requests: `open` (init, or shutdown and init: what was not supported is asked again) and `read` (one round over all GPUs). An
 answer is `{"gpus": […], "notes": […]}`, `{"closed": true}` to a `read` before `open`, or `{"unavailable": text, "code": number}`.
-Numbers come in the units of the metrics' names; what the card or the driver cannot tell is absent.
+Numbers come in the units of the metrics' names; what the card or the driver cannot tell is absent, and `processes` is null where
+they could not be read.
 """
 
 import ctypes
@@ -168,7 +169,7 @@ class Driver:
         processes = self._try(uuid, f"GPU {index}", "processes", lambda: _processes(self._n, handle, self._cannot, uuid))
         if processes is not None:
             possible.append(("gpu_processes", {}, len(processes)))
-        return {"uuid": uuid, "index": index, "up": True, "measured": possible, "processes": processes or []}
+        return {"uuid": uuid, "index": index, "up": True, "measured": possible, "processes": processes}
 
     def _read_limits(self, handle: Any, uuid: str, index: str) -> Iterator[Reading]:
         """Thresholds do not change while the driver is open."""

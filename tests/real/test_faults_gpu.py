@@ -3,6 +3,7 @@
 The library that it loads is tests/rig/fakenvml.c, through pynvml as it is; what each reading becomes is in tests/unit/test_nvml_probe.py.
 """
 
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,8 +159,15 @@ def test_fault_37_an_xid(stand: Stand, fakenvml_built: FakeNvml, http_sink: Http
     fakenvml_built.set("count=2", "1.xid=1:79")
     message = stand.message("GPU 1 reported an error: Xid 79")
     assert message.kind == "warning" and uuid(1) in message.body
+    sequence = itertools.count(2)
+
+    def again() -> bool:
+        fakenvml_built.set("count=2", f"1.xid={next(sequence)}:79")
+        return stand.log().count("event=gpu_xid") >= 5
+
+    wait_until(again, 20, stand.log, every=0.7)
     stand.stays((model, 0), messages=1, seconds=2.5)
-    fault_row(37, "the driver reports Xid 79", model.restarts, len(http_sink.messages))
+    fault_row(37, "the driver reports Xid 79 again and again", model.restarts, len(http_sink.messages))
 
 
 def test_fault_38_41_42_readings(stand: Stand, fakenvml_built: FakeNvml, http_sink: HttpSink, fault_row: FaultRow) -> None:
@@ -214,6 +222,32 @@ def test_fault_39_the_driver_hangs(
         frozen_file.thaw()
     wait_until(lambda: children(stand) == [], 5, "the child outlived what it waited for")
     fault_row(39, f"the driver hangs ({how})", model.restarts, len(http_sink.messages))
+
+
+@pytest.mark.parametrize("how", ["hang.nvmlDeviceGetUtilizationRates=1", "fail.nvmlDeviceGetComputeRunningProcesses_v3=999"])
+def test_fault_39_a_service_on_gpus_that_cannot_be_read(
+    stand: Stand, fakenvml_built: FakeNvml, http_sink: HttpSink, fault_row: FaultRow, how: str
+) -> None:
+    """It waits for its GPU, which works, when the driver falls silent, or does not tell any more whose process is where."""
+    works, beside = (stand.model("TimeoutStopSec=500ms", heals=True) for _ in range(2))
+    stand.start(works, beside)
+    busy = ("count=2", f"0.procs={stand.box.main_pid(works.unit)}:1048576", "0.util=99", "0.power_mw=500000")
+    fakenvml_built.set(*busy)
+    times = {"stable": "500ms", "busy_patience": "60s"}
+    stand.watch(http_sink, works.config(**times), beside.config(**times), more=HOST)
+    stand.wait_state("healthy", works, beside)
+    wait_gpus(stand, {uuid(0): 1, uuid(1): 1})
+    works.set("hang")
+    stand.wait_state("busy", works)
+    fakenvml_built.set(*busy, how)
+    if how.startswith("hang"):
+        wait_until(lambda: works.shown()["reason"].endswith("and its GPUs cannot be read"), 10, stand.log, every=0.1)
+        assert "does not answer" in stand.message("gpu-driver fires").body
+    beside.set("hang")  # it was never seen on a GPU
+    stand.message(f"{beside.name} was restarted and is well again")
+    stand.stays((works, 0), (beside, 1), messages=len(http_sink.messages))
+    assert works.shown()["state"] == "busy"
+    fault_row(39, f"a service works on its GPU; then {how}", works.restarts, len(stand.told(works)))
 
 
 def ends_later(stand: Stand, pid: int) -> bool:

@@ -211,9 +211,22 @@ def test_busy_by_its_gpu_alone() -> None:
     assert "although GPU 1 works" in say(reason_of_restart(world))
 
 
-@pytest.mark.parametrize(("gpus", "said"), [((), True), (None, False)])
-def test_that_nothing_moved_is_said_only_where_all_was_looked_at(gpus: tuple[str, ...] | None, said: bool) -> None:
-    world = World(cores=0.0, gpus=gpus)
+def test_busy_while_its_gpus_cannot_be_read() -> None:
+    """The driver is silent, or hides whose process is where: that proves nothing against the service."""
+    world = World(health=always(Failure.TIMEOUT), cores=0.0, gpus=None)
+    world.run(200)
+    assert world.state.state is State.BUSY and say(world.state.reason) == "health: timeout, and its GPUs cannot be read"
+    assert world.told_about("alert_fired") == 1
+    world.run(600)
+    assert world.restarts == []
+    world.run(240)
+    assert len(world.restarts) == 1, "patience ends"
+    assert "and the service's GPUs cannot be read" in say(reason_of_restart(world))
+
+
+@pytest.mark.parametrize(("cores", "said"), [(0.0, True), (None, False)])
+def test_that_nothing_moved_is_said_only_where_all_was_looked_at(cores: float | None, said: bool) -> None:
+    world = World(cores=cores)
     world.run(60)
     world.health = lambda now: Failure.TIMEOUT if not world.restarts else None
     world.run(40)

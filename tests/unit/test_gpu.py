@@ -2,7 +2,7 @@
 
 from model_watchdog.core.decision import Event, Notification, Reason
 from model_watchdog.core.gpu import Gpu, GpuProcess
-from model_watchdog.core.host import HostState, set_troubles
+from model_watchdog.core.host import NEWS_FOR, HostState, set_troubles, tell_news
 from model_watchdog.core.memory import recall_host, remember_host
 from model_watchdog.gpuview import GPU_LOST, GpuHolder
 
@@ -41,6 +41,33 @@ def test_a_lost_gpu_forbids_restarts_of_those_who_worked_on_it_also_when_they_ha
     assert holder.inhibits("chat") == "", "chat did not use it any more when it was lost"
 
 
+def test_processes_that_could_not_be_read_are_those_of_before() -> None:
+    holder = held(gpu(A, 10), chat=10)
+    hidden = Gpu(A, "0", True, 99.0, is_listed=False)
+    holder.take(2.0, [hidden], {"chat": frozenset({10})})
+    assert [(found.uuid, found.utilization_percent) for found in holder.of({10})] == [(A, 99.0)]
+    holder.take(3.0, [gpu(A, is_up=False)], {})
+    assert holder.inhibits("chat") == GPU_LOST, "one list that failed has not made it forget"
+    holder.take(4.0, [gpu(A)], {})
+    assert holder.of({10}) == (), "a list that is empty is known"
+
+
+def test_a_lost_gpu_lets_go_of_a_service_that_was_moved_to_another() -> None:
+    holder = held(gpu(A, 10), gpu(B), chat=10)
+    lost = gpu(A, is_up=False)
+    holder.take(2.0, [lost, gpu(B, 20)], {"chat": frozenset({10, 20})})
+    assert holder.inhibits("chat") == GPU_LOST, "the process that was on it is still there"
+    holder.take(3.0, [lost, gpu(B)], {"chat": frozenset({20})})
+    assert holder.inhibits("chat") == GPU_LOST, "its new process is on no GPU: for want of that one, for all we know"
+    later = GpuHolder()
+    later.recall(holder.remember("boot 1"), "boot 1", 4.0)
+    for one in (holder, later):
+        one.take(5.0, [lost, gpu(B, 20)], {"chat": frozenset({20})})
+        assert one.inhibits("chat") == ""
+        one.take(6.0, [lost, gpu(B)], {})
+        assert one.inhibits("chat") == "", "nor does it come back with its next end"
+
+
 def test_a_view_that_is_stale_says_so_until_the_next_reading() -> None:
     holder = held(gpu(A, 10), chat=10)
     holder.turn_stale()
@@ -56,6 +83,7 @@ def test_a_daemon_started_later_knows_until_the_next_boot() -> None:
     later.recall(holder.remember("boot 1"), "boot 1", 3.0)
     assert later.inhibits("chat") == GPU_LOST and later.view is not None and later.view.is_stale
     assert [(found.uuid, found.is_up) for found in later.view.gpus] == [(A, False), (B, True)]
+    assert [found.uuid for found in later.of({10})] == [A], "a driver that is silent from the start on takes nobody off its GPU"
     rebooted = GpuHolder()
     rebooted.recall(holder.remember("boot 1"), "boot 2", 3.0)
     assert rebooted.inhibits("chat") == "" and rebooted.view is None
@@ -69,6 +97,21 @@ def told(state: HostState, names: list[str], *, probe: str = "gpu", is_good: boo
     events = [one.event for one in decisions if isinstance(one, Event)]
     assert events == [one.about for one in messages]
     return [f"{one.about} {one.params['rule']}" for one in messages]
+
+
+def test_the_same_xid_is_told_again_only_after_an_hour_without_it() -> None:
+    state = HostState()
+
+    def report(at: float, uuid: str = A, code: int = 13) -> list[str]:
+        decisions = tell_news(state, Reason("gpu_xid", {"gpu": "0", "uuid": uuid, "xid": code}), at)
+        assert [one.event for one in decisions if isinstance(one, Event)] == ["gpu_xid"], "each is an event"
+        return [one.about for one in decisions if isinstance(one, Notification)]
+
+    assert report(0.0) == ["gpu_xid"]
+    assert [report(at) for at in (10.0, 3000.0, 6000.0)] == [[], [], []], "it has never been away for an hour"
+    assert report(6000.0, B) == report(6000.0, A, 79) == ["gpu_xid"]
+    assert report(6000.0 + NEWS_FOR) == ["gpu_xid"]
+    assert len(state.news) == 1
 
 
 def test_trouble_with_a_sensor_is_told_once_and_so_is_its_end() -> None:

@@ -89,7 +89,7 @@ def test_fault_44_a_disk_that_is_gone(tmp_path: Path) -> None:
     assert value(observation, "host_disk_percent", mount=f"{tmp_path}/gone") is None
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "cifs", "9p"])
+@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "cifs", "9p", "wekafs", "quobyte", "of-tomorrow"])
 def test_what_could_hang_is_not_asked_by_the_daemon(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the table is ours: it says of a folder that a server stands behind it."""
     far = tmp_path / "far"
@@ -112,6 +112,14 @@ def _refuse_below(place: str, call: str) -> Callable[[str], object]:
         return real(path)
 
     return ask
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "vfat", "proc"])
+def test_what_is_local_takes_no_child(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_probe, "_read_file_systems", lambda: {"/": kind})
+    running = opened(f"{tmp_path}")
+    observe(running)
+    assert running._workers == {}  # type: ignore[attr-defined]
 
 
 def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:

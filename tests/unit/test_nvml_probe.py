@@ -150,7 +150,9 @@ def test_fault_30_memory_that_the_dead_hold(fakenvml: FakeNvml, monkeypatch: pyt
         assert held == [2097152 + 1024, 0], "one whose memory the driver does not tell counts for nothing"
         assert f"GPU 0: pid {DEAD} has ended and holds 2 MiB" in observation.detail
         fakenvml.set("count=2", "0.fail.nvmlDeviceGetComputeRunningProcesses_v3=999", f"1.procs={ours}:1")
-        assert "gpu_memory_held_bytes" not in values(await running.observe(), "0"), "not known is not none"
+        observation = await running.observe()
+        assert "gpu_memory_held_bytes" not in values(observation, "0"), "not known is not none"
+        assert [gpu.is_listed for gpu in observation.gpus] == [False, True]
         fakenvml.set("count=2", f"0.procs={DEAD}:2097152")
         monkeypatch.setattr(nvml, "INITIAL_PID_NAMESPACE", 1)
         assert "gpu_memory_held_bytes" not in values(await running.observe(), "0"), "in a container the driver's pids are another's"

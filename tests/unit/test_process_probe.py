@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -185,6 +186,9 @@ def test_gpu_memory_is_that_of_its_processes_on_each_gpu_unless_the_view_is_old(
     holder.take(1.0, gpus, {})
     found = {name: value for name, value in of(group, gpus=holder)[0].items() if "gpu" in name}
     assert found == {"service_gpu_memory_bytes0": 1 << 30}, "not that of others, not what the driver does not tell, not of a lost GPU"
+    holder.take(2.0, [Gpu("GPU-0", "0", True, is_listed=False)], {})
+    assert not [name for name in of(group, gpus=holder)[0] if "gpu" in name], "what was, is not told as what is"
+    holder.take(3.0, gpus, {})
     holder.turn_stale()
     assert not [name for name in of(group, gpus=holder)[0] if "gpu" in name]
 
@@ -245,20 +249,23 @@ def _read_state(task: int) -> str:
 
 # ---------------------------------------------------------------- what cannot be measured
 def test_fault_43_a_process_that_ends_meanwhile_is_left_out(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the list of processes and the look at each, and between two looks."""
-    stays, goes = group.start("pass"), group.start("pass")
+    """Between the list of processes and the look at each: at the first look at it, and at a later one, when its files are held open."""
+    stays, *others = (group.start("pass") for _ in range(3))
+    go = iter(others)
 
     def list_pids(facts: UnitFacts) -> frozenset[int]:
         found = cgroup.list_pids(facts)
-        goes.kill()
-        goes.wait()
+        for goes in itertools.islice(go, 1):
+            goes.kill()
+            goes.wait()
         return found
 
     systemd = Systemd(group.facts, group.facts)
     with monkeypatch.context() as patched:
         patched.setattr(probing, "list_pids", list_pids)
-        (first, second) = measure(*observe(systemd, times=2))
-    assert first["service_open_files"] == second["service_open_files"] == len(os.listdir(f"/proc/{stays.pid}/fd"))
+        (first, second, third) = measure(*observe(systemd, times=3))
+    assert first["service_open_files"] == 2 * second["service_open_files"]
+    assert second["service_open_files"] == third["service_open_files"] == len(os.listdir(f"/proc/{stays.pid}/fd"))
     stays.kill()
     stays.wait()
     assert not {"service_open_files", "service_threads", "service_stuck_tasks"} & measure(*observe(systemd))[0].keys()

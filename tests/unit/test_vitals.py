@@ -55,7 +55,7 @@ def test_a_gpu_that(what: str, reading: Gpu, working: bool) -> None:
         (Vitals(), False, False),
         (Vitals(0.19), False, True),
         (Vitals(0.2), True, True),
-        (Vitals(0.0, None), False, False),
+        (Vitals(0.0, None), True, False),
         (Vitals(None, ("0",)), True, False),
         (Vitals(0.0, ("0", "2")), True, True),
     ],

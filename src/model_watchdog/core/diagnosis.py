@@ -75,7 +75,8 @@ class Diagnosis:
 
 
 def is_moving(outcome: Outcome) -> bool:
-    """The service worked while it left the probe waiting, or answered too late: progress proves life."""
+    """The service worked while it left the probe waiting, or answered too late: progress proves life, and so it may where nobody
+    can see whether its GPUs work."""
     return outcome.failure in (Failure.TIMEOUT, Failure.SLOW) and outcome.vitals.is_moving
 
 
@@ -226,7 +227,7 @@ def _failing(e: Evidence) -> Diagnosis | None:
         if outcome.vitals.is_complete:
             params["still"] = 1
         if outcome.failure is Failure.TIMEOUT and is_moving(outcome):
-            key = "patience_ended" if outcome.vitals.processor_moves else "patience_ended_gpu"
+            key = _say_which("patience_ended", outcome.vitals)
             params |= {"patience": e.busy_patience, **_name_moving(outcome.vitals)}
         state = State.DEAD if outcome.failure is Failure.ENDED else State.UNHEALTHY
         return Diagnosis(state, cause_of_failure(outcome.failure), Reason(key, params))
@@ -245,10 +246,17 @@ def _busy(e: Evidence) -> Diagnosis | None:
     for name, outcome in e.outcomes.items():
         if outcome.ok is False and is_moving(outcome):
             vitals = outcome.vitals
-            key = ("busy_both" if vitals.gpus else "busy") if vitals.processor_moves else "busy_gpu"
+            key = "busy_both" if vitals.processor_moves and vitals.gpus else _say_which("busy", vitals)
             params: dict[str, Param] = {"probe": name, "detail": outcome.detail, **_name_moving(vitals)}
             return Diagnosis(State.BUSY, Cause.HEALTH_TIMEOUT, Reason(key, params), is_excused=True)
     return None
+
+
+def _say_which(key: str, vitals: Vitals) -> str:
+    """The key of the sentence for what moves, or for GPUs that could not be read."""
+    if vitals.processor_moves:
+        return key
+    return f"{key}_gpu" if vitals.gpus else f"{key}_unread"
 
 
 def _name_moving(vitals: Vitals) -> dict[str, Param]:

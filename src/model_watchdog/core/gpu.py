@@ -17,7 +17,7 @@ class Gpu:
     """A GPU, or one part of a divided GPU (MIG), at its last reading. What the card or driver cannot tell is None.
 
     `uuid` names it for good, `index` is the driver's number for people (`0`, or `0:3` for part 3 of it), which may change. `is_up` is
-    False where the driver has lost it; `processes` are then those of its last good reading.
+    False where the driver has lost it, `is_listed` where its processes could not be read; `processes` are then those of before.
     """
 
     uuid: str
@@ -27,6 +27,7 @@ class Gpu:
     power_watts: float | None = None
     power_limit_watts: float | None = None
     processes: tuple[GpuProcess, ...] = ()
+    is_listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +41,25 @@ class GpuView:
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """Which services had processes on which GPU, by UUID, when the GPU was last up: a lost one names none any more."""
+    """Which services had which processes on which GPU, by UUID, when the GPU was last up: a lost one names none any more.
 
-    services: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    A lost GPU lets go of a service whose processes of then are gone and whose new ones are on others: an operator has moved it.
+    """
+
+    services: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
 
     def after(self, gpus: Sequence[Gpu], pids: Mapping[str, frozenset[int]]) -> "GpuUse":
         """As it stands after a new reading, with the pids of each service."""
+        listed = {gpu.uuid: {process.pid for process in gpu.processes} for gpu in gpus if gpu.is_up and gpu.is_listed}
+        on_others = frozenset[int]().union(*listed.values())
         now = dict(self.services)
         for gpu in gpus:
-            if gpu.is_up:
-                on_it = {process.pid for process in gpu.processes}
-                now[gpu.uuid] = frozenset(service for service, own in pids.items() if own & on_it)
+            if gpu.uuid in listed:
+                now[gpu.uuid] = {service: own & listed[gpu.uuid] for service, own in pids.items() if own & listed[gpu.uuid]}
+            elif not gpu.is_up:
+                before = now.get(gpu.uuid, {})
+                own = {service: pids.get(service, frozenset()) for service in before}
+                now[gpu.uuid] = {name: then for name, then in before.items() if own[name] & then or not own[name] & on_others}
         return GpuUse(now)
 
     def lost_to(self, service: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
@@ -59,6 +68,9 @@ class GpuUse:
 
 
 def follow(before: GpuView | None, at: float, gpus: Sequence[Gpu]) -> GpuView:
-    """The view after a new reading: a lost GPU keeps the processes of the view before."""
+    """The view after a new reading: a GPU that is lost, or whose processes could not be read, keeps those of the view before."""
     known = {gpu.uuid: gpu.processes for gpu in before.gpus} if before else {}
-    return GpuView(at, tuple(gpu if gpu.is_up else replace(gpu, processes=known.get(gpu.uuid, ())) for gpu in gpus))
+    is_read = [gpu.is_up and gpu.is_listed for gpu in gpus]
+    return GpuView(
+        at, tuple(gpu if good else replace(gpu, processes=known.get(gpu.uuid, ())) for gpu, good in zip(gpus, is_read, strict=True))
+    )

@@ -12,6 +12,8 @@ from model_watchdog.core.sample import Outcome, Sample, SeriesId
 
 HOST = "host"
 """The subject of what is not about one service."""
+NEWS_FOR = 3600.0
+"""Seconds without it after which the same is news again."""
 
 
 @dataclass(slots=True)
@@ -23,6 +25,7 @@ class HostState:
     judged: dict[str, float] = field(default_factory=dict)
     given: dict[str, set[SeriesId]] = field(default_factory=dict)  # the series of each probe's last good run
     conditions: dict[str, Reason] = field(default_factory=dict)
+    news: dict[str, float] = field(default_factory=dict)  # what a probe reported of late, and when it last did
     sequence: int = 0
     arrivals: Arrivals | None = None
     orphans: list[Alert] = field(default_factory=list)  # that fired in an earlier run, and are configured no longer
@@ -122,6 +125,18 @@ def tell_once(
 ) -> list[Decision]:
     """Something that happened to the host, such as a stepped clock."""
     return [Event(about, None, reason), Notification(state.next_key(about), severity, about, None, reason, params or {})]
+
+
+def tell_news(state: HostState, reason: Reason, now: float) -> list[Decision]:
+    """Something that a probe reports whenever it happens, such as an Xid: always an event, and told unless it was there of late.
+
+    A fault of an application or of a card can repeat it a hundred times an hour; it is told again after NEWS_FOR without it.
+    """
+    state.news = {key: at for key, at in state.news.items() if now - at < NEWS_FOR}
+    key = f"{reason.key} {sorted(reason.params.items())}"
+    is_known = key in state.news
+    state.news[key] = now
+    return [Event(reason.key, None, reason)] if is_known else tell_once(state, reason.key, Severity.WARNING, reason, reason.params)
 
 
 def tell_rights(state: HostState, about: str, units: Mapping[str, str]) -> list[Decision]:

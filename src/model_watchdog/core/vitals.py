@@ -34,7 +34,8 @@ class Vitals:
 
     @property
     def is_moving(self) -> bool:
-        return self.processor_moves or bool(self.gpus)
+        """Also where its GPUs could not be read: silence of the driver proves nothing against those who work on them."""
+        return self.processor_moves or self.gpus is None or bool(self.gpus)
 
     @property
     def is_complete(self) -> bool:

@@ -245,5 +245,6 @@ def _to_gpu(told: Mapping[str, Any]) -> Gpu:
         values.get("gpu_utilization_percent"),
         values.get("gpu_power_watts"),
         values.get("gpu_power_limit_watts"),
-        tuple(GpuProcess(pid, memory) for pid, memory in told.get("processes", ())),
+        tuple(GpuProcess(pid, memory) for pid, memory in told.get("processes") or ()),
+        is_listed=told.get("processes") is not None,
     )

@@ -170,7 +170,14 @@ class _Running:
 
     def _count_files(self, pids: frozenset[int]) -> int | None:
         """Open descriptors. The size of /proc/PID/fd is their number since Linux 6.2, for everybody; before it is 0."""
-        counts = [os.fstat(descriptor).st_size for _, descriptor in self._files.each(pids)]
+        counts = []
+        for pid, descriptor in self._files.each(pids):
+            try:
+                counts.append(os.fstat(descriptor).st_size)
+            except PermissionError:
+                raise
+            except OSError:  # ENOENT, ESRCH: it has ended since it was listed
+                self._files.drop(pid)
         return sum(counts) if any(counts) else None
 
     def _count_stuck(self, tasks: frozenset[int]) -> int | None:
@@ -210,7 +217,7 @@ class _Running:
         for gpu in holder.of(pids):
             used = [process.memory_bytes for process in gpu.processes if process.pid in pids]
             known = [size for size in used if size is not None]
-            if gpu.is_up and len(known) == len(used):
+            if gpu.is_up and gpu.is_listed and len(known) == len(used):
                 measured.append(("service_gpu_memory_bytes", {"gpu": gpu.index}, float(sum(known))))
         return measured
 

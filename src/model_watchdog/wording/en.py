@@ -68,12 +68,16 @@ SENTENCES: Sentences = {
     "loading_too_long": lambda p: f"still starting after {duration(float(p['seconds']))}, expected at most {duration(float(p['startup']))}",
     "busy": lambda p: f"{p['probe']}: {p['detail']}, but {float(p['cores']):.1f} cores are working",
     "busy_gpu": lambda p: f"{p['probe']}: {p['detail']}, but GPU {p['gpus']} is working",
+    "busy_unread": lambda p: f"{p['probe']}: {p['detail']}, and its GPUs cannot be read",
     "busy_both": lambda p: f"{p['probe']}: {p['detail']}, but {float(p['cores']):.1f} cores and GPU {p['gpus']} are working",
     "patience_ended": lambda p: (
         f"{p['probe']} has timed out for longer than {duration(float(p['patience']))} although the service uses its processor"
     ),
     "patience_ended_gpu": lambda p: (
         f"{p['probe']} has timed out for longer than {duration(float(p['patience']))} although GPU {p['gpus']} works"
+    ),
+    "patience_ended_unread": lambda p: (
+        f"{p['probe']} has timed out for longer than {duration(float(p['patience']))}, and the service's GPUs cannot be read"
     ),
     "health_timeout": lambda p: f"{p['probe']} timed out{_counted(p)}" + (", nothing moved" if "still" in p else ""),
     "health_failed": lambda p: f"{p['probe']}: {p['detail']}{_counted(p)}",
