@@ -155,13 +155,12 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     condition = options.build(cls, mine, path, place, gaps)
     severity = _read(context, table, "severity", Severity, path, Severity.WARNING)
     then = _read(context, table, "then", Then, path, Then.ALERT)
-    judged = form != "absent"
-    times, for_ = _read_patience(context, table, path, then is Then.RESTART and judged)
+    judged, no_proof = form != "absent", getattr(cls, "no_proof", "")
+    times, for_ = _read_patience(context, table, path, then is Then.RESTART and not no_proof)
     if then is Then.RESTART and scope.service is None:
         options.refuse(table.entries["then"].value.place, f"{path}.then", "restart of what? A rule of the host may alert or inhibit")
-    elif then is Then.RESTART and not judged:
-        text = "silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit"
-        options.refuse(table.entries["then"].value.place, f"{path}.then", text)
+    elif then is Then.RESTART and no_proof:
+        options.refuse(table.entries["then"].value.place, f"{path}.then", f"{no_proof}. A rule {form} may alert or inhibit")
     over, as_ = read_over(context, table, path, selector, judged)
     givers = scope.find_probes(selector) if selector and not table.entries.keys().isdisjoint(_TIMED) else []
     check_times(context, table, path, condition, over, for_, givers)

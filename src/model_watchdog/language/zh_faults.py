@@ -239,9 +239,9 @@ FAULTS = {
     "off takes away a built-in rule, and this is none": "off 用于关闭内置规则，而这不是",
     "off takes away a built-in rule, and this is none; built in here: {names}": "off 用于关闭内置规则，而这不是；此处的内置规则：{names}",
     "restart of what? A rule of the host may alert or inhibit": "重启什么？主机的规则只能 alert 或 inhibit",
-    "silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit": (
-        "没有数据不能证明什么，也可能是本程序看不到；absent 规则只能 alert 或 inhibit"
-    ),
+    "{why}. A rule {form} may alert or inhibit": "{why}；{form} 规则只能 alert 或 inhibit",
+    "silence proves nothing: it may be the watchdog that does not see": "没有数据不能证明什么，也可能是本程序看不到",
+    "that it is unlike its own past does not prove that it is broken": "与自身历史不同，不能证明已经出了故障",
     "then: restart must state for or times, such as times: 3, so that no single bad sample restarts it by accident": (
         "then: restart 必须写明 for 或 times，例如 times: 3，以免一个异常样本就引起重启"
     ),

@@ -339,6 +339,12 @@ RULES = {
     rule("{metric: probe_success, absent: 5m, then: restart}"): (
         f"7:52: {AT}.then: silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit"
     ),
+    rule("{metric: unit_tasks, sigma: 3.5, times: 3, then: restart}"): (
+        f"7:59: {AT}.then: that it is unlike its own past does not prove that it is broken. A rule sigma may alert or inhibit"
+    ),
+    rule("{metric: unit_tasks, sigma: 3, window: 10, then: restart}"): (
+        f"7:59: {AT}.then: that it is unlike its own past does not prove that it is broken. A rule sigma may alert or inhibit"
+    ),
     rule("{metric: 'probe_success{probe=\"health\"}', absent: 30s}"): (
         f"7:60: {AT}.absent: 30s is not longer than the time between two samples of the probe health, which runs every 30s"
     ),
