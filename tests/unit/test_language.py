@@ -120,6 +120,12 @@ def test_every_phrase_has_its_chinese_and_none_is_left_over() -> None:
     assert not PHRASES.keys() - used, f"said nowhere: {sorted(PHRASES.keys() - used)}"
 
 
+def test_doctor_says_nothing_past_the_phrases() -> None:
+    said = [texts_of(call.args[1], within, "") for _, within, call in functions() if name_of(call) == "Link"]
+    assert len(said) > 20
+    assert not [texts for texts in said if any(re.search("[a-z]", text) for text in texts)]
+
+
 @pytest.mark.parametrize(("told", "chinese"), [*PHRASES.items(), *DETAILS.items(), *PARTS.items(), *FAULTS.items()])
 def test_both_fill_the_same_blanks(told: str, chinese: str) -> None:
     assert fields(told) == fields(chinese)

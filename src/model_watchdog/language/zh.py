@@ -277,6 +277,7 @@ PHRASES = {
         "{path}：记录的 schema 为 {version}，本版本最高支持 {schema}；请重新升级 model-watchdog，或移走该文件以新建记录"
     ),
     # doctor
+    "the configuration was rejected, the one before stays in force: {reason}": "新配置被拒绝，原配置继续生效：{reason}",
     "{path} is valid": "{path} 有效",
     "the daemon runs (pid {pid})": "守护进程正在运行（pid {pid}）",
     "the daemon is not running; what follows is seen as this user": "守护进程未运行；以下为当前用户所见",
