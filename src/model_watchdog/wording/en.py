@@ -168,6 +168,7 @@ SENTENCES: Sentences = {
     "told": lambda p: f"{p['notifier']} was told: {p['title']}",
     "not_told": lambda p: f"{p['notifier']} could not be told yet: {p['detail']}",
     "undeliverable": lambda p: f"{p['notifier']} could not be told within a day: {p['title']} ({p['detail']})",
+    "notifier_gone": lambda p: f"{p['notifier']} is no longer configured, so that it is not told: {p['title']}",
     "would_tell": lambda p: f"{p['notifier']} would be told: {p['title']}",
     "gpu_driver_silent": "the GPU driver does not answer, so nothing is known of the GPUs; no service is restarted for that",
     "gpu_driver_crashes": "the GPU driver's library crashes whenever it is asked (3 times in a row); nothing is known of the GPUs",

@@ -187,6 +187,7 @@ SENTENCES: Sentences = {
     "told": lambda p: f"已通知 {p['notifier']}：{p['title']}",
     "not_told": lambda p: f"暂时无法通知 {p['notifier']}：{p['detail']}",
     "undeliverable": lambda p: f"一天内未能通知 {p['notifier']}：{p['title']}（{p['detail']}）",
+    "notifier_gone": lambda p: f"配置中已没有通知渠道 {p['notifier']}，不再通知：{p['title']}",
     "would_tell": lambda p: f"本应通知 {p['notifier']}：{p['title']}",
     "gpu_driver_silent": "GPU 驱动无应答，GPU 状态未知；不会因此重启任何服务",
     "gpu_driver_crashes": "GPU 驱动库每次调用都崩溃（连续 3 次），GPU 状态未知",
