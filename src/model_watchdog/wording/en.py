@@ -28,7 +28,7 @@ def _counted(params: Params) -> str:
     return ("" if few else f" {params['count']} times") + (f" ({'; '.join(notes)})" if notes else "")
 
 
-_IS_PORT_RIGHT = "has never answered; is the port in the url right?"
+_IS_PORT_RIGHT = "has never answered; is the port in its address right?"
 
 
 def some(names: Param) -> str:

@@ -33,7 +33,7 @@ def _counted(params: Params) -> str:
     return ("" if few else f"，已连续 {params['count']} 次") + (f"（{'；'.join(notes)}）" if notes else "")
 
 
-_IS_PORT_RIGHT = "从未有过应答，请检查 url 中的端口"
+_IS_PORT_RIGHT = "从未有过应答，请检查其地址中的端口"
 
 
 def _life(params: Params) -> str:
