@@ -169,6 +169,11 @@ def test_in_chinese_too_it_is_the_port_of_an_address(chinese: None) -> None:
     assert said == "port：连接被拒绝（第 1/3 次；从未有过应答，请检查其地址中的端口）"
 
 
+def test_who_started_it_stands_in_chinese_without_stray_blanks(chinese: None) -> None:
+    for by, told in (("somebody else", "由他人启动"), ("systemd's own Restart=", "由 systemd 自身的 Restart= 启动")):
+        assert say(Reason("new_invocation", {"pid": 7, "by": by})) == f"新进程已运行（pid 7），{told}"
+
+
 def test_how_a_restart_and_a_trial_failed() -> None:
     ended = {"status": 1, "pid": 499, "up": 0.53}
     assert say(Reason("restart_failed", {**ended, "what": "ended", "attempt": 2, "attempts": 3})) == (

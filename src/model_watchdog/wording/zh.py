@@ -13,7 +13,7 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} 秒"
     if whole < 3600:
-        return f"{whole // 60} 分" + (f" {whole % 60} 秒" if whole % 60 and whole < 600 else "钟" if not whole % 60 else "")
+        return f"{whole // 60} 分" + (f" {whole % 60} 秒" if whole % 60 and whole < 600 else "钟")
     if whole < 86400:
         return f"{whole // 3600} 小时" + (f" {whole % 3600 // 60} 分" if whole % 3600 >= 60 else "")
     days, hours = whole // 86400, whole % 86400 // 3600
@@ -53,6 +53,12 @@ def _subject(params: Params) -> str:
 
 def _of_late(params: Params) -> str:
     return f"（近期平均 {number(params['recent'])}）" if "recent" in params else ""
+
+
+def _set_apart(text: Param) -> str:
+    """Between Chinese characters: a blank on each side where it is none itself."""
+    said = str(text)
+    return " " * said[:1].isascii() + said + " " * said[-1:].isascii()
 
 
 _SEVERITIES = {"critical": "严重", "warning": "警告", "info": "提示"}
@@ -115,7 +121,7 @@ SENTENCES: Sentences = {
     "unit_result": lambda p: f"单元失败：{p['result']}",
     "flapping": "健康状态反复抖动",
     "flapping_under_systemd": "5 分钟内已被 systemd 重启 3 次以上，本程序不再追加重启",
-    "new_invocation": lambda p: "新进程已运行" + (f"（pid {p['pid']}）" if p["pid"] else "") + f"，由 {p['by']} 启动",
+    "new_invocation": lambda p: "新进程已运行" + (f"（pid {p['pid']}）" if p["pid"] else "") + f"，由{_set_apart(p['by'])}启动",
     "pause_over": "暂停已到期",
     "pause_ended": lambda p: f"uid {p['uid']} 结束了暂停",
     "over": lambda p: f"{p['rule']} 已恢复" + (f"：{p['series']} 为 {number(p['value'])}" if "series" in p else ""),
