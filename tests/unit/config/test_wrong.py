@@ -380,6 +380,9 @@ RULES = {
     "host: {rules: {r: {metric: host_disk_percent, above: 1, message: '{service}'}}}\n": (
         "1:66: host.rules.r.message: {service} stands for nothing here; there is {value}, {mount}"
     ),
+    "host: {probes: {q: {kind: command, command: [/bin/q], metrics: [q]}}, rules: {r: {metric: q, above: 1, message: '{service}'}}}\n": (
+        "1:113: host.rules.r.message: {service} stands for nothing here; there is {value}"
+    ),
     "host: {rules: {r: {metric: host_load1, minus: host_load5, above: 1}}}\n": (
         '1:47: host.rules.r.minus: "host_load5" is not measured together with "host_load1"; did you mean "host_load1"?'
     ),
