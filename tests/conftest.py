@@ -92,6 +92,15 @@ def module_box(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 # ---------------------------------------------------------------- languages
 @pytest.fixture
+def english_again() -> Iterator[None]:
+    """For a test that has a command find out which language to speak."""
+    from model_watchdog.language import speak
+
+    yield
+    speak("en")
+
+
+@pytest.fixture
 def chinese() -> Iterator[None]:
     """Chinese is spoken."""
     from model_watchdog.language import speak

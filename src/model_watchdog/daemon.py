@@ -333,8 +333,7 @@ class Daemon:
         return metrics
 
     def _tell_delivery(self, delivery: Delivery) -> None:
-        params = {"notifier": delivery.notifier, "title": delivery.title, "detail": delivery.error}
-        self.host.carry_out([Event(delivery.event, None, Reason(delivery.event, params))])
+        self.host.carry_out([Event(delivery.event, None, delivery.reason)])
 
     def _beside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Awaitable[None]]:
         """A job that takes long, as a task of its own."""

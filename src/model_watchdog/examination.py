@@ -55,7 +55,8 @@ async def examine(config: Config, state_dir: Path, *, send: bool, rejected: str 
     """
     systemd = Systemd()
     if rejected:
-        yield Link("bad", f"the configuration was rejected, the one before stays in force: {rejected}", "watchdog check")
+        text = phrase("the configuration was rejected, the one before stays in force: {reason}", reason=rejected)
+        yield Link("bad", text, "watchdog check")
     yield await _examine_version("systemd", ["systemctl", "--version"], (OLDEST_SYSTEMD,), "systemd")
     yield await _examine_version("polkit", ["pkaction", "--version"], OLDEST_POLKIT, "polkitd")
     units = [service.core.unit for service in config.services.values() if service.core.unit]
@@ -144,8 +145,8 @@ async def _examine_endpoints(config: Config, units: UnitReader, shown: Mapping[s
         facts = shown.get(unit) if unit else None
         probe = next(probe for probe in config.services[service].probes if probe.name == name)
         if facts is not None and not facts.is_up:
-            text = "{service}: {probe} is not asked: {unit} is {active}"
-            return Link("note", phrase(text, service=service, probe=name, unit=unit, active=facts.active))
+            template = "{service}: {probe} is not asked: {unit} is {active}"
+            return Link("note", phrase(template, service=service, probe=name, unit=unit, active=facts.active))
         if probe.kind == "command" and os.geteuid() == 0:
             text = phrase("{service}: {probe} is not run as root; the daemon runs it as its own user", service=service, probe=name)
             return Link("note", text, "sudo systemctl start model-watchdog")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from model_watchdog.errors import WatchdogError
+from model_watchdog.language import phrase
 
 EXIT_ANOTHER_RUNS = 5
 
@@ -47,7 +48,11 @@ def take_lock(directory: Path) -> None:
     pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
     os.close(descriptor)
     raise AnotherRuns(
-        f"another daemon runs already (pid {pid}) on {directory}; stop it first, or give this one --runtime-dir and --state-dir"
+        phrase(
+            "another daemon runs already (pid {pid}) on {directory}; stop it first, or give this one --runtime-dir and --state-dir",
+            pid=pid,
+            directory=directory,
+        )
     )
 
 
@@ -68,13 +73,15 @@ def _open(path: Path) -> tuple[int | None, bool]:
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_nlink != 1:
         os.close(descriptor)
-        raise NotOurs(f"{path} is not a file of this user's alone; look where it comes from, and remove it: rm {path}")
+        text = "{path} is not a file of this user's alone; look where it comes from, and remove it: rm {path}"
+        raise NotOurs(phrase(text, path=path))
     return descriptor, is_writable
 
 
 def _explain(path: Path, error: OSError) -> Exception:
     if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-        return NotOurs(f"{path} is no regular file; look where it comes from, and remove it: rm {path}")
+        return NotOurs(phrase("{path} is no regular file; look where it comes from, and remove it: rm {path}", path=path))
     if error.errno == errno.EACCES and path.exists():  # a run by hand as another user
-        return NotOurs(f"{path} belongs to another user, from a run by hand; sudo watchdog install gives what lies in {path.parent} back")
+        text = "{path} belongs to another user, from a run by hand; sudo watchdog install gives what lies in {directory} back"
+        return NotOurs(phrase(text, path=path, directory=path.parent))
     return error

@@ -21,6 +21,7 @@ from typing import Any
 from tenacity import RetryCallState, Retrying, stop_after_delay, wait_exponential
 
 from model_watchdog.config.model import NotifierConfig
+from model_watchdog.core.decision import Param, Reason
 from model_watchdog.core.rule import Severity
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.errors import CredentialsRefused, NotifyError
@@ -53,6 +54,14 @@ class Delivery:
     notifier: str
     title: str
     error: str = ""
+
+    @property
+    def reason(self) -> Reason:
+        """What is said of it. What is given up because its notifier is gone was not tried for a day."""
+        params: dict[str, Param] = {"notifier": self.notifier, "title": self.title, "detail": self.error}
+        if self.error == NOT_CONFIGURED:
+            return Reason("notifier_gone", params)
+        return Reason(self.event, params)
 
 
 class Outbox:

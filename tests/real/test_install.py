@@ -1,6 +1,7 @@
 """`watchdog install` and `uninstall` on a real system: users, files, systemd and polkit are asked what came of it."""
 
 import re
+import shutil
 from pathlib import Path
 from textwrap import dedent
 
@@ -577,7 +578,7 @@ done
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
 def test_the_readme_is_followed_word_by_word(box: WatchedBox, http_sink: HttpSink, readme: str) -> None:
-    """From `install` on; a local user can read the notifier's address nowhere, and the message arrives."""
+    """From its links on; a local user can read the manual but the notifier's address nowhere, and the message arrives."""
     text = (Path(__file__).resolve().parents[2] / readme).read_text()
     steps = re.findall(r"^    (sudo (?!apt|dnf).*)$", text[text.index("/opt/model-watchdog\n") :], re.MULTILINE)
     steps = steps[steps.index(next(step for step in steps if "ln -s" in step)) :]
@@ -594,11 +595,16 @@ def test_the_readme_is_followed_word_by_word(box: WatchedBox, http_sink: HttpSin
         box.write(f"/etc/systemd/system/{name}.service", SLEEP)
     box.systemctl("daemon-reload")
     box.run("mount", "--make-rshared", "/")  # as on a real machine; systemd mounts the credentials for the unit from outside
+    assert not shutil.which("man") or box.run("man", "-w", "watchdog", user="nobody", check=False).returncode != 0
     for step in steps:
         typed = f"export SYSTEMD_EDITOR=/usr/local/bin/editor; {step}"
         done = box.run("script", "-qec", typed, "/dev/null", check=False)  # on a terminal, without which systemctl edits nothing
         assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}{box.log(DAEMON)}"
     assert any("/S3cret" in attempt.path for attempt in http_sink.attempts)
+    manual = Path("/usr/local/share/man/man1/watchdog.1")  # where man looks, as /usr/local/bin is in PATH
+    assert box.run("head", "-n", "1", str(manual), user="nobody").stdout.startswith(".TH WATCHDOG 1")
+    if shutil.which("man"):
+        assert box.run("man", "-w", "watchdog", user="nobody").stdout.strip() == f"{PREFIX}/share/man/man1/watchdog.1"
     assert owner_and_mode(box, "/etc/model-watchdog/ops-url") == "root:root 600"
     for command in (
         ("systemctl", "show", DAEMON),

@@ -340,7 +340,7 @@ def test_a_probe_that_never_speaks_after_the_start_of_the_daemon_is_not_taken_fo
 def test_a_port_where_nobody_ever_answered_is_asked_about() -> None:
     world = World(health=lambda now: Failure.REFUSED)
     world.run(7)
-    asks = "has never answered; is the port in the url right?"
+    asks = "has never answered; is the port in its address right?"
     assert say(world.state.reason) == f"health: refused (2 of 3; {asks})"
     world.restart_daemon()
     world.run(3000)

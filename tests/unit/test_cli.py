@@ -144,6 +144,58 @@ def test_wrong_usage_is_64_and_names_the_nearest_right_word(call: Call, words: l
     assert told.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "watchdog: 要执行哪条命令？（watchdog --help 列出全部）"),
+        (["stats"], "watchdog: 没有命令“stats”；是否想输入“status”？（watchdog --help 列出全部）"),
+        (["--jsn"], "watchdog: 没有选项“--jsn”；命令自己的选项写在命令之后（watchdog --help 列出全部）"),
+        (["--state-dir"], "watchdog: --state-dir 之后须有 DIR"),
+        (["replay"], f"watchdog: replay 尚未支持；当前版本为 {__version__}"),
+        (["completion"], "watchdog: 用于哪种 shell？watchdog completion bash、zsh 或 fish"),
+        (
+            ["pause", "a", "--for", "tea", "--reason", "x"],
+            'watchdog pause: 参数 --for："tea" 不是时长；应写作 500ms、10s、5m、2h 或 7d（用法见 watchdog pause --help）',
+        ),
+        (
+            ["pause", "a", "--for", "30", "--reason", "x"],
+            'watchdog pause: 参数 --for："30" 缺少单位；是否想写 30s？（用法见 watchdog pause --help）',
+        ),
+        (
+            ["pause", "a", "--for", "1m", "--reason", " "],
+            "watchdog pause: 参数 --reason：为空；请用几个字说明原因（用法见 watchdog pause --help）",
+        ),
+        (["pause", "a"], "watchdog pause: 缺少参数：--for, --reason（用法见 watchdog pause --help）"),
+        (["pause", "a", "--for"], "watchdog pause: 参数 --for：后面须有一个值（用法见 watchdog pause --help）"),
+        (["resume"], "watchdog resume: 须写以下参数之一：service --all（用法见 watchdog resume --help）"),
+        (["resume", "a", "--all"], "watchdog resume: 参数 --all：不能与 service 同用（用法见 watchdog resume --help）"),
+        (["status", "--all"], "watchdog status: 无法识别“--all”（用法见 watchdog status --help）"),
+        (["status", "--json=1"], "watchdog status: 参数 --json：不带值，却写了 '1'（用法见 watchdog status --help）"),
+        (["status", "--watch"], "watchdog status: --watch 尚未支持（用法见 watchdog status --help）"),
+        (["check", "--state-dir="], "watchdog check: 参数 --state-dir：路径为空（用法见 watchdog check --help）"),
+    ],
+)
+@pytest.mark.usefixtures("english_again")
+def test_wrong_usage_is_told_in_the_language_of_the_configuration(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("language: zh\n")
+    monkeypatch.setenv("MODEL_WATCHDOG_CONFIG", str(config))
+    told = call(*words)
+    assert (told.code, told.err) == (64, f"{said}\n")
+
+
+@pytest.mark.usefixtures("english_again")
+def test_wrong_usage_is_told_in_the_language_of_the_configuration_that_it_names(call: Call, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("language: zh\n")
+    for options in (["--config", config], [f"--config={config}"]):
+        assert call(*options, "stats").err.startswith("watchdog: 没有命令“stats”")
+        assert call("stats", *options).err.startswith("watchdog: 没有命令“stats”")
+    assert call("stats").err.startswith("watchdog: no such command")
+
+
 @pytest.mark.parametrize("name", sorted(LATER))
 def test_commands_of_later_versions(call: Call, name: str) -> None:
     told = call(name, "--whatever")

@@ -18,7 +18,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken
 from model_watchdog.language.zh import PHRASES
 from model_watchdog.language.zh_details import DETAILS, PARTS
-from model_watchdog.language.zh_faults import FAULTS
+from model_watchdog.language.zh_faults import FAULTS, USAGE
 from model_watchdog.moments import tell_moment
 from model_watchdog.wording import duration, en, zh
 
@@ -120,7 +120,13 @@ def test_every_phrase_has_its_chinese_and_none_is_left_over() -> None:
     assert not PHRASES.keys() - used, f"said nowhere: {sorted(PHRASES.keys() - used)}"
 
 
-@pytest.mark.parametrize(("told", "chinese"), [*PHRASES.items(), *DETAILS.items(), *PARTS.items(), *FAULTS.items()])
+def test_doctor_says_nothing_past_the_phrases() -> None:
+    said = [texts_of(call.args[1], within, "") for _, within, call in functions() if name_of(call) == "Link"]
+    assert len(said) > 20
+    assert not [texts for texts in said if any(re.search("[a-z]", text) for text in texts)]
+
+
+@pytest.mark.parametrize(("told", "chinese"), [*PHRASES.items(), *DETAILS.items(), *PARTS.items(), *FAULTS.items(), *USAGE.items()])
 def test_both_fill_the_same_blanks(told: str, chinese: str) -> None:
     assert fields(told) == fields(chinese)
     assert told != chinese or COMMANDS_ONLY.fullmatch(told), f"{told} is not Chinese"
@@ -188,6 +194,8 @@ def test_both_sentences_are_made_of_the_same(key: str, full: bool) -> None:
         (0.4, "0.4 秒"),
         (12, "12 秒"),
         (190, "3 分 10 秒"),
+        (599, "9 分 59 秒"),
+        (671, "11 分钟"),
         (1800, "30 分钟"),
         (3600, "1 小时"),
         (7500, "2 小时 5 分"),

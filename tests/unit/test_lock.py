@@ -19,6 +19,15 @@ def test_one_takes_it(tmp_path: Path) -> None:
         take_lock(tmp_path)
 
 
+@pytest.mark.usefixtures("english_again")
+def test_run_says_in_chinese_that_another_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("language: zh\nservices: {}\nhost: {probes: {}}\n")
+    take_lock(tmp_path)
+    assert main(["run", "--config", str(config), "--state-dir", str(tmp_path), "--runtime-dir", str(tmp_path)]) == 5
+    assert f"已有守护进程（pid {os.getpid()}）使用 {tmp_path}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "plant",
     [

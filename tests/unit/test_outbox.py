@@ -20,6 +20,7 @@ from model_watchdog.notifiers import Message
 from model_watchdog.outbox import Delivery, Outbox, send_test, wait_after
 from model_watchdog.record import Record
 from model_watchdog.store import Store
+from model_watchdog.wording import say
 
 SRC = Path(outbox_module.__file__).parents[1]
 
@@ -286,6 +287,7 @@ def test_after_a_day_it_is_undeliverable_but_never_without_a_try(run, state_dir)
     with Record.open(state_dir) as record:
         assert record.notifications() == {"queued": 0, "undeliverable": 1}
     assert {(event.event, event.notifier) for event in events} == {("undeliverable", "down"), ("told", "good")}
+    assert {say(event.reason).partition(":")[0] for event in events} == {"down could not be told within a day", "good was told"}
 
 
 def test_a_wall_clock_that_was_set_does_not_keep_a_message_waiting(run):
@@ -566,6 +568,8 @@ def test_another_configuration_keeps_what_waits(run, state_dir):
     assert {found[key, "gone"][::2] for key in "ab"} == {("undeliverable", "this notifier is no longer configured")}
     assert {found[key, "ops"][0] for key in "abc"} == {"sent"} and {found[key, "same"][0] for key in "abc"} == {"queued"}
     assert found["c", "added"][0] == "sent" and ("a", "added") not in found
+    given_up = {say(event.reason) for event in events if event.event == "undeliverable"}
+    assert given_up == {f"gone is no longer configured, so that it is not told: {a_message(key).title}" for key in "ab"}
 
 
 @pytest.mark.parametrize(("answer", "state"), [(None, "sent"), ("it is down", "undeliverable")])

@@ -161,7 +161,17 @@ def test_a_failure_is_counted_and_asked_about() -> None:
     assert say(Reason("health_failed", {**params, "count": 3})) == "health: connection refused (3 of 3)"
     assert say(Reason("health_failed", {**params, "count": 4})) == "health: connection refused 4 times"
     asked = say(Reason("health_failed", {**params, "count": 4, "never": 1}))
-    assert asked == "health: connection refused 4 times (has never answered; is the port in the url right?)"
+    assert asked == "health: connection refused 4 times (has never answered; is the port in its address right?)"
+
+
+def test_in_chinese_too_it_is_the_port_of_an_address(chinese: None) -> None:
+    said = say(Reason("health_failed", {"probe": "port", "detail": "connection refused", "count": 1, "of": 3, "never": 1}))
+    assert said == "port：连接被拒绝（第 1/3 次；从未有过应答，请检查其地址中的端口）"
+
+
+def test_who_started_it_stands_in_chinese_without_stray_blanks(chinese: None) -> None:
+    for by, told in (("somebody else", "由他人启动"), ("systemd's own Restart=", "由 systemd 自身的 Restart= 启动")):
+        assert say(Reason("new_invocation", {"pid": 7, "by": by})) == f"新进程已运行（pid 7），{told}"
 
 
 def test_how_a_restart_and_a_trial_failed() -> None:

@@ -7,7 +7,7 @@ A command is a module named like it (`notify-test` is `notify_test.py`) with `HE
 import argparse
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from model_watchdog.errors import WatchdogError
@@ -28,6 +28,14 @@ class CommandError(WatchdogError):
     def __init__(self, text: str, exit_code: int = EXIT_FAILED) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+
+
+class UsageError(WatchdogError):
+    """The command line itself is wrong. `tell` says how; it is called when the language is known."""
+
+    def __init__(self, tell: Callable[[], str]) -> None:
+        super().__init__()
+        self.tell = tell
 
 
 class Later(argparse.Action):

@@ -8,9 +8,10 @@ import contextlib
 import sys
 from dataclasses import dataclass
 
-from model_watchdog.cli import CommandError, find_state_dir
+from model_watchdog.cli import UsageError, find_state_dir
 from model_watchdog.cli.main import COMMANDS, GLOBAL_OPTIONS, build_parser, load_command
 from model_watchdog.errors import WatchdogError
+from model_watchdog.language import phrase
 from model_watchdog.record import Record
 
 HELP = "print a completion script for a shell"
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             print(*(service["name"] for service in record.services()), sep="\n")
         return 0
     if args.shell is None:
-        raise CommandError("for which shell? watchdog completion bash, zsh or fish", 64)
+        raise UsageError(lambda: phrase("watchdog: for which shell? watchdog completion bash, zsh or fish"))
     sys.stdout.write({"bash": write_bash, "zsh": write_zsh, "fish": write_fish}[args.shell]())
     return 0
 

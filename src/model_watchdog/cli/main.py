@@ -4,6 +4,7 @@ Nothing heavy is imported here: a command's module is imported when that command
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,13 @@ from importlib import import_module
 from pathlib import Path
 
 from model_watchdog import __version__
-from model_watchdog.cli import EXIT_BAD_CONFIG, EXIT_BUG, EXIT_FAILED, EXIT_USAGE, learn_language, suggest
+from model_watchdog.cli import EXIT_BAD_CONFIG, EXIT_BUG, EXIT_FAILED, EXIT_USAGE, UsageError, learn_language, suggest
 from model_watchdog.errors import ConfigError, WatchdogError
+from model_watchdog.language import phrase, retell
 
 TYPE_CHECKING = False  # `typing` costs two milliseconds at each start
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn, Protocol
 
     class Command(Protocol):
@@ -49,7 +52,7 @@ COMMANDS = {
     "completion": "print a completion script for a shell",
 }
 SPEAKING = frozenset(("status", "events", "pause", "resume", "restart", "reset", "reload", "notify-test", "doctor"))
-"""They speak the daemon's language, those of `READING` the configuration's; the others, and everybody's --help, English."""
+"""They speak the daemon's language, as wrong usage does, those of `READING` the configuration's; the others, and every --help, English."""
 READING = frozenset(("check", "run"))
 LATER = frozenset(("incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
 
@@ -66,15 +69,11 @@ EXAMPLES = """\
 """
 
 
-class UsageError(WatchdogError):
-    """The command line itself is wrong."""
-
-
 class Parser(argparse.ArgumentParser):
     """argparse ends the process with 2 on wrong usage; here 2 means an invalid configuration."""
 
     def error(self, message: str) -> "NoReturn":
-        raise UsageError(f"{self.prog}: {_improve(message)} ({self.prog} --help shows the usage)")
+        raise _misuse(self.prog, lambda: _improve(message))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,7 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _discard_stdout()
         return 141
     except UsageError as error:
-        return _fail(str(error), EXIT_USAGE)
+        _learn_early(sys.argv[1:] if argv is None else argv)
+        return _fail(error.tell(), EXIT_USAGE)
     except ConfigError as error:  # its lines begin with the place in the file
         return _fail(str(error), EXIT_BAD_CONFIG)
     except WatchdogError as error:
@@ -134,11 +134,12 @@ def _dispatch(words: list[str]) -> int:
         if "--version" in before:
             print(f"watchdog {__version__}")
             return 0
-        raise UsageError("watchdog: which command? (watchdog --help lists them)")
+        raise UsageError(lambda: phrase("watchdog: which command? (watchdog --help lists them)"))
     if name in LATER:
-        raise UsageError(f"watchdog: {name} arrives later; this is version {__version__}")
+        raise UsageError(lambda: phrase("watchdog: {name} arrives later; this is version {version}", name=name, version=__version__))
     if name not in COMMANDS:
-        raise UsageError(f'watchdog: no such command "{name}"{suggest(name, COMMANDS)} (watchdog --help lists them)')
+        text = 'watchdog: no such command "{name}"{near} (watchdog --help lists them)'
+        raise UsageError(lambda: phrase(text, name=name, near=suggest(name, COMMANDS)))
     command = load_command(name)
     parser = build_parser(name, command)
     try:
@@ -146,9 +147,10 @@ def _dispatch(words: list[str]) -> int:
     except SystemExit as done:  # argparse has printed the help or the version
         return int(done.code or 0)
     if unknown:
-        options = [option for action in parser._actions for option in action.option_strings]
-        near = suggest(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
-        parser.error(f'"{unknown[0]}" is not understood here{near}')
+        word = unknown[0]
+        options = [option for action in parser._actions for option in action.option_strings if word.startswith("-")]
+        meant = word.partition("=")[0]
+        raise _misuse(parser.prog, lambda: phrase('"{word}" is not understood here{near}', word=word, near=suggest(meant, options)))
     if name in SPEAKING | READING:
         learn_language(args, of_daemon=name in SPEAKING)
     return command.run(args)
@@ -169,14 +171,46 @@ def _split(words: list[str]) -> tuple[list[str], str | None, list[str]]:
             before.append(word)
             if not has_value:
                 if not rest:
-                    raise UsageError(f"watchdog: {option} needs a {GLOBAL_OPTIONS[option][0]} after it")
+                    raise _lacking(word)
                 before.append(rest.pop(0))
         elif word.startswith("-"):
-            near = suggest(option, [*GLOBAL_OPTIONS, "--help", "--version"]) or "; a command's own options stand after the command"
-            raise UsageError(f'watchdog: no such option "{word}"{near} (watchdog --help lists them)')
+            raise _unknown(word)
         else:
             return before, word, rest
     return before, None, []
+
+
+def _lacking(option: str) -> UsageError:
+    """Nothing follows a global option."""
+    return UsageError(lambda: phrase("watchdog: {option} needs a {what} after it", option=option, what=GLOBAL_OPTIONS[option][0]))
+
+
+def _unknown(word: str) -> UsageError:
+    """It stands before the command, and is no global option."""
+
+    def tell() -> str:
+        near = suggest(word.partition("=")[0], [*GLOBAL_OPTIONS, "--help", "--version"])
+        near = near or phrase("; a command's own options stand after the command")
+        return phrase('watchdog: no such option "{word}"{near} (watchdog --help lists them)', word=word, near=near)
+
+    return UsageError(tell)
+
+
+def _misuse(prog: str, tell: "Callable[[], str]") -> UsageError:
+    """What `tell` says of the options of a command."""
+    return UsageError(lambda: phrase("{prog}: {fault} ({prog} --help shows the usage)", prog=prog, fault=tell()))
+
+
+def _learn_early(words: Sequence[str]) -> None:
+    """Learns the language from a command line that is wrong: the global options in it say where."""
+    found = dict.fromkeys(("config", "state_dir", "runtime_dir"), "")
+    for word, after in zip(words, [*words[1:], ""], strict=False):
+        option, has_value, value = word.partition("=")
+        if option in GLOBAL_OPTIONS:
+            found[option[2:].replace("-", "_")] = value if has_value else after
+    args = argparse.Namespace(**{name: Path(text) if text else None for name, text in found.items()})
+    with contextlib.suppress(OSError):  # English is good enough for the fault itself
+        learn_language(args, of_daemon=True)
 
 
 def _overview() -> str:
@@ -192,12 +226,13 @@ def _overview() -> str:
 
 
 def _improve(message: str) -> str:
-    """argparse's words, with the nearest right one where a choice was misspelt."""
+    """argparse's words, in the language, with the nearest right one where a choice was misspelt."""
+    told = retell(message, "usage")
     _, found, rest = message.partition("invalid choice: '")
     if not found:
-        return message
+        return told
     word, _, choices = rest.partition("' (choose from ")
-    return message + suggest(word, [choice.strip(" '") for choice in choices.rstrip(")").split(",")])
+    return told + suggest(word, [choice.strip(" '") for choice in choices.rstrip(")").split(",")])
 
 
 def _read_path(text: str) -> Path:

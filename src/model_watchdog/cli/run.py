@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from model_watchdog.cli import CommandError, find_config, find_runtime_dir, find_state_dir
+from model_watchdog.language import phrase
 
 HELP = "the daemon: watch, restart, prove it, tell"
 EXAMPLES = """\
@@ -65,15 +66,16 @@ def _refuse_for_root(directory: Path, state_dir: Path) -> None:
     except KeyError:
         name = str(owner)
     as_owner = f"sudo runuser -u {name} -- watchdog run --dry-run --runtime-dir {state_dir}/by-hand"
-    raise CommandError(f"{directory} belongs to {name}, and what root leaves there would stop the daemon; run it as that user: {as_owner}")
+    text = "{directory} belongs to {name}, and what root leaves there would stop the daemon; run it as that user: {command}"
+    raise CommandError(phrase(text, directory=directory, name=name, command=as_owner))
 
 
 def _prepare(directory: Path, option: str) -> None:
     try:
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(
-            f"{directory}: {error.strerror}; run it as its unit does (systemctl start model-watchdog), or state {option} DIR"
-        ) from None
+        text = "{directory}: {cause}; run it as its unit does (systemctl start model-watchdog), or state {option} DIR"
+        raise CommandError(phrase(text, directory=directory, cause=error.strerror, option=option)) from None
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise CommandError(f"{directory}: not writable for this user; run it as its unit does, or state {option} DIR")
+        text = "{directory}: not writable for this user; run it as its unit does, or state {option} DIR"
+        raise CommandError(phrase(text, directory=directory, option=option))

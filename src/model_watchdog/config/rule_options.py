@@ -9,7 +9,7 @@ from model_watchdog.config.faults import quote, suggest
 from model_watchdog.config.model import ProbeConfig
 from model_watchdog.config.options import MISSING
 from model_watchdog.config.values import write_seconds
-from model_watchdog.config.vocabulary import LABELS
+from model_watchdog.config.vocabulary import ADDED, LABELS
 from model_watchdog.core.rollup import MOST, As
 from model_watchdog.core.rule import Then
 from model_watchdog.core.sample import Selector
@@ -113,8 +113,11 @@ def read_keep_firing_for(context: Context, table: Table, path: str, then: Then) 
     return None if keep is None else Seconds(keep)
 
 
-def read_message(context: Context, table: Table, path: str, selector: Selector | None, service: str | None) -> str:
-    """The rule's own words; every name in braces is one that can be filled in."""
+def read_message(context: Context, table: Table, path: str, selector: Selector | None, service: str | None, *, ours: bool) -> str:
+    """The rule's own words; every name in braces is one that can be filled in.
+
+    `ours` is False for a metric of a program's, which labels it as it likes: a label that a series lacks is filled in by nothing.
+    """
     text = _read(context, table, "message", str, path)
     if text is None:
         return ""
@@ -127,7 +130,7 @@ def read_message(context: Context, table: Table, path: str, selector: Selector |
     labels = [*list_labels(selector.metric), *(label for label, _, _ in selector.matchers)] if selector else []
     known = ["value", *(["service"] if service is not None else []), *labels]
     for name in wanted:
-        if selector is not None and name not in known:
+        if selector is not None and name not in known and (ours or name in ADDED):
             here = ", ".join(f"{{{one}}}" for one in known)
             context.literal.refuse(place, inside, f"{{{name}}} stands for nothing here; there is {here}")
     return str(text)

@@ -12,7 +12,7 @@ from model_watchdog.config.kinds import find_kind, list_kinds
 from model_watchdog.config.model import ProbeConfig
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.rule_options import check_times, list_labels, read_keep_firing_for, read_message, read_minus, read_over
-from model_watchdog.config.vocabulary import EVERY_PROBE, LATER_METRICS, OWN_METRICS
+from model_watchdog.config.vocabulary import ADDED, EVERY_PROBE, LATER_METRICS, OWN_METRICS
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Selector, SeriesId
 from model_watchdog.core.units import Number, Seconds
@@ -155,20 +155,20 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     condition = options.build(cls, mine, path, place, gaps)
     severity = _read(context, table, "severity", Severity, path, Severity.WARNING)
     then = _read(context, table, "then", Then, path, Then.ALERT)
-    judged = form != "absent"
-    times, for_ = _read_patience(context, table, path, then is Then.RESTART and judged)
+    judged, no_proof = form != "absent", getattr(cls, "no_proof", "")
+    times, for_ = _read_patience(context, table, path, then is Then.RESTART and not no_proof)
     if then is Then.RESTART and scope.service is None:
         options.refuse(table.entries["then"].value.place, f"{path}.then", "restart of what? A rule of the host may alert or inhibit")
-    elif then is Then.RESTART and not judged:
-        text = "silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit"
-        options.refuse(table.entries["then"].value.place, f"{path}.then", text)
+    elif then is Then.RESTART and no_proof:
+        options.refuse(table.entries["then"].value.place, f"{path}.then", f"{no_proof}. A rule {form} may alert or inhibit")
     over, as_ = read_over(context, table, path, selector, judged)
     givers = scope.find_probes(selector) if selector and not table.entries.keys().isdisjoint(_TIMED) else []
     check_times(context, table, path, condition, over, for_, givers)
     together = {probe.kind: list_metrics(probe.kind) for probe in givers}
     minus = read_minus(context, table, path, selector, together) if judged else None
     keep = read_keep_firing_for(context, table, path, then)
-    message = read_message(context, table, path, selector, scope.service)
+    ours = selector is None or is_ours(selector.metric)
+    message = read_message(context, table, path, selector, scope.service, ours=ours)
     if options.gaps != gaps or selector is None or condition is None:
         return None
     return Rule(entry.key.text, selector, condition, severity, then, times, for_, over, as_, minus, keep, message)
@@ -263,7 +263,7 @@ def _judge_metric(metric: str, scope: Scope) -> str:
 
 def _judge_matchers(selector: Selector, scope: Scope) -> str:
     """A matcher that no series can ever satisfy makes a rule that never fires."""
-    ours = [matcher for matcher in selector.matchers if matcher[0] in ("service", "probe")]
+    ours = [matcher for matcher in selector.matchers if matcher[0] in ADDED]
     for label, operator, value in [matcher for matcher in selector.matchers if matcher not in ours]:
         known = list_labels(selector.metric)
         if label not in known and is_ours(selector.metric):

@@ -122,14 +122,19 @@ def _recovery() -> Schema:
 
 
 def _rule() -> Schema:
-    """The options of all forms together: which of them go together only `check` can tell."""
+    """The options of all forms together: which of them go together only `check` can tell, but for a form that restarts nothing."""
     properties = {name: _of(hint) for name, hint in _RULE_OPTIONS.items()}
+    telling: dict[str, Schema] = {}
     for form in list_kinds("rules"):
         found = find_kind("rules", form)
         for cls in found.variants() if hasattr(found, "variants") else (found,):
             properties.update(_properties(cls))
+            if hasattr(cls, "no_proof"):
+                telling[form] = {"required": [form]}
     assert set(rule_section.COMMON) == set(_RULE_OPTIONS)
-    return {**_table(properties, empty=False), "required": ["metric"]}
+    no_restart = {"properties": {"then": {"not": {"const": Then.RESTART.value}}}}
+    only_telling = {"if": {"anyOf": [*telling.values()]}, "then": no_restart}
+    return {**_table(properties, empty=False), "required": ["metric"], **only_telling}
 
 
 def _by_kind(folder: str, kinds: Sequence[str], common: Mapping[str, Schema]) -> Schema:

@@ -55,6 +55,9 @@ LABELS: dict[str, tuple[str, ...]] = {
 }
 """The labels of metrics besides `service` and `probe`: the first name with which the metric begins."""
 
+ADDED = ("service", "probe")
+"""Labels that the watchdog adds by itself; no program can give them."""
+
 OWN_METRICS = (
     "watchdog_up",
     "watchdog_tick_lag_seconds",

@@ -30,6 +30,7 @@ def speak(language: str) -> None:
         from model_watchdog.language import zh, zh_details, zh_faults  # English has no need of them
 
         tables = {"phrases": zh.PHRASES, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": zh_faults.FAULTS}
+        tables["usage"] = zh_faults.FAULTS | zh_faults.USAGE
         _Spoken.language, _Spoken.tables = language, tables
     _patterns.cache_clear()
     retell.cache_clear()
@@ -49,10 +50,10 @@ def phrase(template: str, **blanks: object) -> str:
 def retell(text: str, table: str = "details") -> str:
     """What was said in English somewhere else, in the language that is spoken.
 
-    `table`: `details` (of a probe, a recovery, a notifier, the record), `parts` of them, or `faults` of a configuration. What comes from
-    somebody else (systemd, a service, a provider) is in none, and stays as it is.
+    `table`: `details` (of a probe, a recovery, a notifier, the record), `parts` of them, `faults` of a configuration, or
+    `usage` of a command line. What comes from somebody else (systemd, a service, a provider) is in none, and stays as it is.
     """
-    inner = "faults" if table == "faults" else "parts"
+    inner = table if table in ("faults", "usage") else "parts"
     for pattern, template in _patterns(table):
         if found := pattern.fullmatch(text):
             blanks = found.groupdict()
@@ -60,7 +61,7 @@ def retell(text: str, table: str = "details") -> str:
     return text
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def _patterns(table: str) -> "list[tuple[re.Pattern[str], str]]":
     """What a text may be: what goes on from another one first, and then those that say most."""
     import re

@@ -255,6 +255,35 @@ PHRASES = {
     "{count} probes": "{count} 个探测",
     "1 notifier": "1 个通知渠道",
     "{count} notifiers": "{count} 个通知渠道",
+    # a wrong command line, and a daemon that cannot be started by hand
+    "watchdog: which command? (watchdog --help lists them)": "watchdog: 要执行哪条命令？（watchdog --help 列出全部）",
+    "watchdog: {name} arrives later; this is version {version}": "watchdog: {name} 尚未支持；当前版本为 {version}",
+    'watchdog: no such command "{name}"{near} (watchdog --help lists them)': "watchdog: 没有命令“{name}”{near}（watchdog --help 列出全部）",
+    'watchdog: no such option "{word}"{near} (watchdog --help lists them)': "watchdog: 没有选项“{word}”{near}（watchdog --help 列出全部）",
+    "; a command's own options stand after the command": "；命令自己的选项写在命令之后",
+    "watchdog: {option} needs a {what} after it": "watchdog: {option} 之后须有 {what}",
+    "watchdog: for which shell? watchdog completion bash, zsh or fish": "watchdog: 用于哪种 shell？watchdog completion bash、zsh 或 fish",
+    "{prog}: {fault} ({prog} --help shows the usage)": "{prog}: {fault}（用法见 {prog} --help）",
+    '"{word}" is not understood here{near}': "无法识别“{word}”{near}",
+    "another daemon runs already (pid {pid}) on {directory}; stop it first, or give this one --runtime-dir and --state-dir": (
+        "已有守护进程（pid {pid}）使用 {directory}；请先停止它，或为本进程指定 --runtime-dir 和 --state-dir"
+    ),
+    "{path} is not a file of this user's alone; look where it comes from, and remove it: rm {path}": (
+        "{path} 不是当前用户独有的文件；请查明来源后删除：rm {path}"
+    ),
+    "{path} is no regular file; look where it comes from, and remove it: rm {path}": "{path} 不是普通文件；请查明来源后删除：rm {path}",
+    "{path} belongs to another user, from a run by hand; sudo watchdog install gives what lies in {directory} back": (
+        "{path} 属于其他用户，是手动运行留下的；sudo watchdog install 会归还 {directory} 中的文件"
+    ),
+    "{directory} belongs to {name}, and what root leaves there would stop the daemon; run it as that user: {command}": (
+        "{directory} 属于 {name}，root 留在其中的文件会使守护进程无法启动；请以该用户运行：{command}"
+    ),
+    "{directory}: {cause}; run it as its unit does (systemctl start model-watchdog), or state {option} DIR": (
+        "{directory}：{cause}；请按其单元的方式运行（systemctl start model-watchdog），或指定 {option} DIR"
+    ),
+    "{directory}: not writable for this user; run it as its unit does, or state {option} DIR": (
+        "{directory}：当前用户不可写；请按其单元的方式运行，或指定 {option} DIR"
+    ),
     # the record
     "{path}: the record is empty": "{path}：记录为空",
     "{path}: the record is of an older version (schema {version}, this version reads {schema})": (
@@ -277,6 +306,7 @@ PHRASES = {
         "{path}：记录的 schema 为 {version}，本版本最高支持 {schema}；请重新升级 model-watchdog，或移走该文件以新建记录"
     ),
     # doctor
+    "the configuration was rejected, the one before stays in force: {reason}": "新配置被拒绝，原配置继续生效：{reason}",
     "{path} is valid": "{path} 有效",
     "the daemon runs (pid {pid})": "守护进程正在运行（pid {pid}）",
     "the daemon is not running; what follows is seen as this user": "守护进程未运行；以下为当前用户所见",

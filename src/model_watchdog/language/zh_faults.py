@@ -239,9 +239,9 @@ FAULTS = {
     "off takes away a built-in rule, and this is none": "off 用于关闭内置规则，而这不是",
     "off takes away a built-in rule, and this is none; built in here: {names}": "off 用于关闭内置规则，而这不是；此处的内置规则：{names}",
     "restart of what? A rule of the host may alert or inhibit": "重启什么？主机的规则只能 alert 或 inhibit",
-    "silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit": (
-        "没有数据不能证明什么，也可能是本程序看不到；absent 规则只能 alert 或 inhibit"
-    ),
+    "{why}. A rule {form} may alert or inhibit": "{why}；{form} 规则只能 alert 或 inhibit",
+    "silence proves nothing: it may be the watchdog that does not see": "没有数据不能证明什么，也可能是本程序看不到",
+    "that it is unlike its own past does not prove that it is broken": "与自身历史不同，不能证明已经出了故障",
     "then: restart must state for or times, such as times: 3, so that no single bad sample restarts it by accident": (
         "then: restart 必须写明 for 或 times，例如 times: 3，以免一个异常样本就引起重启"
     ),
@@ -319,4 +319,20 @@ FAULTS = {
         "mailto://USER:PASSWORD@SERVER?from=ADDRESS&to=ADDRESS，USER 或 PASSWORD 中的 @ 写作 %40"
     ),
     "ntfys://SERVER/TOPIC, or ntfy://TOPIC for ntfy.sh": "ntfys://SERVER/TOPIC；ntfy.sh 可写 ntfy://TOPIC",
+}
+
+USAGE = {
+    # of a command line, in argparse's words and in ours
+    "argument {name}: {why}": "参数 {name}：{why}",
+    "expected one argument": "后面须有一个值",
+    "invalid choice: {word} (choose from {names})": "没有 {word}（可选：{names}）",
+    "not allowed with argument {other}": "不能与 {other} 同用",
+    "ignored explicit argument {word}": "不带值，却写了 {word}",
+    "invalid int value: {word}": "{word} 不是整数",
+    "invalid float value: {word}": "{word} 不是数值",
+    "the following arguments are required: {names}": "缺少参数：{names}",
+    "one of the arguments {names} is required": "须写以下参数之一：{names}",
+    "it is empty; say why in a few words": "为空；请用几个字说明原因",
+    "the path is empty": "路径为空",
+    "{word} arrives later": "{word} 尚未支持",
 }

@@ -22,6 +22,8 @@ class Absent:
         **dict.fromkeys(("over", "as", "minus"), _NO_VALUE),
     }
     """Keys of every rule that mean nothing here."""
+    no_proof: ClassVar[str] = "silence proves nothing: it may be the watchdog that does not see"
+    """Why it restarts nothing."""
 
     def __post_init__(self) -> None:
         if self.absent <= 0:

@@ -10,7 +10,7 @@ the value is new (core/baseline.py). Its score is 1 at the bar: it is in breach 
 import math
 from collections.abc import Container
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from model_watchdog.core.baseline import MOST, Baseline, Learning, Newness
 from model_watchdog.core.pace import Pace
@@ -19,6 +19,7 @@ from model_watchdog.core.series import RollingWindow
 from model_watchdog.core.units import Number, Seconds
 
 Direction = Literal["both", "above", "below"]
+_NO_PROOF = "that it is unlike its own past does not prove that it is broken"
 LET_GO = 0.7
 BAR_AT_SIGMA = 2.25 / 3.5
 """The bar of unusual and new together grows with `sigma`."""
@@ -35,6 +36,9 @@ class Sigma:
     direction: Direction = "both"
     min_absolute: Number = Number(0.0)
     min_relative: float = 0.0
+
+    no_proof: ClassVar[str] = _NO_PROOF
+    """Why it restarts nothing."""
 
     def __post_init__(self) -> None:
         _check_common(self.sigma, self.min_absolute, self.min_relative)
@@ -114,6 +118,8 @@ class AdaptiveSigma:
     levels: int = 32
     hold: int = 6
     forget: int = 20_000
+
+    no_proof: ClassVar[str] = _NO_PROOF
 
     def __post_init__(self) -> None:
         _check_common(self.sigma, self.min_absolute, self.min_relative)

@@ -28,7 +28,7 @@ def _counted(params: Params) -> str:
     return ("" if few else f" {params['count']} times") + (f" ({'; '.join(notes)})" if notes else "")
 
 
-_IS_PORT_RIGHT = "has never answered; is the port in the url right?"
+_IS_PORT_RIGHT = "has never answered; is the port in its address right?"
 
 
 def some(names: Param) -> str:
@@ -172,6 +172,7 @@ SENTENCES: Sentences = {
     "told": lambda p: f"{p['notifier']} was told: {p['title']}",
     "not_told": lambda p: f"{p['notifier']} could not be told yet: {p['detail']}",
     "undeliverable": lambda p: f"{p['notifier']} could not be told within a day: {p['title']} ({p['detail']})",
+    "notifier_gone": lambda p: f"{p['notifier']} is no longer configured, so that it is not told: {p['title']}",
     "would_tell": lambda p: f"{p['notifier']} would be told: {p['title']}",
     "gpu_driver_silent": "the GPU driver does not answer, so nothing is known of the GPUs; no service is restarted for that",
     "gpu_driver_crashes": "the GPU driver's library crashes whenever it is asked (3 times in a row); nothing is known of the GPUs",

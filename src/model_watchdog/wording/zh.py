@@ -13,7 +13,7 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} 秒"
     if whole < 3600:
-        return f"{whole // 60} 分" + (f" {whole % 60} 秒" if whole % 60 and whole < 600 else "钟" if not whole % 60 else "")
+        return f"{whole // 60} 分" + (f" {whole % 60} 秒" if whole % 60 and whole < 600 else "钟")
     if whole < 86400:
         return f"{whole // 3600} 小时" + (f" {whole % 3600 // 60} 分" if whole % 3600 >= 60 else "")
     days, hours = whole // 86400, whole % 86400 // 3600
@@ -33,7 +33,7 @@ def _counted(params: Params) -> str:
     return ("" if few else f"，已连续 {params['count']} 次") + (f"（{'；'.join(notes)}）" if notes else "")
 
 
-_IS_PORT_RIGHT = "从未有过应答，请检查 url 中的端口"
+_IS_PORT_RIGHT = "从未有过应答，请检查其地址中的端口"
 
 
 def _life(params: Params) -> str:
@@ -53,6 +53,12 @@ def _subject(params: Params) -> str:
 
 def _of_late(params: Params) -> str:
     return f"（近期平均 {number(params['recent'])}）" if "recent" in params else ""
+
+
+def _set_apart(text: Param) -> str:
+    """Between Chinese characters: a blank on each side where it is none itself."""
+    said = str(text)
+    return " " * said[:1].isascii() + said + " " * said[-1:].isascii()
 
 
 _SEVERITIES = {"critical": "严重", "warning": "警告", "info": "提示"}
@@ -117,7 +123,7 @@ SENTENCES: Sentences = {
     "unit_result": lambda p: f"单元失败：{p['result']}",
     "flapping": "健康状态反复抖动",
     "flapping_under_systemd": "5 分钟内已被 systemd 重启 3 次以上，本程序不再追加重启",
-    "new_invocation": lambda p: "新进程已运行" + (f"（pid {p['pid']}）" if p["pid"] else "") + f"，由 {p['by']} 启动",
+    "new_invocation": lambda p: "新进程已运行" + (f"（pid {p['pid']}）" if p["pid"] else "") + f"，由{_set_apart(p['by'])}启动",
     "pause_over": "暂停已到期",
     "pause_ended": lambda p: f"uid {p['uid']} 结束了暂停",
     "over": lambda p: f"{p['rule']} 已恢复" + (f"：{p['series']} 为 {number(p['value'])}" if "series" in p else ""),
@@ -189,6 +195,7 @@ SENTENCES: Sentences = {
     "told": lambda p: f"已通知 {p['notifier']}：{p['title']}",
     "not_told": lambda p: f"暂时无法通知 {p['notifier']}：{p['detail']}",
     "undeliverable": lambda p: f"一天内未能通知 {p['notifier']}：{p['title']}（{p['detail']}）",
+    "notifier_gone": lambda p: f"配置中已没有通知渠道 {p['notifier']}，不再通知：{p['title']}",
     "would_tell": lambda p: f"本应通知 {p['notifier']}：{p['title']}",
     "gpu_driver_silent": "GPU 驱动无应答，GPU 状态未知；不会因此重启任何服务",
     "gpu_driver_crashes": "GPU 驱动库每次调用都崩溃（连续 3 次），GPU 状态未知",

@@ -164,6 +164,17 @@ def test_every_rule_that_the_host_has_can_be_taken_away(load_text: Load, name: s
     assert load_text(f"{MINIMAL}host: {{rules: {{{name}: off}}}}\n"), "also where nothing measures what it is about"
 
 
+def test_a_message_may_name_any_label_of_what_a_program_prints(load_text: Load) -> None:
+    text = """\
+services:
+  a:
+    unit: a
+    probes: {queue: {kind: command, command: [/bin/queue], metrics: [queue_depth]}}
+    rules: {deep: {metric: queue_depth, above: 9, message: "{job} of {service} waits: {value}"}}
+"""
+    assert load_text(text).services["a"].core.rules[-1].message == "{job} of {service} waits: {value}"
+
+
 def test_what_every_rule_may_say_besides(load_text: Load) -> None:
     text = """\
 host:

@@ -65,6 +65,8 @@ WRONG = {
     service("rules: {r: {above: 1}}"): "services.chatglm.rules.r",
     service("rules: {r: {metric: unit_tasks, bellow: 1}}"): "services.chatglm.rules.r",
     service("rules: {r: {metric: unit_tasks, below: 1, then: reboot}}"): "services.chatglm.rules.r",
+    service("rules: {r: {metric: unit_tasks, sigma: 3.5, times: 3, then: restart}}"): "services.chatglm.rules.r",
+    service("rules: {r: {metric: unit_tasks, absent: 5m, then: restart}}"): "services.chatglm.rules.r",
     "services: {a: {unit: a, probes: {p: {url: 'http://h'}}}}\n": "services.a.probes.p",
     "services: {a: {unit: a, probes: {p: {kind: htpp, url: 'http://h'}}}}\n": "services.a.probes.p.kind",
     "services: {a: {unit: a, probes: {p: {kind: http}}}}\n": "services.a.probes.p",

@@ -339,6 +339,12 @@ RULES = {
     rule("{metric: probe_success, absent: 5m, then: restart}"): (
         f"7:52: {AT}.then: silence proves nothing: it may be the watchdog that does not see. A rule absent may alert or inhibit"
     ),
+    rule("{metric: unit_tasks, sigma: 3.5, times: 3, then: restart}"): (
+        f"7:59: {AT}.then: that it is unlike its own past does not prove that it is broken. A rule sigma may alert or inhibit"
+    ),
+    rule("{metric: unit_tasks, sigma: 3, window: 10, then: restart}"): (
+        f"7:59: {AT}.then: that it is unlike its own past does not prove that it is broken. A rule sigma may alert or inhibit"
+    ),
     rule("{metric: 'probe_success{probe=\"health\"}', absent: 30s}"): (
         f"7:60: {AT}.absent: 30s is not longer than the time between two samples of the probe health, which runs every 30s"
     ),
@@ -373,6 +379,9 @@ RULES = {
     ),
     "host: {rules: {r: {metric: host_disk_percent, above: 1, message: '{service}'}}}\n": (
         "1:66: host.rules.r.message: {service} stands for nothing here; there is {value}, {mount}"
+    ),
+    "host: {probes: {q: {kind: command, command: [/bin/q], metrics: [q]}}, rules: {r: {metric: q, above: 1, message: '{service}'}}}\n": (
+        "1:113: host.rules.r.message: {service} stands for nothing here; there is {value}"
     ),
     "host: {rules: {r: {metric: host_load1, minus: host_load5, above: 1}}}\n": (
         '1:47: host.rules.r.minus: "host_load5" is not measured together with "host_load1"; did you mean "host_load1"?'
