@@ -167,6 +167,23 @@ def test_nothing_that_a_terminal_obeys_comes_out_of_the_record(tmp_path: Path, c
     assert json.loads(said.splitlines()[-1])["services"][0]["reason"] == "exit 1 31mgnp.exe GPU 0 \u4e2d\u6587"
 
 
+def test_a_label_with_a_line_break_puts_no_line_into_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an alert and of a GPU: services and drivers give them."""
+    label = "0\nchatglm  healthy"
+    alert: dict[str, Any] = {"name": "deep", "service": None, "severity": "warning", "state": "firing", "since": None, "value": 1.0}
+    alert |= {"reason": "", "labels": {"job": label}}
+    metrics = [{"metric": "gpu_up", "labels": {"gpu": label, "uuid": "u"}, "value": 0.0, "at": None}]
+    metrics.append({"metric": "host_disk_percent", "labels": {"mount": label}, "value": 5.0, "at": None})
+    store = Store.open(tmp_path / "watchdog.db", wall=time.time)
+    assert asyncio.run(store.commit(writes.alerts("", json.dumps([alert])), writes.host_metrics(json.dumps(metrics), time.time())))
+    store.close()
+    doc, more = status.collect(str(tmp_path), str(tmp_path))
+    cli_status._print_plain(doc, more, time.time())
+    said = capsys.readouterr().out
+    assert said.count("chatglm  healthy") == 0 and said.count("0 chatglm healthy") == 3
+    assert not [line for line in said.splitlines() if line.startswith("chatglm")]
+
+
 def test_no_daemon_is_3_whatever_the_record_says() -> None:
     doc = make_doc(state="dead")
     doc["daemon"]["running"] = False

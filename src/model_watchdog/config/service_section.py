@@ -2,7 +2,7 @@
 
 import pwd
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,12 @@ from model_watchdog.recoveries import Recovery
 KEYS = ("unit", "user", "startup", "busy_patience", "probes", "rules", "recovery")
 OF_A_UNIT = ("unit", "process")
 """Kinds of probes that look at the service's unit."""
+_ONCE = {
+    "unit": "a unit is asked once",
+    "host": "the host is measured once",
+    "nvml": "the GPUs of the host are measured once",
+}
+"""Kinds of which there is one in a place, with what is said of a second."""
 OWN_UNIT = "model-watchdog.service"
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
@@ -165,16 +171,22 @@ def _read_probes(
     kinds = {name: _judge_kind(context, one, f"{inside}.{name}", scope, unit is not None) for name, one in entries.items()}
     read = [read_probe(context, one, f"{inside}.{name}") for name, one in entries.items()]
     kinds |= dict.fromkeys(_check_declared(context, entries, kinds, read, inside))
-    own = [entries[name] for name, kind in kinds.items() if kind == "unit"]
-    for extra in own[1:]:
-        context.options.refuse(extra.key.place, f"{inside}.{extra.key.text}", f"a unit is asked once; {own[0].key.text} does that already")
-    if unit is not None and not own:
+    for kind in ("unit",) if scope.service is not None else _ONCE:
+        _check_once(context, [entries[name] for name in kinds if kinds[name] == kind], kind, inside)
+    if unit is not None and "unit" not in kinds.values():
         if "unit" in entries:
             text = "this name belongs to the probe of kind unit; choose another"
             context.options.refuse(entries["unit"].key.place, f"{inside}.unit", text)
         kinds = {"unit": "unit", **kinds}
         read.insert(0, make_probe(context, "unit", "unit", unit, f"{inside}.unit"))
     return kinds, tuple(probe for probe in read if probe is not None)
+
+
+def _check_once(context: Context, probes: Sequence[Entry], kind: str, path: str) -> None:
+    """Of two that give the same series each would overwrite what the other has seen."""
+    for extra in probes[1:]:
+        text = f"{_ONCE[kind]}; {probes[0].key.text} does that already"
+        context.options.refuse(extra.key.place, f"{path}.{extra.key.text}", text)
 
 
 def _check_declared(

@@ -261,6 +261,13 @@ SERVICES = {
     "services: {a: {unit: a, probes: {p: {kind: unit}, q: {kind: unit}}}}\n": [
         "1:51: services.a.probes.q: a unit is asked once; p does that already"
     ],
+    "host: {probes: {p: {kind: host}, q: {kind: host, disks: [/]}}}\n": [
+        "1:34: host.probes.q: the host is measured once; p does that already"
+    ],
+    "host: {probes: {g: {kind: nvml}, p: {kind: host}, h: {kind: nvml}, i: {kind: nvml}}}\n": [
+        "1:51: host.probes.h: the GPUs of the host are measured once; g does that already",
+        "1:68: host.probes.i: the GPUs of the host are measured once; g does that already",
+    ],
     "host: {probes: {u: {kind: unit}}}\n": [
         "1:27: host.probes.u.kind: there is no unit here to ask about; put this probe under a service that has one"
     ],
