@@ -11,7 +11,7 @@ from model_watchdog import writes as record
 from model_watchdog.config.model import HostConfig, ProbeConfig
 from model_watchdog.core.decision import Cause, Decision, Event, Notification
 from model_watchdog.core.gpu import Gpu
-from model_watchdog.core.host import HostState, end_alerts, set_troubles, step_host, tell_news
+from model_watchdog.core.host import HostState, end_alerts, note_details, set_troubles, step_host, tell_news
 from model_watchdog.core.memory import carry_over_host, remember_host
 from model_watchdog.core.sample import Outcome, Sample, SeriesId, conclude
 from model_watchdog.core.state import STALE_AFTER
@@ -158,6 +158,8 @@ class HostWatch:
         decisions = set_troubles(self.state, probe.name, troubles, is_good=failure is None, now=outcome.at)
         for news in observation.news:
             decisions += tell_news(self.state, news, outcome.at)
+        if observation.measurements and observation.detail:
+            decisions += note_details(self.state, probe.name, clean(observation.detail).split("; "), outcome.at)
         self.carry_out(decisions)
         self._step([outcome])
         self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))

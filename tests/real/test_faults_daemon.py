@@ -265,6 +265,17 @@ WRONG = {
         "a depth bomb": ("services: " + "[" * 100_000 + "\n", "1:"),
         "a self reference": ("services: &s {a: *s}\n", "1:11"),
     },
+    68: {
+        "timeout longer than every": (ONE.format("probes: {p: {kind: unit, every: 2s, timeout: 3s}}"), "4:50: services.a.probes.p.timeout"),
+        "for shorter than two samples": (
+            ONE.format("rules: {r: {metric: unit_tasks, above: 1, for: 1s, then: restart}}"),
+            "4:52: services.a.rules.r.for: 1s is shorter",
+        ),
+        "max_duration longer than timeout": (
+            ONE.format("probes: {h: {kind: http, url: 'http://h/', timeout: 2s, max_duration: 3s}}"),
+            "4:75: services.a.probes.h.max_duration: 3s is longer",
+        ),
+    },
 }
 
 
@@ -318,6 +329,11 @@ def test_fault_63_huge(tmp_path: Path, injection: str, fault_row: FaultRow) -> N
 @pytest.mark.parametrize("injection", WRONG[64])
 def test_fault_64_bombs(tmp_path: Path, injection: str, fault_row: FaultRow) -> None:
     refuse_text(64, injection, tmp_path / "config.yaml", fault_row)
+
+
+@pytest.mark.parametrize("injection", WRONG[68])
+def test_fault_68_contradictory_times(tmp_path: Path, injection: str, fault_row: FaultRow) -> None:
+    refuse_text(68, injection, tmp_path / "config.yaml", fault_row)
 
 
 @pytest.mark.parametrize("injection", ["missing", "a directory", "a fifo", "writable by others"])

@@ -1,4 +1,4 @@
-"""Units that are stuck in the kernel, out of memory, wait in systemd's queue, or share what is down: rows 25, 29, 31 and 87."""
+"""Units and disks that are stuck: in the kernel, out of memory, in systemd's queue, or by what they share. Rows 25, 29, 31, 44 and 87."""
 
 import re
 import shutil
@@ -13,10 +13,19 @@ from tests.conftest import FaultRow, MakeBox, cannot
 from tests.rig.sinks import HttpSink
 from tests.rig.stand import SLEEP, Stand
 from tests.rig.waiting import wait_until
+from tests.rig.watched_box import DAEMON
 
 OPEN = "is down and could not be restarted"
 WELL = "was restarted and is well again"
 FROZEN = "/srv/frozen"
+FUSE = Path("/dev/fuse")
+MOUNT_AND_BE_SILENT = """
+import ctypes, os, sys
+device = os.open("/dev/fuse", os.O_RDWR)  # whoever should answer at this end never does
+options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+assert ctypes.CDLL(None, use_errno=True).mount(b"far", sys.argv[1].encode(), b"fuse", 0, options) == 0, os.strerror(ctypes.get_errno())
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -119,3 +128,40 @@ def test_fault_31_what_they_share_is_down(stand: Stand, http_sink: HttpSink, fau
     reasons = {event["reason"] for model in models for event in model.events() if event["event"] == "not_restarted"}
     assert any("restarts wait" in reason for reason in reasons) and any("one at a time" in reason for reason in reasons), reasons
     fault_row(31, "five services answer 500 in the same moment", sum(model.restarts for model in models), len(http_sink.messages))
+
+
+def test_fault_44_disks_that_are_gone_or_hang(make_box: MakeBox, http_sink: HttpSink, fault_row: FaultRow) -> None:
+    """A folder goes, and a FUSE file system whose server is silent is mounted where the daemon sees it."""
+    if not FUSE.exists():
+        cannot("no /dev/fuse (as root: modprobe fuse)")
+    stand = Stand(make_box(binds=[(FUSE, str(FUSE))]))
+    stand.install()
+    stand.box.run("mkdir", "-p", "/srv/gone", "/srv/far")
+    model = stand.model(program=SLEEP)
+    model.systemctl("start")
+    disks = "host:\n  probes: {system: {kind: host, every: 500ms, timeout: 500ms, disks: [/, /srv/gone, /srv/far]}}\n"
+    stand.watch(http_sink, model.config(), more=disks)
+    stand.wait_state("healthy", model)
+
+    def measured() -> set[str]:
+        return {one["labels"]["mount"] for one in stand.box.status()["host"]["metrics"] if one["metric"] == "host_disk_percent"}
+
+    wait_until(lambda: measured() == {"/", "/srv/gone", "/srv/far"}, 10, stand.log)
+    stand.box.run("rmdir", "/srv/gone")
+    assert "No such file or directory" in stand.message("disk-missing /srv/gone fires").body
+    fault_row(44, "a disk's folder is gone", model.restarts, len(http_sink.messages))
+    enter = ("nsenter", "--mount", f"--target={stand.box.main_pid(DAEMON)}")
+    mounted = stand.box.popen(*enter, "/usr/bin/python3", "-I", "-c", MOUNT_AND_BE_SILENT, "/srv/far", stdin=subprocess.PIPE)
+    try:
+        assert "does not answer" in stand.message("disk-silent /srv/far fires").body
+        wait_until(lambda: measured() == {"/"}, 10, stand.log)
+        fault_row(44, "and a mount hangs", model.restarts, len(http_sink.messages))
+        model.kill()
+        stand.message(f"{model.name} {WELL}", timeout=10)
+        stand.box.run("mkdir", "/srv/gone")
+        stand.message("disk-missing /srv/gone is over")
+        stand.stays((model, 1), messages=4, seconds=2.0)
+    finally:
+        mounted.communicate(timeout=10)
+    stand.message("disk-silent /srv/far is over")
+    stand.end()

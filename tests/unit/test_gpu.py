@@ -2,9 +2,10 @@
 
 from model_watchdog.core.decision import Event, Notification, Reason
 from model_watchdog.core.gpu import Gpu, GpuProcess
-from model_watchdog.core.host import NEWS_FOR, HostState, set_troubles, tell_news
+from model_watchdog.core.host import MOST_NOTES, NEWS_FOR, HostState, note_details, set_troubles, tell_news
 from model_watchdog.core.memory import recall_host, remember_host
 from model_watchdog.gpuview import GPU_LOST, GpuHolder
+from model_watchdog.wording import say
 
 A, B = "GPU-a", "GPU-b"
 
@@ -112,6 +113,21 @@ def test_the_same_xid_is_told_again_only_after_an_hour_without_it() -> None:
     assert report(6000.0, B) == report(6000.0, A, 79) == ["gpu_xid"]
     assert report(6000.0 + NEWS_FOR) == ["gpu_xid"]
     assert len(state.news) == 1
+
+
+def test_what_a_probe_leaves_out_is_an_event_once() -> None:
+    state = HostState()
+
+    def note(at: float, *notes: str) -> list[str]:
+        decisions = note_details(state, "gpu", notes, at)
+        return [say(one.reason) for one in decisions if isinstance(one, Event) and one.event == "probe_detail"]
+
+    assert note(0.0, "power: Unknown Error", "utilization of 101 cannot be") == ["power: Unknown Error", "utilization of 101 cannot be"]
+    assert note(10.0, "utilization of 101 cannot be", "power: Unknown Error") == []
+    assert note(10.0 + NEWS_FOR, "power: Unknown Error") == ["power: Unknown Error"]
+    values = [note(5000.0 + count, f"utilization of {200 + count} cannot be") for count in range(100)]
+    assert sum(map(len, values)) == MOST_NOTES - 1, "one whose value differs each time does not fill the record"
+    assert note(6000.0 + NEWS_FOR, "utilization of 500 cannot be") == ["utilization of 500 cannot be"]
 
 
 def test_trouble_with_a_sensor_is_told_once_and_so_is_its_end() -> None:

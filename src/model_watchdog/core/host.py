@@ -14,6 +14,9 @@ HOST = "host"
 """The subject of what is not about one service."""
 NEWS_FOR = 3600.0
 """Seconds without it after which the same is news again."""
+_NOTE = "probe_detail"
+MOST_NOTES = 20
+"""So many different notes of probes are written down within that time: in some, the value differs each time."""
 
 
 @dataclass(slots=True)
@@ -132,11 +135,26 @@ def tell_news(state: HostState, reason: Reason, now: float) -> list[Decision]:
 
     A fault of an application or of a card can repeat it a hundred times an hour; it is told again after NEWS_FOR without it.
     """
-    state.news = {key: at for key, at in state.news.items() if now - at < NEWS_FOR}
-    key = f"{reason.key} {sorted(reason.params.items())}"
-    is_known = key in state.news
+    if _is_news(state, f"{reason.key} {sorted(reason.params.items())}", now):
+        return tell_once(state, reason.key, Severity.WARNING, reason, reason.params)
+    return [Event(reason.key, None, reason)]
+
+
+def note_details(state: HostState, probe: str, notes: Iterable[str], now: float) -> list[Decision]:
+    """What a run of `probe` left out, and why: an event each, when it begins. People are told nothing: the others of its readings count."""
+    new = [note for note in notes if _is_news(state, f"{_NOTE} {probe} {note}", now, MOST_NOTES)]
+    return [Event(_NOTE, None, Reason("note", {"text": note})) for note in new]
+
+
+def _is_news(state: HostState, key: str, now: float, most: int | None = None) -> bool:
+    """Whether it was not there of late; from now on it was. Where so many have been (`most`, of the first word of `key`), no other is."""
+    state.news = {known: at for known, at in state.news.items() if now - at < NEWS_FOR}
+    is_new = key not in state.news
+    alike = sum(known.partition(" ")[0] == key.partition(" ")[0] for known in state.news)
+    if is_new and most is not None and alike >= most:
+        return False
     state.news[key] = now
-    return [Event(reason.key, None, reason)] if is_known else tell_once(state, reason.key, Severity.WARNING, reason, reason.params)
+    return is_new
 
 
 def tell_rights(state: HostState, about: str, units: Mapping[str, str]) -> list[Decision]:
