@@ -90,6 +90,7 @@ DETAILS = {
     "GPU {gpu} is lost: the driver does not name it any more": "GPU {gpu} 掉卡：驱动中已不存在",
     "the Python package nvidia-ml-py cannot be imported: {cause}": "无法导入 Python 包 nvidia-ml-py：{cause}",
     "the NVIDIA driver cannot be opened: {cause}": "无法打开 NVIDIA 驱动：{cause}",
+    "GPU {gpu}: pid {pid} has ended and holds {count} MiB": "GPU {gpu}：进程（pid {pid}）已退出，仍占用 {count} MiB 显存",
     "GPU {gpu}: {name} of {value} cannot be": "GPU {gpu}：{name} 的值 {value} 不可能成立",
     "the NVIDIA driver has been unloaded": "NVIDIA 驱动已卸载",
     "the NVIDIA driver is not loaded": "NVIDIA 驱动未加载",
