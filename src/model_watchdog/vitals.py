@@ -60,7 +60,8 @@ class VitalSigns:
         view = self._gpus.view
         if view is None or view.is_stale or self._asked_at is None or view.at < self._asked_at:
             return None
-        return tuple(gpu.index for gpu in used if works(gpu))
+        working = tuple(gpu.index for gpu in used if works(gpu))
+        return None if not working and any(works(gpu) is None for gpu in used) else working
 
     def _used(self) -> Iterable[Gpu]:
         """The GPUs that the service's processes are on."""

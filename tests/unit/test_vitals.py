@@ -41,11 +41,11 @@ def gpu(used: float | None, power: float | None = None, limit: float | None = No
         ("has no limit, and is used", gpu(35, 60, 0), True),
         ("does not tell its use, and draws much", gpu(None, 300, 400), True),
         ("does not tell its use, and draws little", gpu(None, 60, 400), False),
-        ("tells nothing", gpu(None), False),
+        ("tells nothing", gpu(None), None),
         ("is lost", gpu(100, 400, 400, is_up=False), False),
     ],
 )
-def test_a_gpu_that(what: str, reading: Gpu, working: bool) -> None:
+def test_a_gpu_that(what: str, reading: Gpu, working: bool | None) -> None:
     assert works(reading) is working
 
 

@@ -43,8 +43,11 @@ class Vitals:
         return self.cores is not None and self.gpus is not None
 
 
-def works(gpu: Gpu) -> bool:
-    """Whether a GPU gets on, as far as one reading tells. Whose work it is cannot be told where several services share it."""
+def works(gpu: Gpu) -> bool | None:
+    """Whether a GPU gets on, as far as one reading tells; None where it tells nothing, as of a part of a divided GPU (MIG).
+
+    Whose work it is cannot be told where several services share it.
+    """
     if not gpu.is_up:
         return False
     used = gpu.utilization_percent
@@ -52,4 +55,4 @@ def works(gpu: Gpu) -> bool:
         return False
     if gpu.power_watts is not None and gpu.power_limit_watts:
         return gpu.power_watts / gpu.power_limit_watts >= WORKING_POWER
-    return used is not None
+    return None if used is None else True
