@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WANTED = ("1", "2", "3", "4", "5", "6", "7", "8", "11", "14", "16")
 """The guards that must be there, each at least once."""
 MARK = re.compile(r"#\s*guard:\s*(\w+)")
-SELECTIONS = (["tests/scenarios"], ["tests/real/test_faults_crash.py", "tests/real/test_faults_unit.py"])
+SELECTIONS = (["tests/scenarios"], [f"tests/real/test_faults_{what}.py" for what in ("crash", "shutdown", "unit")])
 DEADLINE = 900.0
 """Seconds that one run of the tests may take; a mutant that takes longer is noticed."""
 
