@@ -198,7 +198,7 @@ class _Connection:
                 answer += more
                 if not more or len(answer) > CAP:
                     raise ConnectionResetError(0, "the answer was cut off")
-        except BaseException:
+        except BaseException:  # nothing is kept back: a time-out too goes on to the caller; what is half read answers nobody else
             self.close()
             raise
         text, returncode = answer[: answer.rindex(b"exit ")], int(found[1])
