@@ -45,6 +45,8 @@ Found = TypeVar("Found")
 
 RUNNING = "running"
 """The setting that says that a daemon runs: where it is found at a start, the run before was not stopped."""
+LOOK_EVERY = 5
+"""So many beats, a second each, from one look at the watchdog's own means, and one sign of life to systemd, to the next."""
 SLACK = 10.0
 """A job may be late by its interval, its deadline, and so many seconds, before systemd is no longer told that we live."""
 
@@ -170,12 +172,13 @@ class Daemon:
             lag, expected = max(0.0, loop.time() - expected), loop.time() + 1.0
             crash_point("beat")
             self._notice_gap(lag)
-            self._write_samples()
+            self._write_what_waits()
             self._guard_clock()
             self._guard_record()
-            self._guard_means()
-            if not self._overdue():
-                notify("WATCHDOG=1")
+            if beat % LOOK_EVERY == 0 or self.store.problem:
+                self._guard_means()
+                if not self._overdue():
+                    notify("WATCHDOG=1")
             self._lag = max(lag, self._lag)
             if beat % 10 == 0:
                 self.write_info(lag)
@@ -197,8 +200,11 @@ class Daemon:
         if away:
             self.host.carry_out([Event(key, None, Reason(key, {"seconds": seconds}))])
 
-    def _write_samples(self) -> None:
-        """What was measured within the last second, in one row."""
+    def _write_what_waits(self) -> None:
+        """What was seen within the last second and led to nothing: each service as it stands, and the samples in one row."""
+        unwritten, self.means.unwritten = self.means.unwritten, set()
+        for watch in unwritten:
+            watch.carry_out([])
         if self.means.samples:
             self.store.put(record.samples(self.clock.boot, self.clock.to_wall(0.0), self.means.samples))
             self.means.samples = []
@@ -361,7 +367,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close())
         await self.outbox.close()
-        self._write_samples()
+        self._write_what_waits()
         self.store.put(record.setting(RUNNING, ""))
         self.means.main_processes.close()
         self.means.systemd.close()

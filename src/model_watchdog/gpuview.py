@@ -19,8 +19,8 @@ class GpuHolder:
 
     def take(self, at: float, gpus: Sequence[Gpu], pids: Mapping[str, frozenset[int]]) -> None:
         """A new reading, at `at` (steady seconds), with the pids of each service at this moment."""
+        self.use = self.use.after(self.view, gpus, pids)
         self.view = follow(self.view, at, gpus)
-        self.use = self.use.after(gpus, pids)
 
     def remember(self, boot: str) -> str:
         """What a daemon started later must know, until the host boots again: which GPUs there are, and who worked on them."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @dataclass
 class Means:
     """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `list_pids` the processes of each service;
-    `look_at_gpus` has the GPUs read now, beside their interval; `samples` are to be written within a second.
+    `look_at_gpus` has the GPUs read now, beside their interval; `samples`, and the `unwritten` watches as they stand, are to
+    be written within a second.
     """
 
     clock: Clock
@@ -43,4 +44,5 @@ class Means:
     host_stopping: bool = False
     permitted: dict[str, bool] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
+    unwritten: "set[Watch]" = field(default_factory=set)
     chance: random.Random = field(default_factory=random.Random)

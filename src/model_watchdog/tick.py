@@ -1,17 +1,17 @@
 """One measurement: observe, decide, act, remember."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from model_watchdog import writes as record
+from model_watchdog.book import Book
 from model_watchdog.cgroup import find_unkillable
 from model_watchdog.config.model import ProbeConfig, ServiceConfig
 from model_watchdog.core.attempt import RecoveryPhase
-from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Notification, Reason, Restart, State
+from model_watchdog.core.decision import Cause, Concluded, Decision, Notification, Reason, Restart, State
 from model_watchdog.core.incident import find_inhibiting
-from model_watchdog.core.memory import carry_over, remember
+from model_watchdog.core.memory import carry_over
 from model_watchdog.core.restarting import cannot_act
 from model_watchdog.core.sample import UNSEEN, Failure, Outcome, conclude, not_asked
 from model_watchdog.core.service import Facts, interval, step
@@ -21,9 +21,8 @@ from model_watchdog.crashpoint import crash_point
 from model_watchdog.means import Means
 from model_watchdog.probes import Running, Surroundings
 from model_watchdog.runners import Runners
-from model_watchdog.snapshot import describe_watched, log_line, tell_story
 from model_watchdog.vitals import VitalSigns
-from model_watchdog.wording import clean, compose, say
+from model_watchdog.wording import clean, say
 from model_watchdog.writes import Write
 
 log = logging.getLogger(__name__)
@@ -57,8 +56,7 @@ class Watch:
         self._deciding: asyncio.Handle | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._kept = ""
-        self._incident: int | None = state.incident.id if state.incident else None
+        self._book = Book(state, means)
         self._closing: Incident | None = None  # the one that this step may close: its messages tell of it
 
     def open(self) -> None:
@@ -90,6 +88,7 @@ class Watch:
         self.decide_soon()
         if self._deciding is not None:
             self._deciding.cancel()  # and stays there
+        self.means.unwritten.discard(self)
         for timer in self._timers.values():
             timer.cancel()
         for task in list(self._tasks):
@@ -142,7 +141,8 @@ class Watch:
         if self._runners.has(probe):
             self._newest[probe.name] = outcome
             self.means.samples += outcome.samples
-            self.decide_soon()
+            if not (outcome.ok and self._asks_systemd()):  # what is good can wait for the unit of the same round: one decision for both
+                self.decide_soon()
         else:  # what was asked is not what is wanted any more
             await self._runners.tidy()
         if self._must_wait(probe.name):
@@ -150,6 +150,9 @@ class Watch:
         if probe.name in self._missed:
             self._missed.discard(probe.name)
             self.measure([probe.name])
+
+    def _asks_systemd(self) -> bool:
+        return any(plan.kind == "unit" and name in self.running_since for name, plan in self.plans.items())
 
     def _must_wait(self, name: str) -> bool:
         """Whether to leave a probe out. What it sends (a token, say) is for its unit's own process, not for whoever has taken the port."""
@@ -251,7 +254,10 @@ class Watch:
         decisions = step(self.service, self.state, list(self._newest.values()), facts, now)
         self.means.common.see(self.service.name, now, is_bad=self.is_bad, is_restarting=self.state.attempt is not None)
         self._facts, self._unit_error = None, ""
-        self.carry_out(decisions)
+        if decisions or self.leaving is not None:
+            self.carry_out(decisions)
+        else:
+            self.means.unwritten.add(self)
         self._closing = None
         self._make_up()
         self._schedule(now)
@@ -287,6 +293,7 @@ class Watch:
 
     def carry_out(self, decisions: list[Decision]) -> None:
         """Writes down everything, then acts: what is decided is in the record before it is done."""
+        self.means.unwritten.discard(self)
         writes = self.write_down(decisions)
         restart = next((decision for decision in decisions if isinstance(decision, Restart)), None)
         self.means.store.put(*writes)
@@ -305,7 +312,7 @@ class Watch:
     def write_anew(self) -> None:
         """Everything, into a record that has begun anew: the restart that is under way too."""
         attempt, clock = self.state.attempt, self.means.clock
-        self._kept, self._incident = "", None
+        self._book.begin_anew()
         if attempt is not None:
             actor, cause, at = attempt.actor.value, attempt.cause.value if attempt.cause else None, clock.to_wall(attempt.asked_at)
             self.means.store.put(record.restart_intent(attempt.id, self.service.name, at, actor, cause, say(attempt.reason)))
@@ -321,52 +328,8 @@ class Watch:
             self.carry_out(cannot_act(self.service, self.state, Cause.CANNOT_ACT, reason, self.means.clock.steady()))
 
     def write_down(self, decisions: Iterable[Decision]) -> list[Write]:
-        """One transaction: events, restarts, incident, messages, the state to be recalled and the status to be shown."""
-        means, name, wall = self.means, self.service.name, self.means.clock.wall()
-        incident = self.state.incident.id if self.state.incident else None
-        writes: list[Write] = []
-        for decision in decisions:
-            if isinstance(decision, Event):
-                cause = decision.cause.value if decision.cause else None
-                log.info(*log_line(name, decision))
-                writes.append(record.event(wall, name, decision.event, cause, say(decision.reason), incident or self._incident))
-            elif isinstance(decision, Restart):
-                cause = decision.cause.value if decision.cause else None
-                writes.append(record.restart_intent(decision.attempt, name, wall, decision.actor.value, cause, say(decision.reason)))
-                means.next_id = max(means.next_id, decision.attempt + 1)
-            elif isinstance(decision, Concluded):
-                writes.append(record.restart_result(decision.attempt, decision.result, say(decision.reason), wall))
-            else:
-                writes += means.outbox.writes_for(
-                    compose(decision, tell_story(self.service, self.state, self._closing, means.clock, means.hostname, self.last_log))
-                )
-        writes += self._write_incident(incident, wall)
-        writes += self._write_state(wall)
-        return writes
-
-    def _write_incident(self, incident: int | None, wall: float) -> list[Write]:
-        before, self._incident = self._incident, incident
-        writes = []
-        if before is not None and before != incident:
-            writes.append(record.incident_close(before, wall))
-        if incident is not None and before != incident and self.state.incident is not None:
-            self.means.next_id = max(self.means.next_id, incident + 1)
-            at = self.means.clock.to_wall(self.state.incident.opened_at)
-            writes.append(record.incident_open(incident, self.service.name, at, say(self.state.incident.reason)))
-        return writes
-
-    def _write_state(self, wall: float) -> list[Write]:
-        clock, name = self.means.clock, self.service.name
-        entry, firing = describe_watched(self.service, self.state, clock)
-        alerts = json.dumps(firing)
-        writes = [record.service_status(name, json.dumps(entry), wall)]
-        durable = json.dumps(remember(self.state))
-        if durable + alerts != self._kept:
-            self._kept = durable + alerts
-            writes.append(record.alerts(name, alerts))
-            if not self.means.dry_run:  # what a dry run would have told is not told
-                writes.append(record.service_state(name, f"[{json.dumps(clock.anchor())}, {durable}]"))
-        return writes
+        """One transaction: what was decided, and how things stand."""
+        return self._book.write_down(self.service, self.state, decisions, self._closing, self.last_log)
 
     def _schedule(self, now: float) -> None:
         """A probe that is to run sooner than its next regular run, and the moment at which something is due anyway."""

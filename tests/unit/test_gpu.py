@@ -42,6 +42,15 @@ def test_a_lost_gpu_forbids_restarts_of_those_who_worked_on_it_also_when_they_ha
     assert holder.inhibits("chat") == "", "chat did not use it any more when it was lost"
 
 
+def test_a_gpu_that_is_lost_before_its_services_are_known_forbids_all_the_same() -> None:
+    holder = held(gpu(A, 10), gpu(B, 12))  # the daemon has just started: no unit was looked at yet
+    known = {"chat": frozenset({10}), "bert": frozenset({12})}
+    holder.take(2.0, [gpu(A, is_up=False), gpu(B, 12)], known)
+    assert [holder.inhibits(name) for name in ("chat", "bert")] == [GPU_LOST, ""]
+    holder.take(3.0, [gpu(A, is_up=False), gpu(B, 12)], {"new": frozenset({10})})
+    assert holder.inhibits("new") == "", "a number that is used again by another service, long after"
+
+
 def test_processes_that_could_not_be_read_are_those_of_before() -> None:
     holder = held(gpu(A, 10), chat=10)
     hidden = Gpu(A, "0", True, 99.0, is_listed=False)

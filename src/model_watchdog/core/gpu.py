@@ -48,8 +48,9 @@ class GpuUse:
 
     services: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
 
-    def after(self, gpus: Sequence[Gpu], pids: Mapping[str, frozenset[int]]) -> "GpuUse":
-        """As it stands after a new reading, with the pids of each service."""
+    def after(self, before: GpuView | None, gpus: Sequence[Gpu], pids: Mapping[str, frozenset[int]]) -> "GpuUse":
+        """As it stands after a new reading, with the view before it and the pids of each service."""
+        former = {gpu.uuid: {process.pid for process in gpu.processes} for gpu in before.gpus if gpu.is_up} if before else {}
         listed = {gpu.uuid: {process.pid for process in gpu.processes} for gpu in gpus if gpu.is_up and gpu.is_listed}
         on_others = frozenset[int]().union(*listed.values())
         now = dict(self.services)
@@ -57,9 +58,10 @@ class GpuUse:
             if gpu.uuid in listed:
                 now[gpu.uuid] = {service: own & listed[gpu.uuid] for service, own in pids.items() if own & listed[gpu.uuid]}
             elif not gpu.is_up:
-                before = now.get(gpu.uuid, {})
-                own = {service: pids.get(service, frozenset()) for service in before}
-                now[gpu.uuid] = {name: then for name, then in before.items() if own[name] & then or not own[name] & on_others}
+                gone = former.get(gpu.uuid, set())  # lost just now: a service whose pids were not known at the last reading was on it too
+                on_it = {service: own & gone for service, own in pids.items() if own & gone} | dict(now.get(gpu.uuid, {}))
+                own = {service: pids.get(service, frozenset()) for service in on_it}
+                now[gpu.uuid] = {name: then for name, then in on_it.items() if own[name] & then or not own[name] & on_others}
         return GpuUse(now)
 
     def lost_to(self, service: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
