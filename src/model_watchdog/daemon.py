@@ -33,7 +33,7 @@ from model_watchdog.record import FILE
 from model_watchdog.reloading import Reloading
 from model_watchdog.rounds import Rounds
 from model_watchdog.schedule import Schedule
-from model_watchdog.sdnotify import notify
+from model_watchdog.sdnotify import alive_within, notify
 from model_watchdog.snapshot import stamp
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
@@ -46,7 +46,7 @@ Found = TypeVar("Found")
 RUNNING = "running"
 """The setting that says that a daemon runs: where it is found at a start, the run before was not stopped."""
 LOOK_EVERY = 5
-"""So many beats, a second each, from one look at the watchdog's own means, and one sign of life to systemd, to the next."""
+"""At most so many beats, a second each, from one look at the watchdog's own means, and one sign of life to systemd, to the next."""
 SLACK = 10.0
 """A job may be late by its interval, its deadline, and so many seconds, before systemd is no longer told that we live."""
 
@@ -164,7 +164,7 @@ class Daemon:
         """Once a second: are the clock, the record and we ourselves in order?"""
         loop = asyncio.get_running_loop()
         expected = loop.time() + 1.0
-        beat = 0
+        beat, look_every = 0, int(min(LOOK_EVERY, max(1.0, alive_within() / 3)))
         while not self.stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(expected):
@@ -175,7 +175,7 @@ class Daemon:
             self._write_what_waits()
             self._guard_clock()
             self._guard_record()
-            if beat % LOOK_EVERY == 0 or self.store.problem:
+            if beat % look_every == 0 or self.store.problem:
                 self._guard_means()
                 if not self._overdue():
                     notify("WATCHDOG=1")

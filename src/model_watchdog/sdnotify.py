@@ -1,6 +1,7 @@
 """Tells systemd how we are (sd_notify(3)), without its library."""
 
 import contextlib
+import math
 import os
 import socket
 
@@ -25,3 +26,9 @@ def notify(text: str) -> bool:
         _sender.sendto(text.encode(), address)
         return True
     return False
+
+
+def alive_within() -> float:
+    """Seconds within which systemd wants to be told that we live (`$WATCHDOG_USEC`); infinity where it does not ask."""
+    text = os.environ.get("WATCHDOG_USEC", "")
+    return int(text) / 1e6 if text.isdecimal() and int(text) else math.inf

@@ -1,5 +1,6 @@
 """sd_notify without its library, against a real socket."""
 
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model_watchdog.sdnotify import notify
+from model_watchdog.sdnotify import alive_within, notify
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -37,3 +38,9 @@ def test_without_systemd_nothing_happens(address: str | None, monkeypatch: pytes
     if address is not None:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
     assert not notify("READY=1")
+
+
+@pytest.mark.parametrize(("told", "seconds"), [("30000000", 30.0), ("300000", 0.3), ("", math.inf), ("0", math.inf), ("soon", math.inf)])
+def test_within_what_time_systemd_wants_to_hear(monkeypatch: pytest.MonkeyPatch, told: str, seconds: float) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", told)
+    assert alive_within() == seconds
