@@ -26,7 +26,7 @@ MOST_WAITING = 64 * 1024
 
 
 class KeptConnection(httpx.AsyncBaseTransport):
-    """Sends requests without a body, one at a time, each to the address in its URL, and knows no deadline but that for connecting.
+    """Sends requests whose body is at hand, one at a time, each to the address in its URL, and knows no deadline but that for connecting.
 
     An idle connection is used again within `kept` seconds, unless the server has ended it. The address must not change in between.
     Of the request's extensions it knows `timeout` (connect), `sni_hostname` and `trace`. Raises httpx's errors, caused by the system's.
@@ -84,8 +84,10 @@ class KeptConnection(httpx.AsyncBaseTransport):
     def _send(self, request: httpx.Request, wire: "_Wire") -> None:
         try:
             asked = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-            head = self._parser.send(asked) or b""
-            wire.transport.write(head + (self._parser.send(h11.EndOfMessage()) or b""))
+            sent = [self._parser.send(asked)]
+            if request.content:
+                sent.append(self._parser.send(h11.Data(data=request.content)))
+            wire.transport.write(b"".join(part or b"" for part in [*sent, self._parser.send(h11.EndOfMessage())]))
         except h11.LocalProtocolError as error:
             raise httpx.LocalProtocolError(str(error)) from error
 

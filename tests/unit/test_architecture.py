@@ -24,7 +24,7 @@ FLOORS = {
     3: "tick book means recovery outbox control commands hostwatch rights status examination lanes runners rounds recalling reloading",
     2: "store record database writes wording snapshot config gpuview vitals history transactions",
     1: "probes recoveries evidence notifiers worker systemd managers journal properties cgroup pidfd sdnotify children clock schedule"
-    " client observing crashpoint answers connecting resolver moments language wire serving nvml mounts lock",
+    " client observing crashpoint answers connecting resolver moments language wire serving nvml mounts lock asking",
     0: "__init__ core rules errors",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

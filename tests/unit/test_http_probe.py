@@ -22,7 +22,7 @@ from model_watchdog.core.sample import Failure
 from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.errors import ProbeError
 from model_watchdog.probes import Observation, Surroundings
-from model_watchdog.probes.http import BODY_CAP, NEW_CONNECTION, Http, Status
+from model_watchdog.probes.http import BODY_CAP, Http, Status
 from tests.rig.certificates import Certificates
 from tests.rig.chaos import Chaos, closed_port
 from tests.rig.waiting import wait_until
