@@ -18,6 +18,7 @@ from urllib.parse import quote
 import pytest
 
 from model_watchdog import resolver as resolving
+from model_watchdog.asking import NEW_CONNECTION
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.errors import ProbeError
@@ -127,7 +128,7 @@ def test_a_connection_is_kept_and_every_tenth_check_makes_a_new_one(chaos: Chaos
 
 
 def test_an_idle_connection_is_not_used_again_after_a_while(chaos: Chaos, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model_watchdog.probes.http.KEPT", 0.05)
+    monkeypatch.setattr("model_watchdog.asking.KEPT", 0.05)
     ask(Http(Url(chaos.url())), times=3, pause=0.15)
     assert chaos.connections()["opened"] == 3
 
