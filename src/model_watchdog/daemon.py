@@ -1,7 +1,6 @@
 """Wires everything together: one process, one loop, one record."""
 
 import asyncio
-import contextlib
 import gc
 import json
 import logging
@@ -132,6 +131,8 @@ class Daemon:
             state = recall_service(service, kept.get(service.name), self.clock, self.store, away)
             self.watches[service.name] = Watch(service, state, self.means)
         self.rights = rights.Rights(self.watches, self.host, self.means)
+        self._next_beat: asyncio.Handle
+        self._look_every = int(min(LOOK_EVERY, max(1.0, alive_within() / 3)))
         self.rounds = Rounds(self.schedule, self.watches, self.host)
 
     async def _start(self) -> None:
@@ -161,32 +162,50 @@ class Daemon:
         self.spawn(self.rights.prove_soon())
 
     async def _live(self) -> None:
-        """Once a second: are the clock, the record and we ourselves in order?"""
-        loop = asyncio.get_running_loop()
-        expected = loop.time() + 1.0
-        beat, look_every = 0, int(min(LOOK_EVERY, max(1.0, alive_within() / 3)))
-        while not self.stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(expected):
-                    await self.stopping.wait()
-            lag, expected = max(0.0, loop.time() - expected), loop.time() + 1.0
-            crash_point("beat")
-            self._notice_gap(lag)
-            self._write_what_waits()
-            self._guard_clock()
-            self._guard_record()
-            if beat % look_every == 0 or self.store.problem:
-                self._guard_means()
-                if not self._overdue():
-                    notify("WATCHDOG=1")
-            self._lag = max(lag, self._lag)
-            if beat % 10 == 0:
-                self.write_info(lag)
-                if self.means.host_stopping:
-                    self.spawn(self._look_at_host())
-            beat += 1
+        """Lives, a beat a second, until it is to stop. A beat that fails is the end, too: systemd starts the watchdog anew."""
+        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        stopping.add_done_callback(lambda _: None if end.done() else end.set_result(None))
+        self._wait_for_beat(0, end)
+        try:
+            await end
+        finally:
+            self._next_beat.cancel()
+            stopping.cancel()
         self.host.carry_out([Event("daemon_stopped", None, Reason("daemon_stopped"))])
         self.write_info(0.0)
+
+    def _wait_for_beat(self, number: int, end: "asyncio.Future[None]") -> None:
+        """A timer and no task: what runs once a second, for years, is to be as little as can be."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + 1.0
+
+        def beat() -> None:
+            try:
+                self._beat(number, max(0.0, loop.time() - due))
+                self._wait_for_beat(number + 1, end)
+            except Exception as error:  # a bug of ours: `_live` raises it
+                if not end.done():
+                    end.set_exception(error)
+
+        self._next_beat = loop.call_at(due, beat)
+
+    def _beat(self, number: int, lag: float) -> None:
+        """Are the clock, the record and we ourselves in order? `lag` is by how many seconds the beat was late."""
+        crash_point("beat")
+        self._notice_gap(lag)
+        self._write_what_waits()
+        self._guard_clock()
+        self._guard_record()
+        if number % self._look_every == 0 or self.store.problem:
+            self._guard_means()
+            if not self._overdue():
+                notify("WATCHDOG=1")
+        self._lag = max(lag, self._lag)
+        if number % 10 == 0:
+            self.write_info(lag)
+            if self.means.host_stopping:
+                self.spawn(self._look_at_host())
 
     def _notice_gap(self, lag: float) -> None:
         """What was counted before the watchdog was away, or the host slept, is forgotten, and nothing is restarted at once."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -125,7 +125,7 @@ class HostWatch:
         if essence + alerts != self._kept:
             self._kept = essence + alerts
             if not self.means.dry_run:
-                writes.append(record.service_state("", json.dumps([clock.anchor(), remember_host(self.state)])))
+                writes.append(record.service_state("", f"[{json.dumps(clock.anchor())}, {essence}]"))
             writes.append(record.alerts("", alerts))
         self.means.store.put(*writes)
         if told:
@@ -160,8 +160,7 @@ class HostWatch:
             decisions += tell_news(self.state, news, outcome.at)
         if observation.measurements and observation.detail:
             decisions += note_details(self.state, probe.name, clean(observation.detail).split("; "), outcome.at)
-        self.carry_out(decisions)
-        self._step([outcome])
+        self._step([outcome], decisions)
         self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))
 
     def _take_gpus(self, at: float, gpus: tuple[Gpu, ...]) -> None:
@@ -172,8 +171,8 @@ class HostWatch:
             self._kept_gpus = known
             self.means.store.put(record.setting(GPUS, known))
 
-    def _step(self, outcomes: list[Outcome]) -> None:
-        self.carry_out(step_host(self.config.rules, self.state, outcomes, self.means.clock.steady()))
+    def _step(self, outcomes: Sequence[Outcome], before: Sequence[Decision] = ()) -> None:
+        self.carry_out([*before, *step_host(self.config.rules, self.state, outcomes, self.means.clock.steady())])
         self._wake_at(self.state.wake_at)
 
     def _wake_at(self, at: float | None) -> None:
