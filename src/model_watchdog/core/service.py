@@ -4,24 +4,20 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model_watchdog.core.alert import Alert, Change, find_alert
-from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.attempt import RecoveryPhase, deadline
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Reason, State
-from model_watchdog.core.diagnosis import Diagnosis, Evidence, diagnose, is_moving
-from model_watchdog.core.incident import close_when_over, note_gaps, resolve_all, resolve_vanished, tell_alert, tell_condition, tell_orphans
+from model_watchdog.core.diagnosis import Diagnosis, diagnose, is_moving
+from model_watchdog.core.gathering import CHANGES, SYSTEMD_WITHIN, find_flapping, fires, gather
+from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_condition, tell_orphans
+from model_watchdog.core.judging import judge
 from model_watchdog.core.restarting import advance_attempt, consider_restart
-from model_watchdog.core.rule import Rule, Severity, Then
-from model_watchdog.core.sample import NO_ANSWER, Failure, Outcome
-from model_watchdog.core.state import STALE_AFTER, ProbePlan, Service, ServiceState
+from model_watchdog.core.rule import Severity, Then
+from model_watchdog.core.sample import NO_ANSWER, Outcome
+from model_watchdog.core.state import ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import Ended, UnitFacts
 
 TELL_AFTER = 120.0
 """Busy, or blind, for this long is told."""
-CHANGES, CHANGES_WITHIN = 6, 10
-"""Flapping: so many changes between good and bad within so many times `every`."""
-SYSTEMD_RESTARTS, SYSTEMD_WITHIN = 3, 300.0
-"""Flapping under systemd: so many restarts of its own within so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], fac
     _settle(service, state, now)
     _count_failures(state, fresh)
     diagnosis = diagnose(gather(service, state, facts, now))
-    confirmed = _judge(service, state, fresh, diagnosis, facts, now, decisions)
+    confirmed = judge(service, state, fresh, diagnosis, facts, now, decisions)
     if not diagnosis.is_pending:
         _watch_conditions(service, state, diagnosis, facts, now, decisions)
         _note_state(service, state, diagnosis, now, decisions)
@@ -181,66 +177,11 @@ def _count_failures(state: ServiceState, fresh: list[Outcome]) -> None:
             state.failing[outcome.probe] = state.failing.get(outcome.probe, 0) + 1 if not outcome.ok and state.settled else 0
 
 
-def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> Evidence:
-    """All that the diagnosis looks at."""
-    health = service.health_probes
-    plans = {plan.name: plan for plan in service.probes}
-    was_there = state.began <= state.watched_since
-    unheard, silent = set(), set()
-    for name in health:
-        heard_at = state.outcomes[name].at if name in state.outcomes else state.watched_since if was_there else float("-inf")
-        if now - heard_at > STALE_AFTER * plans[name].every + plans[name].timeout:
-            silent.add(name)
-        elif name not in state.outcomes:
-            unheard.add(name)
-    times = max(
-        (rule.times or 1 for rule in service.rules if rule.then is Then.RESTART and rule.selector.metric == "probe_success"), default=1
-    )
-    return Evidence(
-        now=now,
-        startup=service.startup,
-        busy_patience=service.busy_patience,
-        has_unit=service.unit is not None,
-        unit=state.unit,
-        unit_error=state.unit_error,
-        ended=state.ended,
-        host_stopping=facts.host_stopping,
-        outcomes={name: state.outcomes[name] for name in sorted(health) if name in state.outcomes},
-        failing={name: (count, times) for name, count in state.failing.items()},
-        silent=frozenset(silent),
-        unheard=frozenset(unheard),
-        never_reached=health - state.reached,
-        began=state.began,
-        queued_since=state.queued_since,
-        settled=state.settled,
-        busy_since=dict(state.busy),
-        flapping=_flapping(service, state, now),
-    )
-
-
-def _flapping(service: Service, state: ServiceState, now: float) -> Cause | None:
-    """Begins with so many changes within a time, and ends when there was none for as long: else it would flap itself."""
-    if sum(count for _, count in state.systemd_restarts) >= (1 if _fires(state, "flapping_under_systemd") else SYSTEMD_RESTARTS):
-        return Cause.FLAPPING_UNDER_SYSTEMD
-    for plan in service.probes:
-        changes = state.changes.get(plan.name)
-        if changes and len(changes) == CHANGES:
-            counted = changes[-1] if _fires(state, "flapping") else changes[0]
-            if now - counted <= CHANGES_WITHIN * plan.every:
-                return Cause.FLAPPING
-    return None
-
-
-def _fires(state: ServiceState, condition: str) -> bool:
-    alert = state.alerts.get(f"{condition} ")
-    return alert is not None and alert.is_firing
-
-
 def _is_untold(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float) -> bool:
     """It has been down for long, and nothing that is under way or was said has told anybody: systemd's own slow Restart=, say."""
     if state.unwell_since is None or diagnosis.state not in (State.DEAD, State.UNHEALTHY, State.LOADING):
         return False
-    if _fires(state, "not_well"):
+    if fires(state, "not_well"):
         return True
     quiet = (state.attempt is None and not state.gave_up and not state.problems and state.paused_until is None) and (
         state.breaker.failures == 0 or state.breaker.state == "open"
@@ -249,75 +190,17 @@ def _is_untold(service: Service, state: ServiceState, diagnosis: Diagnosis, now:
     return quiet and not told and diagnosis.state is not State.LOADING and now - state.unwell_since >= max(service.startup, TELL_AFTER)
 
 
-def _judge(
-    service: Service, state: ServiceState, fresh: list[Outcome], diagnosis: Diagnosis, facts: Facts, now: float, decisions: list[Decision]
-) -> list[Alert]:
-    """Judges each new sample once; gives the alerts of restarting rules that fire and were confirmed now."""
-    confirmed = []
-    for outcome in fresh:
-        note_gaps(service, state, outcome, decisions)
-        for sample in outcome.samples:
-            for rule in service.rules:
-                value = rule.find_value(sample, outcome.samples) if rule.selector.matches(sample.series) else None
-                if value is None or rule.silence is not None:
-                    continue
-                alert = find_alert(state.alerts, rule, sample.series)
-                if _is_excused(service, state, rule, outcome, diagnosis, now):
-                    alert.excuse()
-                    continue
-                untrusted = rule.then is Then.RESTART and outcome.failure is Failure.TLS
-                if alert.untrusted != untrusted and outcome.ok is False:
-                    alert.start_over()  # what the certificate was to blame for does not count against the service
-                    alert.untrusted = untrusted
-                alert.probe = outcome.probe
-                change = alert.judge(value, sample.at)
-                tell_alert(service, state, alert, change, diagnosis, facts, now, decisions, outcome)
-                if change is Change.RESOLVED:
-                    state.held = ""
-    _judge_arrivals(service, state, fresh, diagnosis, facts, now, decisions)
-    for alert in state.alerts.values():
-        if alert.rule.then is not Then.RESTART or not alert.is_firing:
-            continue
-        if not any(outcome.at == alert.breached_at for outcome in fresh):  # guard: 2
-            continue
-        if not alert.untrusted:
-            confirmed.append(alert)
-    return confirmed
-
-
-def _judge_arrivals(
-    service: Service, state: ServiceState, fresh: list[Outcome], diagnosis: Diagnosis, facts: Facts, now: float, decisions: list[Decision]
-) -> None:
-    """What has stopped arriving. Of a service that is down, or not up yet, nothing is expected."""
-    arrivals = state.arrivals = state.arrivals or Arrivals(now)
-    if state.attempt is not None or diagnosis.state in (State.LOADING, State.DEAD, State.STOPPED, State.SLEEPING):
-        arrivals.rest(now)
-        return
-    samples = [sample for outcome in fresh for sample in outcome.samples]
-    for alert, change in arrivals.judge(service.rules, state.alerts, samples, now):
-        tell_alert(service, state, alert, change, diagnosis, facts, now, decisions)
-
-
-def _is_excused(service: Service, state: ServiceState, rule: Rule, outcome: Outcome, diagnosis: Diagnosis, now: float) -> bool:
-    """What says nothing against the service: the whole of it is excused, or this probe had to wait because it works."""
-    if rule.then is Then.RESTART:
-        busy = is_moving(outcome) and now - state.busy.get(outcome.probe, now) < service.busy_patience
-        return diagnosis.is_excused or busy
-    down_on_purpose = diagnosis.state is State.STOPPED and diagnosis.is_excused
-    return outcome.ok is False and (diagnosis.state is State.LOADING or down_on_purpose)
-
-
 def _watch_conditions(
     service: Service, state: ServiceState, diagnosis: Diagnosis, facts: Facts, now: float, decisions: list[Decision]
 ) -> None:
     """The alerts that need no rule: busy, blind or starting for too long, flapping."""
     lasting = now - state.since >= TELL_AFTER and state.state is diagnosis.state
     worse = diagnosis.state in (State.UNHEALTHY, State.DEAD, State.LOADING)  # then it is not over, for people
-    flapping = _flapping(service, state, now)
+    flapping = find_flapping(service, state, now)
     busy = diagnosis.state is State.BUSY and now - min(state.busy.values(), default=now) >= TELL_AFTER
     conditions = {
-        "busy": busy or (worse and _fires(state, "busy")),
-        "unknown": (diagnosis.state is State.UNKNOWN and lasting) or (worse and _fires(state, "unknown")),
+        "busy": busy or (worse and fires(state, "busy")),
+        "unknown": (diagnosis.state is State.UNKNOWN and lasting) or (worse and fires(state, "unknown")),
         "loading": diagnosis.cause is Cause.START_TIMEOUT and diagnosis.state is State.LOADING and state.attempt is None,
         "flapping": flapping is Cause.FLAPPING,
         "flapping_under_systemd": flapping is Cause.FLAPPING_UNDER_SYSTEMD,
