@@ -10,11 +10,12 @@ from model_watchdog.cgroup import find_unkillable
 from model_watchdog.config.model import ProbeConfig, ServiceConfig
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.decision import Cause, Concluded, Decision, Notification, Reason, Restart, State
+from model_watchdog.core.facts import Facts
 from model_watchdog.core.incident import find_inhibiting
 from model_watchdog.core.memory import carry_over
 from model_watchdog.core.restarting import cannot_act
 from model_watchdog.core.sample import UNSEEN, Failure, Outcome, conclude, not_asked
-from model_watchdog.core.service import Facts, interval, step
+from model_watchdog.core.service import interval, step
 from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.crashpoint import crash_point

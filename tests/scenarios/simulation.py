@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.decision import Concluded, Decision, Event, Notification, Reason, Restart
+from model_watchdog.core.facts import Facts
 from model_watchdog.core.gap import forget_confirmations
 from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.restarting import answered, withdraw
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import UNSEEN, Failure, Outcome, Selector, conclude, not_asked
-from model_watchdog.core.service import Facts, interval, step
+from model_watchdog.core.service import interval, step
 from model_watchdog.core.state import ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.core.units import Number, Seconds

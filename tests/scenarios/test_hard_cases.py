@@ -8,12 +8,12 @@ import pytest
 from model_watchdog.core.breaker import BreakerState
 from model_watchdog.core.commands import pause
 from model_watchdog.core.decision import Cause, Notification, State
+from model_watchdog.core.facts import Facts
 from model_watchdog.core.gap import begin_after_gap
 from model_watchdog.core.gathering import gather
 from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
-from model_watchdog.core.service import Facts
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.unit import Ending, UnitFacts
 from model_watchdog.core.units import Number, Seconds

@@ -11,12 +11,13 @@ from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.commands import pause
 from model_watchdog.core.decision import Decision, Event, Notification, Reason, Restart, State
+from model_watchdog.core.facts import Facts
 from model_watchdog.core.host import HostState, end_alerts, set_troubles, step_host
 from model_watchdog.core.incident import end_watch
 from model_watchdog.core.memory import carry_over, carry_over_host, recall, remember
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Failure, Selector, SeriesId, conclude
-from model_watchdog.core.service import Facts, step
+from model_watchdog.core.service import step
 from model_watchdog.core.state import ProbePlan, Service, ServiceState
 from model_watchdog.core.units import Number, Seconds
 from model_watchdog.rules.absent import Absent

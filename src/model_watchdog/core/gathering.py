@@ -1,14 +1,10 @@
 """What the diagnosis looks at, gathered from a service's state."""
 
-from typing import TYPE_CHECKING
-
 from model_watchdog.core.decision import Cause
 from model_watchdog.core.diagnosis import Evidence
+from model_watchdog.core.facts import Facts
 from model_watchdog.core.rule import Then
 from model_watchdog.core.state import STALE_AFTER, Service, ServiceState
-
-if TYPE_CHECKING:
-    from model_watchdog.core.service import Facts
 
 CHANGES, CHANGES_WITHIN = 6, 10
 """Flapping: so many changes between good and bad within so many times `every`."""

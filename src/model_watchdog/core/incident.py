@@ -1,19 +1,15 @@
 """What is told of a service: alerts that fire and resolve, incidents that open and close."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from model_watchdog.core.alert import Alert, Change, Phase
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason, State
 from model_watchdog.core.diagnosis import Diagnosis
+from model_watchdog.core.facts import Facts
 from model_watchdog.core.rule import Judgement, Rule, Severity, Then, Verdict
 from model_watchdog.core.sample import Outcome, Selector, SeriesId
 from model_watchdog.core.state import Incident, Service, ServiceState
 from model_watchdog.core.template import fill
-
-if TYPE_CHECKING:
-    from model_watchdog.core.service import Facts
-
 
 CONDITION = "watchdog_condition"
 """The metric of alerts that come from the state."""
@@ -93,7 +89,7 @@ def tell_alert(
     alert: Alert,
     change: Change | None,
     diagnosis: Diagnosis,
-    facts: "Facts",
+    facts: Facts,
     now: float,
     decisions: list[Decision],
     outcome: Outcome | None = None,
@@ -140,7 +136,7 @@ def tell_condition(
     severity: Severity,
     cause: Cause | None,
     reason: Reason,
-    facts: "Facts",
+    facts: Facts,
     now: float,
     decisions: list[Decision],
 ) -> None:
@@ -200,7 +196,7 @@ def end_watch(service: Service, state: ServiceState, reason: Reason) -> list[Dec
     return decisions
 
 
-def open_incident(service: Service, state: ServiceState, reason: Reason, facts: "Facts", now: float, decisions: list[Decision]) -> None:
+def open_incident(service: Service, state: ServiceState, reason: Reason, facts: Facts, now: float, decisions: list[Decision]) -> None:
     """Opens the service's incident where none is open."""
     if state.incident is None:
         state.incident = Incident(facts.next_id, now, reason)

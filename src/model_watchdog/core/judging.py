@@ -1,18 +1,14 @@
 """Each new sample is held against the rules once."""
 
-from typing import TYPE_CHECKING
-
 from model_watchdog.core.alert import Alert, Change, find_alert
 from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.decision import Decision, State
 from model_watchdog.core.diagnosis import Diagnosis, is_moving
+from model_watchdog.core.facts import Facts
 from model_watchdog.core.incident import note_gaps, tell_alert
 from model_watchdog.core.rule import Rule, Then
 from model_watchdog.core.sample import Failure, Outcome
 from model_watchdog.core.state import Service, ServiceState
-
-if TYPE_CHECKING:
-    from model_watchdog.core.service import Facts
 
 
 def judge(

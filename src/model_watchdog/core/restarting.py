@@ -1,18 +1,14 @@
 """Whether to restart, and what came of it."""
 
-from typing import TYPE_CHECKING
-
 from model_watchdog.core.alert import Alert
 from model_watchdog.core.attempt import Attempt, Proof, RecoveryPhase, Seen, Verdict, prove
 from model_watchdog.core.breaker import BreakerState, Permit
 from model_watchdog.core.decision import Actor, Cause, Concluded, Decision, Event, Notification, Param, Reason, Restart, State
 from model_watchdog.core.diagnosis import Diagnosis
+from model_watchdog.core.facts import Facts
 from model_watchdog.core.incident import find_inhibiting, open_incident, tell_firing, tell_recovered
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import Service, ServiceState
-
-if TYPE_CHECKING:
-    from model_watchdog.core.service import Facts
 
 OOM_FACTOR = 3.0
 """A restart that ended for want of memory is followed by so many times the back-off: what took the memory needs time to go."""
@@ -25,7 +21,7 @@ def consider_restart(
     state: ServiceState,
     confirmed: list[Alert],
     diagnosis: Diagnosis,
-    facts: "Facts",
+    facts: Facts,
     now: float,
     decisions: list[Decision],
 ) -> None:
@@ -53,7 +49,7 @@ def consider_restart(
         _begin(service, state, actor, diagnosis.cause, _why(confirmed[0], diagnosis), facts, now, decisions)
 
 
-def ask_restart(service: Service, state: ServiceState, reason: str, facts: "Facts", now: float) -> tuple[list[Decision], Reason | None]:
+def ask_restart(service: Service, state: ServiceState, reason: str, facts: Facts, now: float) -> tuple[list[Decision], Reason | None]:
     """An operator asks: overrides pause, back-off and an open breaker, not `inhibit` or a stopping host.
 
     Gives the decisions, or why not.
@@ -89,7 +85,7 @@ def cannot_act(service: Service, state: ServiceState, cause: Cause, reason: Reas
     return decisions
 
 
-def call_failed(service: Service, state: ServiceState, cause: Cause, reason: Reason, facts: "Facts", now: float) -> list[Decision]:
+def call_failed(service: Service, state: ServiceState, cause: Cause, reason: Reason, facts: Facts, now: float) -> list[Decision]:
     """The call came back and says that the restart failed."""
     decisions: list[Decision] = []
     _fail(service, state, Proof(Verdict.FAILED, cause, reason), facts, now, decisions)
@@ -111,7 +107,7 @@ def answered(state: ServiceState, now: float) -> None:
 
 
 def advance_attempt(
-    service: Service, state: ServiceState, diagnosis: Diagnosis, confirmed: bool, facts: "Facts", now: float, decisions: list[Decision]
+    service: Service, state: ServiceState, diagnosis: Diagnosis, confirmed: bool, facts: Facts, now: float, decisions: list[Decision]
 ) -> None:
     """Holds what is seen against the attempt that runs."""
     attempt = state.attempt
@@ -149,7 +145,7 @@ def advance_attempt(
 
 
 def _objection(
-    service: Service, state: ServiceState, diagnosis: Diagnosis, facts: "Facts", now: float
+    service: Service, state: ServiceState, diagnosis: Diagnosis, facts: Facts, now: float
 ) -> tuple[str, Cause | None, Reason] | None:
     """What speaks against a restart now, as a word, a cause and a reason; None where nothing does."""
     inhibiting = find_inhibiting(state.alerts.values(), now - service.stale_after)  # also what has just begun to fire
@@ -227,7 +223,7 @@ def _begin(
     actor: Actor,
     cause: Cause | None,
     reason: Reason,
-    facts: "Facts",
+    facts: Facts,
     now: float,
     decisions: list[Decision],
 ) -> None:
@@ -269,7 +265,7 @@ def _recover(service: Service, state: ServiceState, now: float, decisions: list[
         tell_recovered(service, state, attempt.cause, attempt.reason, params, decisions)
 
 
-def _fail(service: Service, state: ServiceState, proof: Proof, facts: "Facts", now: float, decisions: list[Decision]) -> None:
+def _fail(service: Service, state: ServiceState, proof: Proof, facts: Facts, now: float, decisions: list[Decision]) -> None:
     attempt = state.attempt
     assert attempt is not None
     _conclude(state, "failed", proof.reason, now, decisions)
@@ -305,7 +301,7 @@ def _conclude(state: ServiceState, result: str, reason: Reason, now: float, deci
     decisions.append(Concluded(attempt.id, result, reason))
 
 
-def _give_up(service: Service, state: ServiceState, reason: Reason, facts: "Facts", now: float, decisions: list[Decision]) -> None:
+def _give_up(service: Service, state: ServiceState, reason: Reason, facts: Facts, now: float, decisions: list[Decision]) -> None:
     open_incident(service, state, reason, facts, now, decisions)
     _tell_gave_up(service, state, state.cause, reason, now, decisions)
 
@@ -330,7 +326,7 @@ def _tell_back(service: Service, state: ServiceState, cause: Cause | None, reaso
     decisions.append(Notification(state.next_key(service.name, "back"), Severity.CRITICAL, "back", cause, reason))
 
 
-def _close_by_another_hand(service: Service, state: ServiceState, facts: "Facts", now: float, decisions: list[Decision]) -> None:
+def _close_by_another_hand(service: Service, state: ServiceState, facts: Facts, now: float, decisions: list[Decision]) -> None:
     """Well for `stable` without a restart of ours: the breaker has nothing left to guard, unless an old process lives on."""
     if Cause.OLD_PROCESS_LEFT in state.problems:
         if facts.left_over:

@@ -2,11 +2,11 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from model_watchdog.core.attempt import RecoveryPhase, deadline
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Reason, State
 from model_watchdog.core.diagnosis import Diagnosis, diagnose, is_moving
+from model_watchdog.core.facts import Facts
 from model_watchdog.core.gathering import CHANGES, SYSTEMD_WITHIN, find_flapping, fires, gather
 from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_condition, tell_orphans
 from model_watchdog.core.judging import judge
@@ -14,34 +14,10 @@ from model_watchdog.core.restarting import advance_attempt, consider_restart
 from model_watchdog.core.rule import Severity, Then
 from model_watchdog.core.sample import NO_ANSWER, Outcome
 from model_watchdog.core.state import ProbePlan, Service, ServiceState
-from model_watchdog.core.unit import Ended, UnitFacts
+from model_watchdog.core.unit import UnitFacts
 
 TELL_AFTER = 120.0
 """Busy, or blind, for this long is told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the shell knows besides the probes' outcomes.
-
-    `unit` where systemd was asked in this step, `unit_error` why it could not be; `ended` why a unit that is down is
-    down; `inhibited` the rule that forbids restarts; `left_over` processes of the old invocation that outlived a
-    restart; `jitter` a random number within -1 and 1; `next_id` an unused number for an incident or an attempt; `leaving`: another
-    configuration waits for the end of the restart under way; `together` why it has to wait because others fail with it.
-    """
-
-    unit: UnitFacts | None = None
-    unit_error: str = ""
-    ended: Ended | None = None
-    host_stopping: bool = False
-    permitted: bool | None = None
-    inhibited: str = ""
-    left_over: tuple[int, ...] = ()
-    jitter: float = 0.0
-    next_id: int = 1
-    dry_run: bool = False
-    leaving: bool = False
-    together: Reason | None = None
 
 
 def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], facts: Facts, now: float) -> list[Decision]:
