@@ -131,7 +131,13 @@ def _read_language(context: Context, root: Table) -> str:
 def _read_defaults(context: Context, root: Table) -> Defaults:
     """`defaults:`, each value checked once, here; what is faulty is left out."""
     entries = _read_section(context, root, "defaults")
-    own = _keep_valid(context, entries, {"startup": Seconds, "busy_patience": Seconds}, "defaults", ("probes", "recovery"))
+    own = _keep_valid(
+        context,
+        entries,
+        dict.fromkeys(("startup", "startup_max", "stall_after", "busy_patience"), Seconds),
+        "defaults",
+        ("probes", "recovery"),
+    )
     probes = {}
     for word, entry in _read_part(context, entries, "probes", "defaults").items():
         path = f"defaults.probes.{word}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Scalar, Table
@@ -13,16 +13,21 @@ from model_watchdog.config.model import ProbeConfig
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.rule_options import check_times, list_labels, read_keep_firing_for, read_message, read_minus, read_over
 from model_watchdog.config.vocabulary import ADDED, EVERY_PROBE, LATER_METRICS, OWN_METRICS
+from model_watchdog.core.progress import STALLED_SECONDS, ProgressPlan
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Selector, SeriesId
 from model_watchdog.core.units import Number, Seconds
 
-COMMON = ("metric", "severity", "then", "for", "times", "over", "as", "minus", "keep_firing_for", "message")
+COMMON = ("metric", "severity", "then", "for", "times", "over", "as", "minus", "keep_firing_for", "message", "state")
 PLAIN_FORM = "threshold"
 _TIMED = ("over", "absent", "minus", "for", "max_gap")
 """What is held against the probes that give the metric."""
 UNHEALTHY_TIMES = 3
-BUILTIN, BUILTIN_OF_HOST = ("unhealthy", "down"), ("disk-full", "memory-short", "gpu-lost", "gpu-hot", "gpu-memory-held")
+BUILTIN = ("unhealthy", "down", "stalled", "canary-failed", "wrong-answers")
+BUILTIN_OF_HOST = ("disk-full", "memory-short", "gpu-lost", "gpu-hot", "gpu-memory-held")
+CANARY_TIMES, WRONG_TIMES = 2, 3
+Declared = Literal["degraded", "sleeping"]
+"""The states that a rule can say a service is in."""
 TOO_NEAR = 5.0
 """A GPU is hot from so many degrees below the temperature at which it slows itself down."""
 HELD_FOR = 30.0
@@ -39,6 +44,7 @@ class Scope:
     service: str | None
     kinds: Mapping[str, str | None]
     probes: Mapping[str, ProbeConfig] = field(default_factory=dict)
+    progress: ProgressPlan | None = None
 
     @property
     def place(self) -> str:
@@ -47,7 +53,13 @@ class Scope:
     def find_givers(self, metric: str) -> Iterator[str]:
         """The probes that give this metric."""
         everyone = metric in EVERY_PROBE
-        return (name for name, kind in self.kinds.items() if kind and (everyone or metric in self._list_given(name, kind)))
+        return (name for name, kind in self.kinds.items() if kind and (everyone or self._gives(name, kind, metric)))
+
+    def _gives(self, name: str, kind: str, metric: str) -> bool:
+        if metric == STALLED_SECONDS:
+            return kind == "scrape" and self.progress is not None
+        gives = getattr(self.probes[name].probe, "gives", None) if name in self.probes else None
+        return bool(gives(metric)) if gives else metric in self._list_given(name, kind)
 
     def find_probes(self, selector: Selector) -> list[ProbeConfig]:
         """The probes from which the series of a rule come."""
@@ -59,7 +71,8 @@ class Scope:
     def list_metrics(self) -> set[str]:
         """All that the probes give."""
         own = {metric for name, kind in self.kinds.items() if kind for metric in self._list_given(name, kind)}
-        return own | set(EVERY_PROBE if self.kinds else ())
+        stall = {STALLED_SECONDS} if self.progress is not None else set()
+        return own | stall | set(EVERY_PROBE if self.kinds else ())
 
     def _list_given(self, name: str, kind: str) -> tuple[str, ...]:
         """What its options name (`command`), or its kind."""
@@ -75,22 +88,38 @@ def list_metrics(kind: str) -> tuple[str, ...]:
 def is_ours(metric: str) -> bool:
     """The watchdog itself gives this metric, or will."""
     given = any(metric in list_metrics(kind) for kind in list_kinds("probes"))
-    return given or metric in EVERY_PROBE or metric in OWN_METRICS or any(metric in metrics for metrics in LATER_METRICS.values())
+    ours = (*EVERY_PROBE, *OWN_METRICS, STALLED_SECONDS)
+    return given or metric in ours or any(metric in metrics for metrics in LATER_METRICS.values())
 
 
-def make_builtin_rules(unit: str | None, kinds: Mapping[str, str | None]) -> dict[str, Rule]:
-    """`unhealthy` over all http probes (each is a series, and so an alert, of its own) and `down` for a unit."""
+def make_builtin_rules(unit: str | None, kinds: Mapping[str, str | None], progress: ProgressPlan | None = None) -> dict[str, Rule]:
+    """`unhealthy` over all http probes (each is a series, and so an alert, of its own), `down` for a unit, `stalled` for a heartbeat,
+    and for canaries that fail or are answered wrongly."""
     threshold = find_kind("rules", PLAIN_FORM)
+    below = threshold(below=Number(1.0))
     rules = {}
-    names = [name for name, kind in kinds.items() if kind == "http"]
-    if names:
-        matcher = ("probe", "=", names[0]) if len(names) == 1 else ("probe", "=~", "|".join(name.replace(".", "[.]") for name in names))
-        selector = Selector("probe_success", (matcher,))
-        below = threshold(below=Number(1.0))
-        rules["unhealthy"] = Rule("unhealthy", selector, below, Severity.CRITICAL, Then.RESTART, UNHEALTHY_TIMES)
+
+    def restart(name: str, selector: Selector, condition: Any, times: int) -> None:
+        rules[name] = Rule(name, selector, condition, Severity.CRITICAL, Then.RESTART, times)
+
+    if of_http := _match_probes(kinds, "http"):
+        restart("unhealthy", Selector("probe_success", of_http), below, UNHEALTHY_TIMES)
     if unit:
-        rules["down"] = Rule("down", Selector("unit_active"), threshold(below=Number(1.0)), Severity.CRITICAL, Then.RESTART, 1)
+        restart("down", Selector("unit_active"), below, 1)
+    if progress is not None:
+        restart("stalled", Selector(STALLED_SECONDS), threshold(above=Number(progress.stall_after)), 1)
+    if of_canaries := _match_probes(kinds, "canary"):
+        restart("canary-failed", Selector("probe_success", of_canaries), below, CANARY_TIMES)
+        restart("wrong-answers", Selector("canary_answer_correct"), below, WRONG_TIMES)
     return rules
+
+
+def _match_probes(kinds: Mapping[str, str | None], wanted: str) -> tuple[tuple[str, str, str], ...]:
+    """The matcher of all probes of a kind; nothing where there is none."""
+    names = [name for name, kind in kinds.items() if kind == wanted]
+    if not names:
+        return ()
+    return (("probe", "=", names[0]) if len(names) == 1 else ("probe", "=~", "|".join(name.replace(".", "[.]") for name in names)),)
 
 
 def make_host_rules(kinds: Mapping[str, str | None]) -> dict[str, Rule]:
@@ -168,10 +197,24 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     minus = read_minus(context, table, path, selector, together) if judged else None
     keep = read_keep_firing_for(context, table, path, then)
     ours = selector is None or is_ours(selector.metric)
+    means = _read_state(context, table, path, scope, then)
     message = read_message(context, table, path, selector, scope.service, ours=ours)
     if options.gaps != gaps or selector is None or condition is None:
         return None
-    return Rule(entry.key.text, selector, condition, severity, then, times, for_, over, as_, minus, keep, message)
+    return Rule(entry.key.text, selector, condition, severity, then, times, for_, over, as_, minus, keep, message, means)
+
+
+def _read_state(context: Context, table: Table, path: str, scope: Scope, then: Then) -> str:
+    """`state:`, what the service is while the rule fires."""
+    state = _read(context, table, "state", Declared, path, "")
+    if not state:
+        return ""
+    place, inside = table.entries["state"].value.place, f"{path}.state"
+    if scope.service is None:
+        context.literal.refuse(place, inside, "is of a service, and this is a rule of the host")
+    elif then is not Then.ALERT:
+        context.literal.refuse(place, inside, f"goes with then: alert, and not with then: {then.value}")
+    return str(state)
 
 
 def _find_form(table: Table) -> tuple[str, type[Any]]:

@@ -13,6 +13,7 @@ from model_watchdog.config import context, probe_section, rule_section, service_
 from model_watchdog.config.kinds import find_kind, list_kinds
 from model_watchdog.config.model import RecordConfig
 from model_watchdog.config.options import describe_hint, list_choices, list_options, split_optional
+from model_watchdog.config.profile import list_servers
 from model_watchdog.config.values import UNITS_OF_SIZE, UNITS_OF_TIME
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.common import CommonCausePolicy
@@ -51,6 +52,7 @@ _RULE_OPTIONS = {
     "minus": str,
     "keep_firing_for": Seconds,
     "message": str,
+    "state": rule_section.Declared,
 }
 OFF: Schema = {"const": "off"}
 
@@ -60,10 +62,18 @@ def make_schema() -> Schema:
     scalars = {name: {"anyOf": [schema, VARIABLE], "description": describe_hint(hint)} for hint, (name, schema) in _SCALARS.items()}
     rules = _named({"anyOf": [{"$ref": "#/definitions/rule"}, OFF]})
     for_host = [kind for kind in list_kinds("probes") if getattr(find_kind("probes", kind), "for_host", False)]
+    names = {"anyOf": [_of(str), {"type": "array", "items": _of(str), "minItems": 1}]}
     service = {
         "unit": _of(str),
         "user": _of(str),
+        "server": {"anyOf": [{"enum": list(list_servers())}, VARIABLE]},
+        "url": _of(str),
+        "heartbeat": names,
+        "work": names,
+        "attempts": names,
+        "stall_after": _of(Seconds),
         "startup": _of(Seconds),
+        "startup_max": _of(Seconds),
         "busy_patience": _of(Seconds),
         "probes": _named(_probe(for_host)),
         "rules": rules,
@@ -94,6 +104,8 @@ def _defaults() -> dict[str, Schema]:
     probes = {kind: _table({**common, **_properties(find_kind("probes", kind))}) for kind in list_kinds("probes")}
     return {
         "startup": _of(Seconds),
+        "startup_max": _of(Seconds),
+        "stall_after": _of(Seconds),
         "busy_patience": _of(Seconds),
         "probes": _table(probes),
         "recovery": _table(_policies()),

@@ -13,15 +13,21 @@ from model_watchdog.config.kinds import find_kind
 from model_watchdog.config.model import HostConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
+from model_watchdog.config.profile import expand
+from model_watchdog.config.progress_section import keep_heartbeat, read_progress
 from model_watchdog.config.rule_section import Scope, is_ours, make_builtin_rules, make_host_rules, read_rules
 from model_watchdog.config.sources import tell
+from model_watchdog.config.values import write_seconds
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
 from model_watchdog.recoveries import Recovery
 
-KEYS = ("unit", "user", "startup", "busy_patience", "probes", "rules", "recovery")
+KEYS = (
+    *("unit", "user", "server", "url", "startup", "startup_max", "busy_patience"),
+    *("heartbeat", "work", "attempts", "stall_after", "probes", "rules", "recovery"),
+)
 OF_A_UNIT = ("unit", "process")
 """Kinds of probes that look at the service's unit."""
 _ONCE = {
@@ -30,6 +36,8 @@ _ONCE = {
     "nvml": "the GPUs of the host are measured once",
 }
 """Kinds of which there is one in a place, with what is said of a second."""
+STARTS = 3
+"""`startup_max` is so many times `startup` where it is not stated."""
 OWN_UNIT = "model-watchdog.service"
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
@@ -44,23 +52,31 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     if table is None:
         return None
     options.check_keys(table.entries, path, KEYS, "service")
+    table = expand(context, table, path)
     merged = {**context.defaults.service, **table.entries}
     unit, unit_is_known = _read_unit(context, table, path, units, entry.key.text)
     startup = _read_duration(context, merged, "startup", path, SHORTEST)
+    startup_max = _read_duration(context, merged, "startup_max", path, SHORTEST)
+    if startup_max is not None and startup is not None and startup_max < startup:
+        text = f"{write_seconds(startup_max)} is shorter than startup {write_seconds(startup)}"
+        options.refuse(merged["startup_max"].value.place, f"{path}.startup_max", text)
     busy_patience = _read_duration(context, merged, "busy_patience", path)
     recovery = _read_recovery(context, entry, table, path, has_unit="unit" in table.entries)
     kinds, probes = _read_probes(context, table, path, Scope(entry.key.text, {}), entry.key if "unit" in table.entries else None)
     if not kinds and recovery is not None:
         options.refuse(entry.key.place, f"{path}.probes", "is missing; without a unit and without a probe there is nothing to watch")
-    scope = Scope(entry.key.text, kinds, {probe.name: probe for probe in probes})
-    rules = read_rules(context, table.entries.get("rules"), f"{path}.rules", scope, make_builtin_rules(unit, kinds))
+    progress = read_progress(context, table, path, kinds)
+    probes = tuple(keep_heartbeat(probe, progress) for probe in probes)
+    scope = Scope(entry.key.text, kinds, {probe.name: probe for probe in probes}, progress)
+    rules = read_rules(context, table.entries.get("rules"), f"{path}.rules", scope, make_builtin_rules(unit, kinds, progress))
     if recovery is None or not unit_is_known:
         return None
     kind, act, stable, backoff, breaker = recovery
     plans = tuple(ProbePlan(probe.name, probe.kind, probe.every, probe.timeout, probe.retry_every) for probe in probes)
-    core = Service(entry.key.text, unit, plans, rules, breaker=breaker, backoff=backoff)
+    core = Service(entry.key.text, unit, plans, rules, breaker=breaker, backoff=backoff, progress=progress)
     stated: dict[str, Any] = {"startup": startup, "busy_patience": busy_patience, "stable": stable}
     core = replace(core, **{name: value for name, value in stated.items() if value is not None})
+    core = replace(core, startup_max=startup_max or Seconds(STARTS * core.startup))
     return ServiceConfig(core, probes, kind, act)
 
 

@@ -55,9 +55,13 @@ def _show_service(service: ServiceConfig) -> dict[str, Any]:
     core = service.core
     user, name = split_unit(core.unit or "")
     tree: dict[str, Any] = {key: text for key, text in (("unit", name), ("user", user)) if text}
-    tree |= {"startup": _show_value(core.startup, Seconds), "busy_patience": _show_value(core.busy_patience, Seconds)}
+    tree |= {"startup": _show_value(core.startup, Seconds), "startup_max": _show_value(core.startup_max, Seconds)}
+    tree["busy_patience"] = _show_value(core.busy_patience, Seconds)
+    if core.progress is not None:
+        tree |= {name: list(getattr(core.progress, name)) for name in ("heartbeat", "work", "attempts")}
+        tree["stall_after"] = _show_value(core.progress.stall_after, Seconds)
     tree["probes"] = _show_probes(service.probes)
-    builtin = make_builtin_rules(core.unit, {probe.name: probe.kind for probe in service.probes})
+    builtin = make_builtin_rules(core.unit, {probe.name: probe.kind for probe in service.probes}, core.progress)
     named = {rule.name: _show_rule(rule) for rule in core.rules}
     tree["rules"] = {**{name: Word("off") for name in builtin}, **named}
     policies = {name: Flow(_show_fields(getattr(core, name))) for name in ("backoff", "breaker")}
@@ -88,6 +92,8 @@ def _show_rule(rule: Rule) -> dict[str, Any]:
     shown |= {"severity": rule.severity.value, "then": rule.then.value}
     if rule.keep_firing_for is not None:
         shown["keep_firing_for"] = _show_value(rule.keep_firing_for, Seconds)
+    if rule.means:
+        shown["state"] = rule.means
     return Flow(shown | ({"message": Written(rule.message)} if rule.message else {}))
 
 

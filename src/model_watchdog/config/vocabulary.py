@@ -1,13 +1,8 @@
 """Words that are known but not yet understood, so that they are refused as arriving later and not as misspelt."""
 
 LATER_KEYS: dict[str, dict[str, str]] = {
-    "file": dict.fromkeys(("rule_files", "heartbeat", "maintenance", "report", "web"), ""),
-    "service": {
-        "server": "",
-        "url": "where the probes of a `server:` go",
-        "heartbeat": "",
-        "maintenance": "",
-    },
+    "file": dict.fromkeys(("rule_files", "maintenance", "report", "web"), ""),
+    "service": {"maintenance": ""},
     "rule": {"expr": ""},
     "notifier": dict.fromkeys(("message", "maintenance"), ""),
 }
@@ -15,7 +10,7 @@ LATER_KEYS: dict[str, dict[str, str]] = {
 
 BELONGS: dict[str, dict[str, str]] = {
     "service": {
-        **dict.fromkeys(("every", "timeout", "retry_every", "status", "kind", "url"), "to a probe; write it there: probes: {NAME: {…}}"),
+        **dict.fromkeys(("every", "timeout", "retry_every", "status", "kind"), "to a probe; write it there: probes: {NAME: {…}}"),
         **dict.fromkeys(("metric", "above", "below", "for", "times", "then", "severity"), "to a rule; write it there: rules: {NAME: {…}}"),
         **dict.fromkeys(("stable", "backoff", "breaker"), "to recovery; write it there: recovery: {…}"),
     },

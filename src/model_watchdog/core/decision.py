@@ -48,6 +48,10 @@ class Cause(StrEnum):
     HOST_STOPPING = "host_stopping"
     OLD_PROCESS_LEFT = "old_process_left"
     RECORD_UNWRITABLE = "record_unwritable"
+    STALLED = "stalled"
+    CANARY_FAILED = "canary_failed"
+    CANARY_WRONG = "canary_wrong"
+    EVIDENCE_MISSING = "evidence_missing"
     FLAPPING = "flapping"
     FLAPPING_UNDER_SYSTEMD = "flapping_under_systemd"
 

@@ -31,6 +31,7 @@ _CAUSE_OF_RESULT = {
     "protocol": Cause.START_FAILED,
     "resources": Cause.START_FAILED,
 }
+CANARY_CORRECT = "canary_answer_correct"
 _FIRST_EXEC_STATUS, _LAST_EXEC_STATUS = 200, 245
 """systemd.exec(5): exit codes of its own, given when a process could not be started (203 is EXEC)."""
 
@@ -55,6 +56,11 @@ class Evidence:
     began: float = 0.0
     queued_since: float | None = None
     settled: bool = True
+    usual_start: float | None = None  # seconds that the last starts took
+    stalled: tuple[str, float] | None = None  # an engine that has work and makes no step, and for how many seconds
+    steps: bool = False  # its heartbeat was seen to move of late
+    canaries: Mapping[str, Outcome] = field(default_factory=dict)  # those that say something against the service
+    declared: tuple[State, Reason] | None = None  # by a rule
     busy_since: Mapping[str, float] = field(default_factory=dict)
     flapping: Cause | None = None
 
@@ -78,6 +84,16 @@ def is_moving(outcome: Outcome) -> bool:
     """The service worked while it left the probe waiting, or answered too late: progress proves life, and so it may where nobody
     can see whether its GPUs work."""
     return outcome.failure in (Failure.TIMEOUT, Failure.SLOW) and outcome.vitals.is_moving
+
+
+def is_outdone(outcome: Outcome, *, steps: bool) -> bool:
+    """It did not answer in time, or that it is not ready, while its engine was seen to get on: progress proves life."""
+    return steps and outcome.failure in (Failure.TIMEOUT, Failure.SLOW, Failure.STATUS)
+
+
+def is_wrong(outcome: Outcome) -> bool:
+    """A canary that was answered, and not as it should have been."""
+    return any(sample.series.metric == CANARY_CORRECT and sample.value == 0 for sample in outcome.samples)
 
 
 def cause_of_failure(failure: Failure) -> Cause:
@@ -205,10 +221,27 @@ def _loading(e: Evidence) -> Diagnosis | None:
 
 
 def _describe_loading(e: Evidence, *, late: bool) -> Diagnosis:
-    params = {"seconds": e.now - e.began, "startup": e.startup}
+    params: dict[str, Param] = {"seconds": e.now - e.began, "startup": e.startup}
+    if e.usual_start is not None:
+        params["usual"] = e.usual_start
     return Diagnosis(
         State.LOADING, Cause.START_TIMEOUT if late else None, Reason("loading_too_long" if late else "loading", params), is_excused=True
     )
+
+
+def _sleeping(e: Evidence) -> Diagnosis | None:
+    if e.declared is not None and e.declared[0] is State.SLEEPING:
+        return Diagnosis(State.SLEEPING, None, e.declared[1], is_excused=True)
+    return None
+
+
+def _stalled(e: Evidence) -> Diagnosis | None:
+    """There is work, and its engine makes no step: whatever its health says."""
+    if e.stalled is None:
+        return None
+    engine, seconds = e.stalled
+    params: dict[str, Param] = {"seconds": seconds, **({"engine": engine} if engine else {})}
+    return Diagnosis(State.STALLED, Cause.STALLED, Reason("stalled", params))
 
 
 def _failing(e: Evidence) -> Diagnosis | None:
@@ -217,6 +250,8 @@ def _failing(e: Evidence) -> Diagnosis | None:
         if outcome.ok is not False or outcome.failure in (None, Failure.TLS):
             continue
         if is_moving(outcome) and e.now - e.busy_since.get(name, e.now) < e.busy_patience:  # guard: 5
+            continue
+        if is_outdone(outcome, steps=e.steps):
             continue
         assert outcome.failure is not None
         count, of = e.failing.get(name, (1, 1))
@@ -244,11 +279,31 @@ def _untrusted(e: Evidence) -> Diagnosis | None:
 
 def _busy(e: Evidence) -> Diagnosis | None:
     for name, outcome in e.outcomes.items():
+        if outcome.ok is False and is_outdone(outcome, steps=e.steps):
+            reason = Reason("busy_steps", {"probe": name, "detail": outcome.detail})
+            return Diagnosis(State.BUSY, cause_of_failure(outcome.failure or Failure.TIMEOUT), reason, is_excused=True)
         if outcome.ok is False and is_moving(outcome):
             vitals = outcome.vitals
             key = "busy_both" if vitals.processor_moves and vitals.gpus else _say_which("busy", vitals)
             params: dict[str, Param] = {"probe": name, "detail": outcome.detail, **_name_moving(vitals)}
             return Diagnosis(State.BUSY, Cause.HEALTH_TIMEOUT, Reason(key, params), is_excused=True)
+    return None
+
+
+def _canary(e: Evidence) -> Diagnosis | None:
+    """A real request was not answered, or answered with nonsense."""
+    for name, outcome in e.canaries.items():
+        count, of = e.failing.get(name, (1, 1))
+        params: dict[str, Param] = {"probe": name, "detail": outcome.detail, "count": max(count, 1), "of": of}
+        if is_wrong(outcome):
+            return Diagnosis(State.UNHEALTHY, Cause.CANARY_WRONG, Reason("canary_wrong", params))
+        return Diagnosis(State.UNHEALTHY, Cause.CANARY_FAILED, Reason("canary_failed", params))
+    return None
+
+
+def _degraded(e: Evidence) -> Diagnosis | None:
+    if e.declared is not None and e.declared[0] is State.DEGRADED:
+        return Diagnosis(State.DEGRADED, None, e.declared[1])
     return None
 
 
@@ -295,10 +350,14 @@ TABLE: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     _down,
     _not_heard,
     _loading,
+    _sleeping,
+    _stalled,
     _failing,
     _untrusted,
     _busy,
+    _canary,
     _blind,
     _not_seen,
+    _degraded,
     _flapping,
 )

@@ -12,8 +12,9 @@ class Facts:
 
     `unit` where systemd was asked in this step, `unit_error` why it could not be; `ended` why a unit that is down is
     down; `inhibited` the rule that forbids restarts; `left_over` processes of the old invocation that outlived a
-    restart; `jitter` a random number within -1 and 1; `next_id` an unused number for an incident or an attempt; `leaving`: another
-    configuration waits for the end of the restart under way; `together` why it has to wait because others fail with it.
+    restart; `start_moves`: something of a start under way has moved since the last step; `jitter` a random number
+    within -1 and 1; `next_id` an unused number for an incident or an attempt; `leaving`: another configuration waits
+    for the end of the restart under way; `together` why it has to wait because others fail with it.
     """
 
     unit: UnitFacts | None = None
@@ -23,6 +24,7 @@ class Facts:
     permitted: bool | None = None
     inhibited: str = ""
     left_over: tuple[int, ...] = ()
+    start_moves: bool = False
     jitter: float = 0.0
     next_id: int = 1
     dry_run: bool = False

@@ -30,8 +30,9 @@ def begin_after_gap(service: Service, state: ServiceState, now: float) -> None:
     """
     state.woke_at = now
     state.grace_until = now + max((plan.every for plan in service.probes), default=0.0)
-    for seen in (state.outcomes, state.failing, state.changes, state.busy):
+    for seen in (state.outcomes, state.failing, state.changes, state.busy, state.mute):
         seen.clear()
+    state.progress.rest()
     for alert in state.alerts.values():
         alert.excuse()
     state.well_since = None

@@ -1,15 +1,25 @@
 """What the diagnosis looks at, gathered from a service's state."""
 
-from model_watchdog.core.decision import Cause
-from model_watchdog.core.diagnosis import Evidence
+from model_watchdog.core.decision import Cause, Reason, State
+from model_watchdog.core.diagnosis import Evidence, is_wrong
 from model_watchdog.core.facts import Facts
+from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.rule import Then
-from model_watchdog.core.state import STALE_AFTER, Service, ServiceState
+from model_watchdog.core.sample import BLIND, Failure, Outcome, SeriesId
+from model_watchdog.core.state import EVIDENCE, STALE_AFTER, Service, ServiceState
 
 CHANGES, CHANGES_WITHIN = 6, 10
 """Flapping: so many changes between good and bad within so many times `every`."""
 SYSTEMD_RESTARTS, SYSTEMD_WITHIN = 3, 300.0
 """Flapping under systemd: so many restarts of its own within so many seconds."""
+MOVED_OF_LATE = 2
+"""A heartbeat counts as moving for so many times the interval of the probe that reads it, and its deadline."""
+QUIET_START = 60.0
+"""A start that lasts longer than `startup` has failed when for so many seconds (at most `startup`) nothing of it has moved."""
+UNANSWERED = frozenset({Failure.TIMEOUT, Failure.REFUSED, Failure.CONNECTION_LOST, *BLIND})
+"""Failures of a scrape that pass: what the service does is not known meanwhile. Others say that it has no such page."""
+MUTE_AFTER = 3
+"""People are told of a probe of EVIDENCE that has shown nothing for so many runs."""
 
 
 def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> Evidence:
@@ -24,12 +34,10 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
             silent.add(name)
         elif name not in state.outcomes:
             unheard.add(name)
-    times = max(
-        (rule.times or 1 for rule in service.rules if rule.then is Then.RESTART and rule.selector.metric == "probe_success"), default=1
-    )
+    plan = service.progress
     return Evidence(
         now=now,
-        startup=service.startup,
+        startup=start_limit(service, state),
         busy_patience=service.busy_patience,
         has_unit=service.unit is not None,
         unit=state.unit,
@@ -37,7 +45,7 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
         ended=state.ended,
         host_stopping=facts.host_stopping,
         outcomes={name: state.outcomes[name] for name in sorted(health) if name in state.outcomes},
-        failing={name: (count, times) for name, count in state.failing.items()},
+        failing={name: (count, _count_wanted(service, name)) for name, count in state.failing.items()},
         silent=frozenset(silent),
         unheard=frozenset(unheard),
         never_reached=health - state.reached,
@@ -46,7 +54,75 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
         settled=state.settled,
         busy_since=dict(state.busy),
         flapping=find_flapping(service, state, now),
+        usual_start=sum(state.loads) / len(state.loads) if state.loads else None,
+        stalled=state.progress.find_stalled(plan.stall_after) if plan is not None else None,
+        steps=makes_steps(service, state, now),
+        canaries={name: outcome for name, outcome in state.outcomes.items() if _speaks_against(service, state, outcome)},
+        declared=_find_declared(service, state, now),
     )
+
+
+def start_limit(service: Service, state: ServiceState) -> float:
+    """Seconds that the start under way may take: `startup`, and more while something of it moves."""
+    if state.start_moved_at is None:
+        return service.startup
+    moved = state.start_moved_at - state.began + min(QUIET_START, service.startup)
+    return max(service.startup, min(moved, service.startup_max))
+
+
+def makes_steps(service: Service, state: ServiceState, now: float) -> bool:
+    """Its heartbeat was seen to move of late."""
+    return any(state.progress.moved_since(now - MOVED_OF_LATE * plan.every - plan.timeout) for plan in service.list_probes("scrape"))
+
+
+def may_ask(service: Service, state: ServiceState) -> Reason | None:
+    """What speaks against a canary now. It is for a service that has nothing to do, or no heartbeat to tell."""
+    if not state.settled or state.attempt is not None:
+        return Reason("canary_too_early")
+    if state.state is State.SLEEPING:
+        return Reason("canary_asleep")
+    if any(outcome.ok is not True for name, outcome in state.outcomes.items() if name in service.health_probes):
+        return Reason("canary_not_well")
+    if service.progress is None:
+        return None
+    if any(plan.name in state.outcomes and state.outcomes[plan.name].failure in UNANSWERED for plan in service.list_probes("scrape")):
+        return Reason("canary_not_seen")
+    return None if state.progress.is_idle else Reason("canary_busy")
+
+
+def find_mute(service: Service, state: ServiceState) -> Reason | None:
+    """A probe that should show what the service does, and has shown nothing for long, with what is to be changed."""
+    for plan in service.probes:
+        outcome = state.outcomes.get(plan.name)
+        if outcome is None or state.mute.get(plan.name, 0) < MUTE_AFTER:
+            continue
+        if outcome.ok and service.progress is not None:
+            return Reason("no_heartbeat", {"probe": plan.name, "names": ", ".join(service.progress.heartbeat)})
+        return Reason("shows_nothing", {"probe": plan.name, "detail": outcome.detail})
+    return None
+
+
+def _count_wanted(service: Service, probe: str) -> int:
+    """How many bad runs in a row it takes until a rule has the service restarted for this probe."""
+    series = SeriesId.of("probe_success", {"service": service.name, "probe": probe})
+    return max((rule.times or 1 for rule in service.rules if rule.then is Then.RESTART and rule.selector.matches(series)), default=1)
+
+
+def _speaks_against(service: Service, state: ServiceState, outcome: Outcome) -> bool:
+    """A canary that failed, or was answered wrongly. One that failed while the engine made steps for others says nothing."""
+    if all(plan.name != outcome.probe for plan in service.list_probes("canary")):
+        return False
+    return is_wrong(outcome) or (outcome.ok is False and not state.progress.moved_since(outcome.started))
+
+
+def _find_declared(service: Service, state: ServiceState, now: float) -> tuple[State, Reason] | None:
+    """The state in which the service is by the word of a rule that fires, and was confirmed of late. Asleep it is nothing else."""
+    firing = [
+        (State(alert.rule.means), alert_reason(alert))
+        for alert in state.alerts.values()
+        if alert.rule.means and alert.is_firing and alert.judged_at is not None and now - alert.judged_at < service.stale_after
+    ]
+    return max(firing, key=lambda found: found[0] is State.SLEEPING, default=None)
 
 
 def find_flapping(service: Service, state: ServiceState, now: float) -> Cause | None:
@@ -55,7 +131,7 @@ def find_flapping(service: Service, state: ServiceState, now: float) -> Cause | 
         return Cause.FLAPPING_UNDER_SYSTEMD
     for plan in service.probes:
         changes = state.changes.get(plan.name)
-        if changes and len(changes) == CHANGES:
+        if plan.kind not in EVIDENCE and changes and len(changes) == CHANGES:
             counted = changes[-1] if fires(state, "flapping") else changes[0]
             if now - counted <= CHANGES_WITHIN * plan.every:
                 return Cause.FLAPPING

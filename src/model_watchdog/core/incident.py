@@ -208,7 +208,7 @@ def close_when_over(service: Service, state: ServiceState, now: float, decisions
     over = state.state in (State.HEALTHY, State.STOPPED, State.SLEEPING) and state.cause is not Cause.STOPPED_NOT_PROVED
     if state.incident is None or not over or state.attempt is not None or state.gave_up:
         return
-    if any(alert.is_firing for alert in state.alerts.values()):
+    if any(alert.is_firing and alert.rule.means != State.SLEEPING for alert in state.alerts.values()):
         return
     if state.incident.untold and state.state is State.HEALTHY:  # no restart of ours was proved, and yet it is well
         since = state.incident.tries[-1][0]

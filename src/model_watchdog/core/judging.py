@@ -3,8 +3,9 @@
 from model_watchdog.core.alert import Alert, Change, find_alert
 from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.decision import Decision, State
-from model_watchdog.core.diagnosis import Diagnosis, is_moving
+from model_watchdog.core.diagnosis import Diagnosis, is_moving, is_outdone
 from model_watchdog.core.facts import Facts
+from model_watchdog.core.gathering import makes_steps
 from model_watchdog.core.incident import note_gaps, tell_alert
 from model_watchdog.core.rule import Rule, Then
 from model_watchdog.core.sample import Failure, Outcome
@@ -33,6 +34,8 @@ def judge(
                     alert.untrusted = untrusted
                 alert.probe = outcome.probe
                 change = alert.judge(value, sample.at)
+                if rule.means == State.SLEEPING:
+                    continue  # its state says so, and nobody needs to be told
                 tell_alert(service, state, alert, change, diagnosis, facts, now, decisions, outcome)
                 if change is Change.RESOLVED:
                     state.held = ""
@@ -64,6 +67,9 @@ def _is_excused(service: Service, state: ServiceState, rule: Rule, outcome: Outc
     """What says nothing against the service: the whole of it is excused, or this probe had to wait because it works."""
     if rule.then is Then.RESTART:
         busy = is_moving(outcome) and now - state.busy.get(outcome.probe, now) < service.busy_patience
-        return diagnosis.is_excused or busy
+        is_canary = any(plan.name == outcome.probe for plan in service.list_probes("canary"))
+        outdone = is_outdone(outcome, steps=makes_steps(service, state, now))
+        outdone |= is_canary and outcome.ok is False and state.progress.moved_since(outcome.started)
+        return diagnosis.is_excused or busy or outdone
     down_on_purpose = diagnosis.state is State.STOPPED and diagnosis.is_excused
     return outcome.ok is False and (diagnosis.state is State.LOADING or down_on_purpose)

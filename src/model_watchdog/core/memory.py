@@ -53,6 +53,8 @@ def remember(state: ServiceState) -> Plain:
         "busy": state.busy,
         "reached": sorted(state.reached),
         "unwell_since": state.unwell_since,
+        "loads": state.loads,
+        "skipped": state.skipped,
         "results": state.results,
         "alerts": _alerts(state.alerts),
         "incident": None
@@ -94,6 +96,7 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
     state.systemd_restarts = deque((at + shift, count) for at, count in plain["systemd_restarts"])
     state.busy = {probe: at + shift for probe, at in plain["busy"].items()}
     state.unwell_since, state.results = moved(plain["unwell_since"]), dict(plain["results"])
+    state.loads, state.skipped = list(plain.get("loads", ())), plain.get("skipped", 0)  # an older version kept neither
     if shift and not service.unit:  # after a reboot its age is not known: it has `startup` from now
         state.began, state.settled = now, False
     probes = {plan.name for plan in service.probes}
@@ -114,8 +117,10 @@ def carry_over(service: Service, state: ServiceState, changed: Collection[str], 
     """
     state.breaker.policy, state.breaker.backoff = service.breaker, service.backoff
     for name in changed:
-        for seen in (state.outcomes, state.judged, state.failing, state.changes, state.busy):
+        for seen in (state.outcomes, state.judged, state.failing, state.changes, state.busy, state.mute):
             seen.pop(name, None)
+    if any(plan.name in changed for plan in service.list_probes("scrape")):
+        state.progress.rest()
     state.reached -= set(changed)
     if changed:
         state.watched_since = now  # a new probe has not been heard yet, which is no silence

@@ -92,9 +92,10 @@ class Progress:
         """An engine has been seen to make a step since then."""
         return any(engine.moved_at is not None and engine.moved_at >= then for engine in self.engines.values())
 
-    def find_stalled(self, now: float, patience: float) -> tuple[str, float] | None:
-        """The engine that has had work without a step for longest, where that is `patience` seconds or more, and for how long."""
-        waits = [(engine.stalled_for(now), name) for name, engine in self.engines.items()]
+    def find_stalled(self, patience: float) -> tuple[str, float] | None:
+        """The engine that had had work without a step for longest at the last scrape, where that is `patience` seconds or more, and for
+        how long."""
+        waits = [(engine.stalled_for(self.heard_at or 0.0), name) for name, engine in self.engines.items()]
         longest, name = max(waits, default=(0.0, ""))
         return (name, longest) if longest >= patience and longest > 0 else None
 

@@ -6,6 +6,7 @@ from model_watchdog.core.breaker import BreakerState, Permit
 from model_watchdog.core.decision import Actor, Cause, Concluded, Decision, Event, Notification, Param, Reason, Restart, State
 from model_watchdog.core.diagnosis import Diagnosis
 from model_watchdog.core.facts import Facts
+from model_watchdog.core.gathering import start_limit
 from model_watchdog.core.incident import find_inhibiting, open_incident, tell_firing, tell_recovered
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import Service, ServiceState
@@ -121,7 +122,7 @@ def advance_attempt(
         attempt.new_invocation, attempt.new_began = invocation, state.began
     seen = Seen(
         now=now,
-        startup=service.startup,
+        startup=start_limit(service, state),
         stable=service.stable,
         has_unit=service.unit is not None,
         unit=state.unit,

@@ -73,7 +73,8 @@ class Rule:
 
     `over` and `as_` (both or none) make one number of the last `over` seconds, which is judged instead of the sample. `minus` is another
     metric of the same probe: judged is how far this one lies above that with the same labels. `keep_firing_for` is how long the alert
-    goes on when it is over. `message` is what people are told instead of the numbers.
+    goes on when it is over. `message` is what people are told instead of the numbers. While it fires the service is in the state `means`,
+    `degraded` or `sleeping`, where nothing worse is seen.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Rule:
     minus: Selector | None = None
     keep_firing_for: float | None = None
     message: str = ""
+    means: str = ""
 
     @property
     def silence(self) -> float | None:

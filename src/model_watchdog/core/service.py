@@ -2,18 +2,19 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from model_watchdog.core.attempt import RecoveryPhase, deadline
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Reason, State
 from model_watchdog.core.diagnosis import Diagnosis, diagnose, is_moving
 from model_watchdog.core.facts import Facts
-from model_watchdog.core.gathering import CHANGES, SYSTEMD_WITHIN, find_flapping, fires, gather
+from model_watchdog.core.gathering import CHANGES, SYSTEMD_WITHIN, find_flapping, find_mute, fires, gather, start_limit
 from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_condition, tell_orphans
 from model_watchdog.core.judging import judge
 from model_watchdog.core.restarting import advance_attempt, consider_restart
 from model_watchdog.core.rule import Severity, Then
 from model_watchdog.core.sample import NO_ANSWER, Outcome
-from model_watchdog.core.state import ProbePlan, Service, ServiceState
+from model_watchdog.core.state import EVIDENCE, LOADS_KEPT, ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import UnitFacts
 
 TELL_AFTER = 120.0
@@ -30,8 +31,8 @@ def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], fac
     _end_pause(state, now, decisions)
     tell_orphans(service, state, decisions)
     _take_unit(service, state, facts, now, decisions)
-    fresh = _take_outcomes(service, state, outcomes)
-    _settle(service, state, now)
+    fresh = _take_progress(service, state, _take_outcomes(service, state, outcomes))
+    _settle(service, state, facts, now)
     _count_failures(state, fresh)
     diagnosis = diagnose(gather(service, state, facts, now))
     confirmed = judge(service, state, fresh, diagnosis, facts, now, decisions)
@@ -47,6 +48,8 @@ def step(service: Service, state: ServiceState, outcomes: Sequence[Outcome], fac
 
 def interval(service: Service, state: ServiceState, plan: ProbePlan) -> float:
     """How long until the probe runs again: sooner while it is bad and its rule has not fired, while loading, and in a restart."""
+    if plan.kind == "canary":
+        return plan.every
     if state.attempt is not None or not state.settled:
         return plan.retry_every
     outcome = state.outcomes.get(plan.name)
@@ -106,6 +109,9 @@ def _begin_invocation(
     state.failing.clear()
     state.changes.clear()
     state.busy.clear()
+    state.mute.clear()
+    state.progress.rest()
+    state.start_moved_at = None
     state.well_since = None
     if state.arrivals is not None:
         state.arrivals.rest(now)
@@ -126,6 +132,8 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
         state.judged[outcome.probe] = outcome.at
         fresh.append(outcome)
         before, state.outcomes[outcome.probe] = state.outcomes.get(outcome.probe), outcome
+        if plan.kind in EVIDENCE:
+            state.mute[outcome.probe] = 0 if outcome.ok or outcome.failure is None else state.mute.get(outcome.probe, 0) + 1
         if plan.kind != "unit" and before is not None and outcome.ok is not None and before.ok is not None and outcome.ok != before.ok:
             state.changes.setdefault(outcome.probe, deque(maxlen=CHANGES)).append(outcome.at)
         if plan.kind != "unit" and outcome.failure not in NO_ANSWER:
@@ -137,13 +145,32 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
     return fresh
 
 
-def _settle(service: Service, state: ServiceState, now: float) -> None:
-    """Loading ends with the first good round of probes, or with `startup`."""
+def _take_progress(service: Service, state: ServiceState, fresh: list[Outcome]) -> list[Outcome]:
+    """The same outcomes, with what a good scrape tells of the service's progress among its samples."""
+    if service.progress is None:
+        return fresh
+    scrapes = {plan.name for plan in service.list_probes("scrape")}
+    taken = []
+    for outcome in fresh:
+        if outcome.probe in scrapes and outcome.ok:
+            found = state.progress.take(service.progress, outcome.samples, outcome.at)
+            state.mute[outcome.probe] = 0 if found else state.mute.get(outcome.probe, 0) + 1
+            outcome = replace(outcome, samples=(*outcome.samples, *found))
+        taken.append(outcome)
+    return taken
+
+
+def _settle(service: Service, state: ServiceState, facts: Facts, now: float) -> None:
+    """Loading ends with the first good round of probes, or with `startup`, or later where something of it moves."""
+    if facts.start_moves and not state.settled:
+        state.start_moved_at = now
     if state.settled or (service.unit and (state.unit is None or not state.unit.is_up)):
         return
     good = all(name in state.outcomes and state.outcomes[name].ok for name in service.health_probes)
-    if good or now - state.began >= service.startup:
+    if good or now - state.began >= start_limit(service, state):
         state.settled = True
+        if good and state.began >= state.watched_since:
+            state.loads = [*state.loads, now - state.began][-LOADS_KEPT:]
 
 
 def _count_failures(state: ServiceState, fresh: list[Outcome]) -> None:
@@ -155,7 +182,7 @@ def _count_failures(state: ServiceState, fresh: list[Outcome]) -> None:
 
 def _is_untold(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float) -> bool:
     """It has been down for long, and nothing that is under way or was said has told anybody: systemd's own slow Restart=, say."""
-    if state.unwell_since is None or diagnosis.state not in (State.DEAD, State.UNHEALTHY, State.LOADING):
+    if state.unwell_since is None or diagnosis.state not in (State.DEAD, State.UNHEALTHY, State.STALLED, State.LOADING):
         return False
     if fires(state, "not_well"):
         return True
@@ -171,9 +198,10 @@ def _watch_conditions(
 ) -> None:
     """The alerts that need no rule: busy, blind or starting for too long, flapping."""
     lasting = now - state.since >= TELL_AFTER and state.state is diagnosis.state
-    worse = diagnosis.state in (State.UNHEALTHY, State.DEAD, State.LOADING)  # then it is not over, for people
+    worse = diagnosis.state in (State.UNHEALTHY, State.STALLED, State.DEAD, State.LOADING)  # then it is not over, for people
     flapping = find_flapping(service, state, now)
-    busy = diagnosis.state is State.BUSY and now - min(state.busy.values(), default=now) >= TELL_AFTER
+    since = state.since if state.state is State.BUSY else now
+    busy = diagnosis.state is State.BUSY and now - min([since, *state.busy.values()]) >= TELL_AFTER
     conditions = {
         "busy": busy or (worse and fires(state, "busy")),
         "unknown": (diagnosis.state is State.UNKNOWN and lasting) or (worse and fires(state, "unknown")),
@@ -183,6 +211,10 @@ def _watch_conditions(
     }
     untold = _is_untold(service, state, diagnosis, now)
     tell_condition(service, state, "not_well", untold, Severity.CRITICAL, diagnosis.cause, diagnosis.reason, facts, now, decisions)
+    mute = find_mute(service, state) if diagnosis.state in (State.HEALTHY, State.DEGRADED, State.SLEEPING) else None
+    missing = mute is not None or (fires(state, "evidence") and diagnosis.state in (State.BUSY, State.UNKNOWN, State.LOADING))
+    reason = mute or diagnosis.reason
+    tell_condition(service, state, "evidence", missing, Severity.WARNING, Cause.EVIDENCE_MISSING, reason, facts, now, decisions)
     for name, holds in conditions.items():
         reason = Reason(name) if name.startswith("flapping") else diagnosis.reason
         cause = flapping if name.startswith("flapping") else diagnosis.cause
@@ -225,7 +257,7 @@ def _note_wellbeing(service: Service, state: ServiceState, diagnosis: Diagnosis,
         return
     state.well_since = None
     state.breaker.unhealthy()
-    if diagnosis.state in (State.DEAD, State.UNHEALTHY, State.LOADING):
+    if diagnosis.state in (State.DEAD, State.UNHEALTHY, State.STALLED, State.LOADING):
         began = state.began if diagnosis.state is State.LOADING else now
         state.unwell_since = min(began, now) if state.unwell_since is None else state.unwell_since
     elif diagnosis.state is not State.UNKNOWN:
@@ -237,17 +269,19 @@ def _wake_at(service: Service, state: ServiceState, now: float) -> float | None:
     due = [state.paused_until]
     attempt = state.attempt
     if attempt is not None and attempt.answered_at is not None:
-        due.append(deadline(attempt, service.startup))
+        due.append(deadline(attempt, start_limit(service, state)))
         if attempt.phase is RecoveryPhase.HOLDING and attempt.good_since is not None:
             due.append(attempt.good_since + service.stable)
-    if attempt is None and state.state in (State.DEAD, State.UNHEALTHY):
+    if attempt is None and state.state in (State.DEAD, State.UNHEALTHY, State.STALLED):
         due += [state.breaker.retry_at, state.breaker.not_before, state.cannot_until, state.grace_until]
     if state.queued_since is not None:
         due.append(state.queued_since + service.startup)
     for since in state.busy.values():
         due += [since + TELL_AFTER, since + service.busy_patience]
+    if state.state is State.BUSY:
+        due.append(state.since + TELL_AFTER)
     if not state.settled:
-        due.append(state.began + service.startup)
+        due.append(state.began + start_limit(service, state))
     if state.well_since is not None and state.breaker.state != "closed":
         due.append(state.well_since + service.stable)
     if state.arrivals is not None:

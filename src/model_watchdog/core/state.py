@@ -8,6 +8,7 @@ from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.attempt import Attempt
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy, CircuitBreaker
 from model_watchdog.core.decision import Cause, Reason, State
+from model_watchdog.core.progress import Progress, ProgressPlan
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Outcome
 from model_watchdog.core.unit import Ended, UnitFacts
@@ -15,6 +16,11 @@ from model_watchdog.core.units import Seconds
 
 STALE_AFTER = 3
 """A probe that has not spoken for so many times `every` (and its deadline) is silent."""
+
+EVIDENCE = ("scrape", "canary", "log", "json")
+"""Kinds of probes that tell what a service does, and not by themselves whether it is well: what they cannot see is held against nobody."""
+LOADS_KEPT = 3
+"""Of so many starts it is kept how long they took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +36,22 @@ class ProbePlan:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service as configured. `unit` is None where it is restarted by a command."""
+    """A service as configured. `unit` is None where it is restarted by a command.
+
+    A start may take `startup` seconds, and up to `startup_max` while something of it moves.
+    """
 
     name: str
     unit: str | None
     probes: tuple[ProbePlan, ...] = ()
     rules: tuple[Rule, ...] = ()
     startup: Seconds = Seconds(120.0)
+    startup_max: Seconds = Seconds(360.0)
     busy_patience: Seconds = Seconds(900.0)
     stable: Seconds = Seconds(60.0)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
+    progress: ProgressPlan | None = None
 
     @property
     def stale_after(self) -> float:
@@ -49,8 +60,12 @@ class Service:
 
     @property
     def health_probes(self) -> frozenset[str]:
-        """The probes that must be good for the service to be good: all but its unit's."""
-        return frozenset(plan.name for plan in self.probes if plan.kind != "unit")
+        """The probes that must be good for the service to be good."""
+        return frozenset(plan.name for plan in self.probes if plan.kind not in ("unit", *EVIDENCE))
+
+    def list_probes(self, kind: str) -> tuple[ProbePlan, ...]:
+        """Its probes of one kind."""
+        return tuple(plan for plan in self.probes if plan.kind == kind)
 
 
 @dataclass(slots=True)
@@ -87,6 +102,9 @@ class ServiceState:
     changes: dict[str, deque[float]] = field(default_factory=dict)
     reached: set[str] = field(default_factory=set)  # probes that ever got an answer, good or bad, in any invocation
     busy: dict[str, float] = field(default_factory=dict)  # probe: since when it times out while the service works
+    progress: Progress = field(default_factory=Progress)
+    mute: dict[str, int] = field(default_factory=dict)  # probe of EVIDENCE: so many runs in a row have shown nothing
+    start_moved_at: float | None = None  # when something of the start that is under way was last seen to move
     woke_at: float = 0.0  # the end of the last gap: what was asked before it does not count
     grace_until: float = 0.0  # nothing is restarted before
     queued_since: float | None = None  # since when its start waits in systemd's queue
@@ -115,6 +133,8 @@ class ServiceState:
     problems: dict[Cause, Reason] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     gave_up: bool = False  # and told it, so the end must be told
+    loads: list[float] = field(default_factory=list)  # how long the last starts took, in seconds
+    skipped: int = 0  # canaries that were not sent because the service had work to do
     incident: Incident | None = None
     sequence: int = 0
     wake_at: float | None = None

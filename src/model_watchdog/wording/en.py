@@ -59,9 +59,28 @@ SENTENCES: Sentences = {
     "end_not_seen": "not running; why is being looked up",
     "silent": lambda p: f"probe {p['probe']} has not answered of late",
     "loading": lambda p: (
-        f"loading for {duration(float(p['seconds']))} of at most {duration(float(p['startup']))}"
-        if float(p["seconds"]) >= 1
-        else f"loading, for at most {duration(float(p['startup']))}"
+        (
+            f"loading for {duration(float(p['seconds']))} of at most {duration(float(p['startup']))}"
+            if float(p["seconds"]) >= 1
+            else f"loading, for at most {duration(float(p['startup']))}"
+        )
+        + (f"; the last starts took about {duration(float(p['usual']))}" if "usual" in p else "")
+    ),
+    "stalled": lambda p: (
+        f"there is work, and {'engine ' + str(p['engine']) if 'engine' in p else 'the engine'} has made no step for"
+        f" {duration(float(p['seconds']))}"
+    ),
+    "busy_steps": lambda p: f"{p['probe']}: {p['detail']}, but the engine makes its steps",
+    "canary_failed": lambda p: f"{p['probe']}: a real request was not answered: {p['detail']}{_counted(p)}",
+    "canary_wrong": lambda p: f"{p['probe']}: a real request was answered wrongly: {p['detail']}{_counted(p)}",
+    "canary_too_early": "not asked: the service has just been started",
+    "canary_asleep": "not asked: the service sleeps",
+    "canary_not_well": "not asked: its health is not good",
+    "canary_not_seen": "not asked: whether it has work to do could not be seen",
+    "canary_busy": "not asked: it has work to do",
+    "shows_nothing": lambda p: f"{p['probe']} shows nothing: {p['detail']}",
+    "no_heartbeat": lambda p: (
+        f"{p['probe']}: of its heartbeat, {p['names']}, nothing is on the page; is it the right server: or heartbeat:?"
     ),
     "queued": lambda p: f"its start waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",
     "queued_too_long": lambda p: f"its start still waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",

@@ -86,10 +86,26 @@ SENTENCES: Sentences = {
     "end_not_seen": "未运行，正在查找原因",
     "silent": lambda p: f"探测 {p['probe']} 近期没有结果",
     "loading": lambda p: (
-        f"加载中，已用 {duration(float(p['seconds']))}，最长 {duration(float(p['startup']))}"
-        if float(p["seconds"]) >= 1
-        else f"加载中，最长 {duration(float(p['startup']))}"
+        (
+            f"加载中，已用 {duration(float(p['seconds']))}，最长 {duration(float(p['startup']))}"
+            if float(p["seconds"]) >= 1
+            else f"加载中，最长 {duration(float(p['startup']))}"
+        )
+        + (f"；最近几次启动约用 {duration(float(p['usual']))}" if "usual" in p else "")
     ),
+    "stalled": lambda p: (
+        f"有任务待处理，但{'引擎 ' + str(p['engine']) if 'engine' in p else '引擎'} 已有 {duration(float(p['seconds']))}没有推进"
+    ),
+    "busy_steps": lambda p: f"{p['probe']}：{p['detail']}，但引擎仍在推进",
+    "canary_failed": lambda p: f"{p['probe']}：真实请求未得到应答：{p['detail']}{_counted(p)}",
+    "canary_wrong": lambda p: f"{p['probe']}：真实请求的应答不正确：{p['detail']}{_counted(p)}",
+    "canary_too_early": "未发送：服务刚刚启动",
+    "canary_asleep": "未发送：服务处于休眠",
+    "canary_not_well": "未发送：健康检查不正常",
+    "canary_not_seen": "未发送：无法得知服务是否有任务",
+    "canary_busy": "未发送：服务正有任务",
+    "shows_nothing": lambda p: f"{p['probe']} 没有提供任何信息：{p['detail']}",
+    "no_heartbeat": lambda p: f"{p['probe']}：页面上没有任何心跳指标（{p['names']}），请检查 server: 或 heartbeat: 是否正确",
     "queued": lambda p: f"启动任务在 systemd 队列中等待，已 {duration(float(p['seconds']))}（systemctl list-jobs）",
     "queued_too_long": lambda p: f"启动任务仍在 systemd 队列中等待，已 {duration(float(p['seconds']))}（systemctl list-jobs）",
     "loading_too_long": lambda p: f"启动已 {duration(float(p['seconds']))}仍未完成，预期最长 {duration(float(p['startup']))}",

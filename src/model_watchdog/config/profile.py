@@ -1,0 +1,79 @@
+"""`server:`: what is known of a model server, put under what the file says of the service. A profile is data: `profiles/NAME.yaml`.
+
+A profile is a piece of the file itself, with `{url}` where the service's own goes, so it is read, and checked, as if the user had
+written it. What the user has written stands: a key of the service, a probe or a rule of the same name takes the profile's place.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from model_watchdog.config import document
+from model_watchdog.config.context import Context
+from model_watchdog.config.document import Entry, Items, Node, Scalar, Table
+from model_watchdog.config.faults import Faults, Place, quote, suggest
+from model_watchdog.config.options import MISSING
+from model_watchdog.config.sources import tell
+
+FOLDER = "model_watchdog.profiles"
+MERGED = ("probes", "rules")
+"""Of these, the user's entries stand beside the profile's."""
+_URL = "{url}"
+
+
+@cache
+def list_servers() -> tuple[str, ...]:
+    """The model servers of which there is a profile."""
+    return tuple(sorted(Path(file.name).stem for file in resources.files(FOLDER).iterdir() if file.name.endswith(".yaml")))
+
+
+def expand(context: Context, table: Table, path: str) -> Table:
+    """The service with its profile under it; itself where it names no server, or one that nobody knows."""
+    entry, url = table.entries.get("server"), table.entries.get("url")
+    own = {name: one for name, one in table.entries.items() if name not in ("server", "url")}
+    if entry is None:
+        if url is not None:
+            text = "is where the probes of a server: go, and there is none; give the probe its own url, or state server: beside it"
+            context.options.refuse(url.key.place, f"{path}.url", text)
+        return Table(own, table.place)
+    server = context.options.read(entry.value, str, f"{path}.server")
+    if server is MISSING:
+        return Table(own, table.place)
+    if server not in list_servers():
+        text = f"there is no profile of {quote(tell(server))}{suggest(server, list_servers())}"
+        context.options.refuse(entry.value.place, f"{path}.server", text)
+        return Table(own, table.place)
+    if url is None or not isinstance(url.value, Scalar):
+        text = f"is missing; server: {server} needs the address that it serves, such as url: http://127.0.0.1:8000"
+        context.options.refuse((url or entry).key.place, f"{path}.url", text)
+        return Table(own, table.place)
+    profile = _fill(_read(server), url.value.text.rstrip("/"), entry.value.place)
+    assert isinstance(profile, Table)
+    return Table(_merge(profile.entries, own), table.place)
+
+
+@cache
+def _read(server: str) -> Table:
+    file = resources.files(FOLDER) / f"{server}.yaml"
+    return document.parse(file.read_text("utf-8"), Faults(Path(str(file))))
+
+
+def _merge(profile: Mapping[str, Entry], own: Mapping[str, Entry]) -> dict[str, Entry]:
+    merged = {**profile, **own}
+    for name in MERGED:
+        if name in profile and name in own:
+            under, above = profile[name].value, own[name].value
+            if isinstance(under, Table) and isinstance(above, Table):
+                merged[name] = Entry(own[name].key, Table({**under.entries, **above.entries}, above.place))
+    return merged
+
+
+def _fill(node: Node, url: str, place: Place) -> Node:
+    """The same at `place`, with the service's address in it: what is wrong with it is wrong there."""
+    if isinstance(node, Scalar):
+        return Scalar(node.text.replace(_URL, url), node.plain and _URL not in node.text, place)
+    if isinstance(node, Items):
+        return Items(tuple(_fill(one, url, place) for one in node.items), place)
+    filled = ((name, Scalar(one.key.text, one.key.plain, place), _fill(one.value, url, place)) for name, one in node.entries.items())
+    return Table({name: Entry(key, value) for name, key, value in filled}, place)
