@@ -4,14 +4,16 @@ Paths are those that this process sees; nothing here blocks on anything but the 
 process where processor time must be added up).
 """
 
+import contextlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from model_watchdog.core.unit import UnitFacts
 
 CGROUPS = Path("/sys/fs/cgroup")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 Process = tuple[int, int]
@@ -54,6 +56,27 @@ def memory_bytes(facts: UnitFacts) -> int | None:
             continue
         return max(0, used - int(pages.get(idle, 0)))
     return None
+
+
+def resident_bytes(pids: Iterable[int]) -> int:
+    """Memory of these processes that is in RAM, what they have mapped of files too; shared pages count for each."""
+    pages = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it is gone by now
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * _PAGE
+
+
+def read_bytes(facts: UnitFacts) -> int | None:
+    """Bytes that the unit's processes have read from disks so far; None where the kernel does not count them for its group."""
+    folder = _folder(CGROUPS, facts)
+    if folder is None:
+        return None
+    try:
+        words = (folder / "io.stat").read_text().split()
+    except OSError:
+        return None
+    return sum(int(word.removeprefix("rbytes=")) for word in words if word.startswith("rbytes="))
 
 
 def list_pids(facts: UnitFacts) -> frozenset[int]:

@@ -22,7 +22,8 @@ from model_watchdog.crashpoint import crash_point
 from model_watchdog.means import Means
 from model_watchdog.probes import Running, Surroundings
 from model_watchdog.runners import Runners
-from model_watchdog.vitals import VitalSigns
+from model_watchdog.sending import is_too_soon, send_canary
+from model_watchdog.vitals import StartSigns, VitalSigns
 from model_watchdog.wording import clean, say
 from model_watchdog.writes import Write
 
@@ -51,6 +52,8 @@ class Watch:
         self.last_log = ""
         self.concluded: dict[int, asyncio.Future[Concluded]] = {}
         self._newest: dict[str, Outcome] = {}
+        self.asked_at: dict[str, float] = {}  # canaries
+        self._start_signs = StartSigns(means.gpus)
         self._facts: UnitFacts | None = None
         self._unit_error = ""
         self._ended: tuple[tuple[object, ...], Ended | None] = ((), None)
@@ -114,7 +117,7 @@ class Watch:
                 self._missed.add(name)
             elif self._must_wait(name):
                 self._leave_out(name)
-            elif name in self.probes:
+            elif name in self.probes and not is_too_soon(self, name):
                 self.running_since[name] = self.means.clock.steady()
                 self.spawn(self._measure(self.probes[name]))
 
@@ -136,7 +139,7 @@ class Watch:
 
     async def _measure(self, probe: ProbeConfig) -> None:
         try:
-            outcome = await self._observe(probe)
+            outcome = await (send_canary(self, probe) if probe.kind == "canary" else self.observe(probe))
         finally:
             self.running_since.pop(probe.name, None)
         if self._runners.has(probe):
@@ -151,6 +154,18 @@ class Watch:
         if probe.name in self._missed:
             self._missed.discard(probe.name)
             self.measure([probe.name])
+
+    async def look_at(self, names: Iterable[str]) -> None:
+        """Runs these probes, waits for what they say, and decides."""
+        for name in names:
+            while name in self.running_since:  # its run ends by its deadline, and nobody here is in a hurry
+                await asyncio.sleep(0.02)
+            if name in self.probes and not self._must_wait(name):
+                self.running_since[name] = self.means.clock.steady()
+                await self._measure(self.probes[name])
+        if self._deciding is not None:
+            self._deciding.cancel()
+        self._decide()
 
     def _asks_systemd(self) -> bool:
         return any(plan.kind == "unit" and name in self.running_since for name, plan in self.plans.items())
@@ -177,7 +192,7 @@ class Watch:
             self._newest.pop(name, None)
             self.measure([name])
 
-    async def _observe(self, probe: ProbeConfig) -> Outcome:
+    async def observe(self, probe: ProbeConfig) -> Outcome:
         """One run of a probe under its total deadline; whatever goes wrong becomes part of the outcome."""
         clock, signs = self.means.clock, self._open_signs(getattr(probe.probe, "max_duration", None) or probe.timeout)
         started = clock.steady()
@@ -265,14 +280,16 @@ class Watch:
 
     def _gather(self) -> Facts:
         state = self.state
+        unit = self._facts or state.unit
+        start_moves = not state.settled and unit is not None and self._start_signs.move(unit, self.means.clock.steady())
         left_over: tuple[int, ...] = ()
         if state.attempt is None:
             left_over = find_unkillable(frozenset(state.old_processes))
         elif state.attempt.answered_at is not None:
             left_over = find_unkillable(frozenset(state.attempt.old_processes))
-        return self.facts(left_over)
+        return self.facts(left_over, start_moves=start_moves)
 
-    def facts(self, left_over: tuple[int, ...] = ()) -> Facts:
+    def facts(self, left_over: tuple[int, ...] = (), *, start_moves: bool = False) -> Facts:
         """What the core must know besides the outcomes."""
         means = self.means
         now = means.clock.steady()
@@ -285,6 +302,7 @@ class Watch:
             permitted=means.permitted.get(self.service.name),
             inhibited=min(inhibiting, default=means.inhibited() or means.gpus.inhibits(self.service.name)),
             left_over=left_over,
+            start_moves=start_moves,
             jitter=means.chance.uniform(-1, 1),
             next_id=means.next_id,
             dry_run=means.dry_run,

@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from model_watchdog.cgroup import list_pids, processor_seconds
+from model_watchdog.cgroup import list_pids, processor_seconds, read_bytes, resident_bytes
 from model_watchdog.clock import Clock
 from model_watchdog.core.gpu import Gpu
 from model_watchdog.core.unit import UnitFacts
-from model_watchdog.core.vitals import Vitals, works
+from model_watchdog.core.vitals import MOVING_CORES, Vitals, works
 from model_watchdog.gpuview import GpuHolder
+
+LEAST_LOOK = 1.0
+"""Seconds between two looks at a start."""
+GROWN = 1 << 20
+"""Bytes by which something has grown that grows: less is bookkeeping."""
 
 
 class VitalSigns:
@@ -67,3 +72,36 @@ class VitalSigns:
         """The GPUs that the service's processes are on."""
         facts = self._unit() if self._gpus.view is not None else None
         return self._gpus.of(list_pids(facts)) if facts is not None else ()
+
+
+class StartSigns:
+    """What of a start gets on: its processor time, the memory of its processes (weights that are mapped in), what it reads from disks, and
+    its memory on GPUs. Compiling shows in the first, loading in the others."""
+
+    def __init__(self, gpus: GpuHolder) -> None:
+        self._gpus = gpus
+        self._invocation = ""
+        self._looked_at = 0.0
+        self._before: dict[str, float] = {}
+
+    def move(self, facts: UnitFacts, now: float) -> bool:
+        """Whether something has moved since the last look, which was a second ago at least; False at the first one."""
+        if facts.invocation != self._invocation:
+            self._invocation, self._before, self._looked_at = facts.invocation, self._read(facts), now
+            return False
+        passed = now - self._looked_at
+        if passed < LEAST_LOOK:
+            return False
+        before, self._before, self._looked_at = self._before, self._read(facts), now
+        least = {"processor": MOVING_CORES * passed}
+        return any(value - before.get(name, value) >= least.get(name, GROWN) for name, value in self._before.items())
+
+    def _read(self, facts: UnitFacts) -> dict[str, float]:
+        pids = list_pids(facts)
+        found = {
+            "processor": processor_seconds(facts),
+            "memory": resident_bytes(pids),
+            "read": read_bytes(facts),
+            "gpu": sum(process.memory_bytes or 0 for gpu in self._gpus.of(pids) for process in gpu.processes if process.pid in pids),
+        }
+        return {name: float(value) for name, value in found.items() if value is not None}

@@ -124,7 +124,7 @@ def test_a_probe_that_is_left_waiting_has_the_gpus_read_meanwhile(chaos: Chaos, 
             await asyncio.sleep(0.05)
             driver.watts = watts
             try:
-                return await watch._observe(health)
+                return await watch.observe(health)
             finally:
                 await watch.close()
                 await host.close()

@@ -5,7 +5,7 @@ from model_watchdog.core.diagnosis import Evidence, is_wrong
 from model_watchdog.core.facts import Facts
 from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.rule import Then
-from model_watchdog.core.sample import BLIND, Failure, Outcome, SeriesId
+from model_watchdog.core.sample import Outcome, SeriesId
 from model_watchdog.core.state import EVIDENCE, STALE_AFTER, Service, ServiceState
 
 CHANGES, CHANGES_WITHIN = 6, 10
@@ -16,8 +16,6 @@ MOVED_OF_LATE = 2
 """A heartbeat counts as moving for so many times the interval of the probe that reads it, and its deadline."""
 QUIET_START = 60.0
 """A start that lasts longer than `startup` has failed when for so many seconds (at most `startup`) nothing of it has moved."""
-UNANSWERED = frozenset({Failure.TIMEOUT, Failure.REFUSED, Failure.CONNECTION_LOST, *BLIND})
-"""Failures of a scrape that pass: what the service does is not known meanwhile. Others say that it has no such page."""
 MUTE_AFTER = 3
 """People are told of a probe of EVIDENCE that has shown nothing for so many runs."""
 
@@ -73,21 +71,6 @@ def start_limit(service: Service, state: ServiceState) -> float:
 def makes_steps(service: Service, state: ServiceState, now: float) -> bool:
     """Its heartbeat was seen to move of late."""
     return any(state.progress.moved_since(now - MOVED_OF_LATE * plan.every - plan.timeout) for plan in service.list_probes("scrape"))
-
-
-def may_ask(service: Service, state: ServiceState) -> Reason | None:
-    """What speaks against a canary now. It is for a service that has nothing to do, or no heartbeat to tell."""
-    if not state.settled or state.attempt is not None:
-        return Reason("canary_too_early")
-    if state.state is State.SLEEPING:
-        return Reason("canary_asleep")
-    if any(outcome.ok is not True for name, outcome in state.outcomes.items() if name in service.health_probes):
-        return Reason("canary_not_well")
-    if service.progress is None:
-        return None
-    if any(plan.name in state.outcomes and state.outcomes[plan.name].failure in UNANSWERED for plan in service.list_probes("scrape")):
-        return Reason("canary_not_seen")
-    return None if state.progress.is_idle else Reason("canary_busy")
 
 
 def find_mute(service: Service, state: ServiceState) -> Reason | None:
