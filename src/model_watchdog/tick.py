@@ -53,7 +53,7 @@ class Watch:
         self.concluded: dict[int, asyncio.Future[Concluded]] = {}
         self._newest: dict[str, Outcome] = {}
         self.asked_at: dict[str, float] = {}  # canaries
-        self._start_signs = StartSigns(means.gpus)
+        self._start_signs = StartSigns()
         self._facts: UnitFacts | None = None
         self._unit_error = ""
         self._ended: tuple[tuple[object, ...], Ended | None] = ((), None)
@@ -158,7 +158,7 @@ class Watch:
     async def look_at(self, names: Iterable[str]) -> None:
         """Runs these probes, waits for what they say, and decides."""
         for name in names:
-            while name in self.running_since:  # its run ends by its deadline, and nobody here is in a hurry
+            while name in self.running_since:  # noqa: ASYNC110 (its run ends by its deadline, and nobody here is in a hurry)
                 await asyncio.sleep(0.02)
             if name in self.probes and not self._must_wait(name):
                 self.running_since[name] = self.means.clock.steady()
@@ -281,7 +281,7 @@ class Watch:
     def _gather(self) -> Facts:
         state = self.state
         unit = self._facts or state.unit
-        start_moves = not state.settled and unit is not None and self._start_signs.move(unit, self.means.clock.steady())
+        start_moves = not state.settled and unit is not None and self._start_signs.move(unit, self.means.gpus, self.means.clock.steady())
         left_over: tuple[int, ...] = ()
         if state.attempt is None:
             left_over = find_unkillable(frozenset(state.old_processes))

@@ -78,30 +78,30 @@ class StartSigns:
     """What of a start gets on: its processor time, the memory of its processes (weights that are mapped in), what it reads from disks, and
     its memory on GPUs. Compiling shows in the first, loading in the others."""
 
-    def __init__(self, gpus: GpuHolder) -> None:
-        self._gpus = gpus
+    def __init__(self) -> None:
         self._invocation = ""
         self._looked_at = 0.0
         self._before: dict[str, float] = {}
 
-    def move(self, facts: UnitFacts, now: float) -> bool:
+    def move(self, facts: UnitFacts, gpus: GpuHolder, now: float) -> bool:
         """Whether something has moved since the last look, which was a second ago at least; False at the first one."""
         if facts.invocation != self._invocation:
-            self._invocation, self._before, self._looked_at = facts.invocation, self._read(facts), now
+            self._invocation, self._before, self._looked_at = facts.invocation, _read_start(facts, gpus), now
             return False
         passed = now - self._looked_at
         if passed < LEAST_LOOK:
             return False
-        before, self._before, self._looked_at = self._before, self._read(facts), now
+        before, self._before, self._looked_at = self._before, _read_start(facts, gpus), now
         least = {"processor": MOVING_CORES * passed}
         return any(value - before.get(name, value) >= least.get(name, GROWN) for name, value in self._before.items())
 
-    def _read(self, facts: UnitFacts) -> dict[str, float]:
-        pids = list_pids(facts)
-        found = {
-            "processor": processor_seconds(facts),
-            "memory": resident_bytes(pids),
-            "read": read_bytes(facts),
-            "gpu": sum(process.memory_bytes or 0 for gpu in self._gpus.of(pids) for process in gpu.processes if process.pid in pids),
-        }
-        return {name: float(value) for name, value in found.items() if value is not None}
+
+def _read_start(facts: UnitFacts, gpus: GpuHolder) -> dict[str, float]:
+    pids = list_pids(facts)
+    found = {
+        "processor": processor_seconds(facts),
+        "memory": resident_bytes(pids),
+        "read": read_bytes(facts),
+        "gpu": sum(process.memory_bytes or 0 for gpu in gpus.of(pids) for process in gpu.processes if process.pid in pids),
+    }
+    return {name: float(value) for name, value in found.items() if value is not None}

@@ -4,6 +4,7 @@ A profile is a piece of the file itself, with `{url}` where the service's own go
 written it. What the user has written stands: a key of the service, a probe or a rule of the same name takes the profile's place.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -19,7 +20,9 @@ from model_watchdog.config.sources import tell
 FOLDER = "model_watchdog.profiles"
 MERGED = ("probes", "rules")
 """Of these, the user's entries stand beside the profile's."""
-_URL = "{url}"
+_URL, _HOST = "{url}", "{host}"
+"""The service's address as stated, and without its port."""
+_PORT = re.compile(r":[0-9]+$")
 
 
 @cache
@@ -72,7 +75,8 @@ def _merge(profile: Mapping[str, Entry], own: Mapping[str, Entry]) -> dict[str, 
 def _fill(node: Node, url: str, place: Place) -> Node:
     """The same at `place`, with the service's address in it: what is wrong with it is wrong there."""
     if isinstance(node, Scalar):
-        return Scalar(node.text.replace(_URL, url), node.plain and _URL not in node.text, place)
+        text = node.text.replace(_URL, url).replace(_HOST, _PORT.sub("", url))
+        return Scalar(text, node.plain and text == node.text, place)
     if isinstance(node, Items):
         return Items(tuple(_fill(one, url, place) for one in node.items), place)
     filled = ((name, Scalar(one.key.text, one.key.plain, place), _fill(one.value, url, place)) for name, one in node.entries.items())
