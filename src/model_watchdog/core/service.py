@@ -132,8 +132,6 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
         state.judged[outcome.probe] = outcome.at
         fresh.append(outcome)
         before, state.outcomes[outcome.probe] = state.outcomes.get(outcome.probe), outcome
-        if plan.kind in EVIDENCE:
-            state.mute[outcome.probe] = 0 if outcome.ok or outcome.failure is None else state.mute.get(outcome.probe, 0) + 1
         if plan.kind != "unit" and before is not None and outcome.ok is not None and before.ok is not None and outcome.ok != before.ok:
             state.changes.setdefault(outcome.probe, deque(maxlen=CHANGES)).append(outcome.at)
         if plan.kind != "unit" and outcome.failure not in NO_ANSWER:
@@ -146,16 +144,16 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
 
 
 def _take_progress(service: Service, state: ServiceState, fresh: list[Outcome]) -> list[Outcome]:
-    """The same outcomes, with what a good scrape tells of the service's progress among its samples."""
-    if service.progress is None:
-        return fresh
-    scrapes = {plan.name for plan in service.list_probes("scrape")}
+    """The same outcomes, with what a good scrape tells of the service's progress among its samples. Counts runs that show nothing."""
+    kinds = {plan.name: plan.kind for plan in service.probes}
     taken = []
     for outcome in fresh:
-        if outcome.probe in scrapes and outcome.ok:
+        shows = outcome.ok is True or outcome.failure is None
+        if outcome.ok and kinds[outcome.probe] == "scrape" and service.progress is not None:
             found = state.progress.take(service.progress, outcome.samples, outcome.at)
-            state.mute[outcome.probe] = 0 if found else state.mute.get(outcome.probe, 0) + 1
-            outcome = replace(outcome, samples=(*outcome.samples, *found))
+            outcome, shows = replace(outcome, samples=(*outcome.samples, *found)), bool(found)
+        if kinds[outcome.probe] in EVIDENCE:
+            state.mute[outcome.probe] = 0 if shows else state.mute.get(outcome.probe, 0) + 1
         taken.append(outcome)
     return taken
 

@@ -1,0 +1,270 @@
+"""A model server with a heartbeat, and a canary: what is decided while its engine works, stands still, sleeps, or talks nonsense."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from model_watchdog.core.canary import find_objection
+from model_watchdog.core.decision import Cause, State
+from model_watchdog.core.progress import STALLED_SECONDS, ProgressPlan
+from model_watchdog.core.rule import Rule, Severity, Then
+from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
+from model_watchdog.core.state import ProbePlan, Service
+from model_watchdog.core.units import Number, Seconds
+from model_watchdog.rules.threshold import Threshold
+from model_watchdog.wording import say
+from tests.scenarios.simulation import DOWN, UNHEALTHY, World, make_service
+
+STALL = Rule("stalled", Selector(STALLED_SECONDS), Threshold(above=Number(120.0)), Severity.CRITICAL, Then.RESTART, times=1)
+BELOW = Threshold(below=Number(1.0))
+CANARY = Rule("canary-failed", Selector.parse('probe_success{probe="canary"}'), BELOW, Severity.CRITICAL, Then.RESTART, times=2)
+WRONG = Rule("wrong-answers", Selector.parse("canary_answer_correct"), BELOW, Severity.CRITICAL, Then.RESTART, times=3)
+ASLEEP = Rule("asleep", Selector.parse("sleeping"), Threshold(equals=Number(1.0)), Severity.INFO, means="sleeping")
+
+
+def engine_service(*, heartbeat: bool = True, attempts: bool = False, rules: tuple[Rule, ...] = ()) -> Service:
+    scrape = ProbePlan("metrics", "scrape", every=Seconds(10.0), timeout=Seconds(5.0))
+    plan = ProgressPlan(("steps_total",), ("running", "waiting"), ("failures_total",) if attempts else ())
+    return make_service(
+        probes=(
+            ProbePlan("health", "http", every=Seconds(10.0), timeout=Seconds(3.0)),
+            *((scrape,) if heartbeat else ()),
+            ProbePlan("canary", "canary", every=Seconds(60.0), timeout=Seconds(30.0)),
+            ProbePlan("unit", "unit", every=Seconds(10.0)),
+        ),
+        rules=(UNHEALTHY, DOWN, STALL, CANARY, WRONG, *rules),
+        progress=plan if heartbeat else None,
+    )
+
+
+@dataclass
+class Engine(World):
+    """A service that counts its steps: `speed` a second and engine, `work` of requests, `canary` what becomes of a real request."""
+
+    speed: dict[str, float] = field(default_factory=lambda: {"": 10.0})
+    work: float = 3.0
+    tries: float = 0.0
+    page: Failure | None = None
+    sleeping: float | None = None
+    canary: Callable[[float], tuple[Failure | None, float]] = lambda now: (None, 1.0)
+    asked: list[float] = field(default_factory=list)
+    steps: dict[str, float] = field(default_factory=dict)
+    failures: float = 0.0
+    advanced_at: float = 100_000.0
+
+    def _see_health(self, name: str) -> Outcome:
+        if name == "metrics":
+            return self._scrape()
+        return self._ask() if name == "canary" else super()._see_health(name)
+
+    def start(self) -> None:
+        super().start()
+        self.steps.clear()
+        self.speed = dict.fromkeys(self.speed, 10.0)
+        self.failures = self.tries = 0.0
+
+    def _scrape(self) -> Outcome:
+        passed, self.advanced_at = self.now - self.advanced_at, self.now
+        self.failures += self.tries * passed
+        measured: list[tuple[str, dict[str, str], float]] = []
+        for name, speed in self.speed.items():
+            labels = {"engine": name} if name else {}
+            self.steps[name] = self.steps.get(name, 0.0) + speed * passed
+            measured += [("steps_total", labels, self.steps[name]), ("running", labels, self.work), ("waiting", labels, 0.0)]
+        measured.append(("failures_total", {}, self.failures))
+        if self.sleeping is not None:
+            measured.append(("sleeping", {}, self.sleeping))
+        failure = self.page or (None if self.active == "active" else Failure.REFUSED)
+        took = 5.0 if failure is Failure.TIMEOUT else 0.01
+        return conclude("model", "metrics", self.now, self.now + took, measured if failure is None else (), failure, str(failure or ""))
+
+    def _ask(self) -> Outcome:
+        against = find_objection(self.service, self.state)
+        if against is not None:
+            return Outcome("canary", self.now, self.now, None, detail=say(against))
+        self.asked.append(self.now)
+        failure, correct = self.canary(self.now)
+        measured = [("canary_answer_correct", {}, correct)] if failure is None else []
+        return conclude("model", "canary", self.now, self.now + 0.5, measured, failure, str(failure or ""))
+
+
+def told(world: World) -> list[str]:
+    return [what for _, what, _ in world.told]
+
+
+def test_a_frozen_engine_behind_a_green_health_is_restarted_within_two_and_a_half_minutes() -> None:
+    world = Engine(service=engine_service())
+    world.run(600)
+    assert world.state.state is State.HEALTHY and world.restarts == []
+    frozen_at, world.speed = world.now, {"": 0.0}
+    world.run(600, until=lambda world: bool(world.restarts))
+    assert world.state.cause is Cause.STALLED and world.restarts[0] - frozen_at <= 150
+    world.run(300)
+    assert world.state.state is State.HEALTHY and len(world.restarts) == 1 and told(world) == ["recovered"]
+
+
+def test_one_frozen_engine_of_two_is_seen() -> None:
+    world = Engine(service=engine_service(), speed={"0": 10.0, "1": 10.0})
+    world.run(300)
+    world.speed = {"0": 10.0, "1": 0.0}
+    world.run(150, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1
+    assert any("engine 1" in say(one.reason) for one in world.decisions if hasattr(one, "reason"))
+
+
+def test_idle_is_no_stall_and_an_end_of_the_work_forgets_it() -> None:
+    world = Engine(service=engine_service(), work=0.0, speed={"": 0.0})
+    world.run(3600)
+    assert world.restarts == [] and world.state.state is State.HEALTHY
+    for _ in range(20):
+        world.work = 1.0
+        world.run(100)
+        world.work = 0.0
+        world.run(20)
+    assert world.restarts == [] and told(world) == []
+
+
+@pytest.mark.parametrize("failure", [Failure.TIMEOUT, Failure.STATUS])
+def test_bad_health_beside_a_moving_heartbeat_is_busy_and_never_restarted(failure: Failure) -> None:
+    world = Engine(service=engine_service())
+    world.run(60)
+    world.health = lambda now: failure
+    world.run(7200)
+    assert world.restarts == [] and world.state.state is State.BUSY
+    assert told(world) == ["alert_fired"], "after two minutes, once"
+    world.health = lambda now: None
+    world.run(120)
+    assert world.state.state is State.HEALTHY and told(world) == ["alert_fired", "alert_resolved"]
+
+
+def test_refused_is_dead_whatever_was_counted() -> None:
+    world = Engine(service=engine_service())
+    world.run(60)
+    world.health = lambda now: Failure.REFUSED
+    world.page = Failure.REFUSED
+    world.run(60, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1
+
+
+def test_health_and_metrics_that_time_out_together_leave_it_to_the_vital_signs() -> None:
+    world = Engine(service=engine_service(), cores=1.0)
+    world.run(60)
+    world.health, world.page = lambda now: Failure.TIMEOUT, Failure.TIMEOUT
+    world.run(600)
+    assert world.restarts == [] and world.state.state is State.BUSY
+    world.cores = 0.0
+    world.run(120, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1, "nothing moves any more"
+
+
+def test_an_idle_engine_that_answers_no_real_request_is_restarted() -> None:
+    world = Engine(service=engine_service(), work=0.0, speed={"": 0.0})
+    world.run(300)
+    world.canary = lambda now: (Failure.TIMEOUT, 0.0)
+    world.run(300, until=lambda world: bool(world.restarts))
+    assert world.state.cause is Cause.CANARY_FAILED
+    world.canary = lambda now: (None, 1.0)
+    world.run(300)
+    assert len(world.restarts) == 1 and world.state.state is State.HEALTHY
+
+
+def test_a_real_request_that_waits_behind_others_restarts_nothing() -> None:
+    world = Engine(service=engine_service(), work=0.0, speed={"": 10.0})
+    world.canary = lambda now: (Failure.TIMEOUT, 0.0)
+    ask = world._ask
+
+    def ask_beside_others() -> Outcome:
+        outcome = ask()
+        for engine in world.state.progress.engines.values():
+            engine.moved_at = outcome.at  # as the look after the request sees it
+        return outcome
+
+    world._ask = ask_beside_others  # type: ignore[method-assign]
+    world.run(1800)
+    assert len(world.asked) > 20 and world.restarts == []
+
+
+def test_no_real_request_is_sent_while_there_is_work_and_at_most_one_a_minute() -> None:
+    world = Engine(service=engine_service())
+    world.run(1800)
+    assert world.asked == []
+    world.work = 0.0
+    world.run(1800)
+    assert 28 <= len(world.asked) <= 31
+    assert all(later - before >= 54 for before, later in zip(world.asked, world.asked[1:], strict=False))
+
+
+def test_wrong_answers_restart_after_three_of_them() -> None:
+    world = Engine(service=engine_service(heartbeat=False))
+    world.run(300)
+    world.canary = lambda now: (None, 0.0)
+    wrong_at = world.now
+    world.run(600, until=lambda world: bool(world.restarts))
+    assert world.state.cause is Cause.CANARY_WRONG and 110 <= world.restarts[0] - wrong_at <= 190
+
+
+def test_asleep_it_is_not_asked_not_restarted_and_nobody_is_told() -> None:
+    world = Engine(service=engine_service(rules=(ASLEEP,)), sleeping=0.0, work=0.0, speed={"": 0.0})
+    world.run(120)
+    world.sleeping = 1.0
+    world.run(20)
+    asked = len(world.asked)
+    world.run(3600)
+    assert world.state.state is State.SLEEPING and world.restarts == [] and told(world) == [] and len(world.asked) == asked
+    assert world.state.incident is None
+    world.sleeping = 0.0
+    world.run(120)
+    assert world.state.state is State.HEALTHY and len(world.asked) > asked
+
+
+def test_requests_that_only_fail_are_work_that_is_not_done() -> None:
+    world = Engine(service=engine_service(attempts=True), work=0.0)
+    world.run(300)
+    world.speed, world.tries = {"": 0.0}, 1.0
+    world.run(300, until=lambda world: bool(world.restarts))
+    assert world.state.cause is Cause.STALLED
+    lonely = Engine(service=engine_service(attempts=True), work=0.0, speed={"": 0.0})
+    lonely.run(300)
+    lonely.failures += 1
+    lonely.run(3600)
+    assert lonely.restarts == [], "one request that failed, and silence: nobody waits"
+
+
+def test_a_page_that_shows_nothing_is_told_once_and_restarts_nothing() -> None:
+    world = Engine(service=engine_service(), page=Failure.BODY)
+    world.run(3600)
+    assert world.restarts == [] and world.state.state is State.HEALTHY
+    assert told(world) == ["alert_fired"] and [cause for _, what, cause in world.events if what == "alert_fired"] == ["evidence_missing"]
+    world.page = None
+    world.run(60)
+    assert told(world) == ["alert_fired", "alert_resolved"]
+
+
+def test_a_page_without_the_heartbeat_is_told_with_its_names() -> None:
+    world = Engine(service=engine_service(), speed={})
+    world.run(3600)
+    assert told(world) == ["alert_fired"]
+    assert any("steps_total" in say(one.reason) for one in world.decisions if hasattr(one, "reason"))
+
+
+def test_a_smaller_counter_is_a_server_that_began_anew() -> None:
+    world = Engine(service=engine_service())
+    world.run(110)
+    world.steps[""] = 5.0
+    world.speed = {"": 0.0}
+    stalled_at = world.now
+    world.run(300, until=lambda world: bool(world.restarts))
+    assert world.restarts[0] - stalled_at > 110, "the time before counts no longer"
+
+
+def test_a_daemon_that_starts_anew_does_not_count_a_stall_from_before() -> None:
+    world = Engine(service=engine_service())
+    world.run(300)
+    world.speed = {"": 0.0}
+    world.run(100)
+    world.restart_daemon()
+    world.run(100)
+    assert world.restarts == []
+    world.run(100, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1
