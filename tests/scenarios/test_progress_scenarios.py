@@ -85,7 +85,7 @@ class Engine(World):
             return Outcome("canary", self.now, self.now, None, detail=say(against))
         self.asked.append(self.now)
         failure, correct = self.canary(self.now)
-        measured = [("canary_answer_correct", {}, correct)] if failure is None else []
+        measured: list[tuple[str, dict[str, str], float]] = [("canary_answer_correct", {}, correct)] if failure is None else []
         return conclude("model", "canary", self.now, self.now + 0.5, measured, failure, str(failure or ""))
 
 
