@@ -18,7 +18,7 @@ BELONGS: dict[str, dict[str, str]] = {
 """Keys that stand at the wrong level, by the kind of mapping in which they are found: where they belong."""
 
 LATER_KINDS: dict[str, tuple[str, ...]] = {
-    "probes": ("canary", "kernel", "log", "scrape"),
+    "probes": ("canary", "kernel", "log"),
     "notifiers": ("journal",),
     "recoveries": (),
 }
