@@ -59,7 +59,7 @@ class Scope:
         if metric == STALLED_SECONDS:
             return kind == "scrape" and self.progress is not None
         gives = getattr(self.probes[name].probe, "gives", None) if name in self.probes else None
-        return bool(gives(metric)) if gives else metric in self._list_given(name, kind)
+        return bool(gives(metric)) if gives else metric in self.list_given(name, kind)
 
     def find_probes(self, selector: Selector) -> list[ProbeConfig]:
         """The probes from which the series of a rule come."""
@@ -70,19 +70,19 @@ class Scope:
 
     def list_metrics(self) -> set[str]:
         """All that the probes give."""
-        own = {metric for name, kind in self.kinds.items() if kind for metric in self._list_given(name, kind)}
+        own = {metric for name, kind in self.kinds.items() if kind for metric in self.list_given(name, kind)}
         stall = {STALLED_SECONDS} if self.progress is not None else set()
         return own | stall | set(EVERY_PROBE if self.kinds else ())
 
-    def _list_given(self, name: str, kind: str) -> tuple[str, ...]:
+    def list_given(self, name: str, kind: str) -> tuple[str, ...]:
         """What its options name (`command`), or its kind."""
         return getattr(self.probes[name].probe, "metrics", ()) if name in self.probes else list_metrics(kind)
 
 
 def list_metrics(kind: str) -> tuple[str, ...]:
     """What every probe of this kind gives, besides what is measured around each. What its options name (`command`) is not among it."""
-    metrics: tuple[str, ...] = getattr(find_kind("probes", kind), "metrics", ())
-    return metrics
+    metrics = getattr(find_kind("probes", kind), "metrics", ())
+    return metrics if isinstance(metrics, tuple) else ()
 
 
 def is_ours(metric: str) -> bool:
@@ -193,7 +193,7 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     over, as_ = read_over(context, table, path, selector, judged)
     givers = scope.find_probes(selector) if selector and not table.entries.keys().isdisjoint(_TIMED) else []
     check_times(context, table, path, condition, over, for_, givers)
-    together = {probe.kind: list_metrics(probe.kind) for probe in givers}
+    together = {probe.kind: scope.list_given(probe.name, probe.kind) for probe in givers}
     minus = read_minus(context, table, path, selector, together) if judged else None
     keep = read_keep_firing_for(context, table, path, then)
     ours = selector is None or is_ours(selector.metric)

@@ -4,7 +4,7 @@ from model_watchdog.core.decision import Reason, State
 from model_watchdog.core.sample import BLIND, Failure
 from model_watchdog.core.state import Service, ServiceState
 
-UNANSWERED = frozenset({Failure.TIMEOUT, Failure.REFUSED, Failure.CONNECTION_LOST, *BLIND})
+UNANSWERED = frozenset({Failure.TIMEOUT, Failure.REFUSED, Failure.CONNECTION_LOST, *BLIND}) - {Failure.CONFIG}
 """Failures of a scrape that pass: what the service does is not known meanwhile. Others say that it has no such page."""
 SKIPPED = "canary_skipped_total"
 """The metric that counts the canaries that were not sent."""

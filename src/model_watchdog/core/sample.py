@@ -110,13 +110,14 @@ class Failure(StrEnum):
     PROTOCOL = "protocol"
     CONNECTION_LOST = "connection_lost"
     ENDED = "ended"  # its main process has ended, and systemd does not know
+    CONFIG = "config"  # what we ask cannot be answered: it says nothing of the service
     WATCHER = "watcher"  # our own fault: no descriptors, no memory, no processes, systemd not reachable
 
 
 UNSEEN = Vitals()
 """Nothing of it was looked at."""
 
-BLIND = frozenset({Failure.DNS, Failure.WATCHER})
+BLIND = frozenset({Failure.DNS, Failure.CONFIG, Failure.WATCHER})
 """Failures that say nothing about the service: no sample, no verdict, no restart."""
 
 

@@ -27,7 +27,7 @@ def urls(config: object) -> list[str]:
 
 
 def test_the_words_of_the_user_stand(load_text: Load) -> None:
-    more = "    startup: 20m\n    stall_after: 30s\n    probes: {canary: {kind: tcp, port: 1}}\n    rules: {stalled: off}\n"
+    more = "    startup: 20m\n    stall_after: 30s\n    probes: {canary: {kind: tcp, address: 127.0.0.1:1}}\n    rules: {stalled: off}\n"
     config = load_text(service("vllm", more)).services["m"]
     assert config.core.startup == 1200 and config.core.progress is not None and config.core.progress.stall_after == 30
     assert {probe.name: probe.kind for probe in config.probes}["canary"] == "tcp"
@@ -49,7 +49,7 @@ def test_what_is_shown_of_a_profile_means_the_same_without_it(load_text: Load) -
 
 def test_what_is_wrong_with_a_server_is_told_where_it_is_named(faults_of: Faults) -> None:
     assert faults_of("services: {m: {unit: m, server: vlm, url: http://h:1}}") == [
-        'config.yaml:1:31: services.m.server: there is no profile of "vlm"; did you mean "vllm"?'
+        'config.yaml:1:33: services.m.server: there is no profile of "vlm"; did you mean "vllm"?'
     ]
     assert "services.m.url: is missing; server: vllm needs the address" in faults_of("services: {m: {unit: m, server: vllm}}")[0]
     assert "and there is none" in faults_of("services: {m: {unit: m, url: http://h:1}}")[0]

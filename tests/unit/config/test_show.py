@@ -95,6 +95,7 @@ services:
   chatglm:
     unit: chatglm.service
     startup: 2m
+    startup_max: 6m
     busy_patience: 15m
     probes:
       unit: {kind: unit, every: 10s, timeout: 5s, retry_every: 5s}

@@ -1,0 +1,136 @@
+"""What a model server is asked by a canary, and how its answer is read: OpenAI's API, and Ollama's own."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+ANSWER_CAP = 256 * 1024
+"""Bytes of an answer that are read at most."""
+
+
+class NotThisApi(Exception):
+    """The answer is none of this API; its text says what came."""
+
+
+@dataclass
+class Heard:
+    """What has been heard of an answer so far. `first_at` is when its first text came, `tokens` how many pieces of text there are."""
+
+    text: str = ""
+    tokens: int = 0
+    first_at: float | None = None
+    last_at: float | None = None
+    rate: float | None = None
+    vector: tuple[float, ...] | None = None
+
+    def add(self, text: str, at: float) -> None:
+        """A piece of text; empty ones (the role, the end) are none."""
+        if text:
+            self.text += text
+            self.tokens += 1
+            self.first_at = at if self.first_at is None else self.first_at
+            self.last_at = at
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """As the server says, or by the clock: the tokens after the first over the time after it. None for fewer than two."""
+        if self.rate is not None:
+            return self.rate
+        if self.first_at is None or self.last_at is None or self.tokens < 2 or self.last_at <= self.first_at:
+            return None
+        return (self.tokens - 1) / (self.last_at - self.first_at)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request: where, what, and what takes in each line of its answer."""
+
+    path: str
+    body: dict[str, Any]
+    hear: Callable[[Heard, dict[str, Any], float], None] = field(repr=False)
+
+
+def ask_openai(endpoint: str, model: str, prompt: str, most: int) -> Question:
+    """`endpoint` is chat, completions or embeddings."""
+    if endpoint == "embeddings":
+        return Question("/v1/embeddings", {"model": model, "input": prompt}, _hear_embedding)
+    common = {"model": model, "max_tokens": most, "temperature": 0, "stream": True}
+    if endpoint == "completions":
+        return Question("/v1/completions", {**common, "prompt": prompt}, _hear_choice)
+    return Question("/v1/chat/completions", {**common, "messages": [{"role": "user", "content": prompt}]}, _hear_choice)
+
+
+def ask_ollama(model: str, prompt: str, most: int) -> Question:
+    """Ollama's own API. It keeps the model loaded for as long as it would have without this request (`keep_alive` is not stated)."""
+    options = {"num_predict": most, "temperature": 0}
+    return Question("/api/generate", {"model": model, "prompt": prompt, "stream": True, "options": options}, _hear_ollama)
+
+
+async def read_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The lines of an answer as they come; raises NotThisApi where it is longer than any answer of a few tokens."""
+    waiting, size = b"", 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > ANSWER_CAP:
+            raise NotThisApi(f"more than {ANSWER_CAP // 1024} KiB for a few tokens")
+        *lines, waiting = (waiting + chunk).split(b"\n")
+        for line in lines:
+            yield line
+    if waiting:
+        yield waiting
+
+
+def read_line(line: bytes) -> dict[str, Any] | None:
+    """The document in a line of a stream (server-sent events, or JSON a line), None where there is none."""
+    text = line.strip()
+    if text.startswith(b"data:"):
+        text = text[5:].strip()
+    elif text.startswith((b":", b"event:", b"id:", b"retry:")):
+        return None
+    if not text or text == b"[DONE]":
+        return None
+    try:
+        document = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise NotThisApi("it is no JSON") from None
+    if not isinstance(document, dict):
+        raise NotThisApi("it is JSON, but no object")
+    return document
+
+
+def find_error(document: dict[str, Any]) -> str:
+    """The error that a document tells of, or nothing."""
+    error = document.get("error", document.get("message") if document.get("object") == "error" else None)
+    if isinstance(error, dict):
+        error = error.get("message", error)
+    return str(error) if error else ""
+
+
+def _hear_choice(heard: Heard, document: dict[str, Any], at: float) -> None:
+    choices = document.get("choices")
+    if not isinstance(choices, list):
+        raise NotThisApi("it has no choices")
+    for choice in choices[:1]:
+        part = choice.get("delta") or choice.get("message") or choice if isinstance(choice, dict) else {}
+        for name in ("content", "reasoning_content", "reasoning", "text"):
+            if isinstance(part.get(name), str):
+                heard.add(part[name], at)
+
+
+def _hear_embedding(heard: Heard, document: dict[str, Any], at: float) -> None:
+    try:
+        vector = document["data"][0]["embedding"]
+        heard.vector = tuple(float("nan") if value is None else float(value) for value in vector)
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise NotThisApi("it has no embedding") from None
+    heard.first_at = at
+
+
+def _hear_ollama(heard: Heard, document: dict[str, Any], at: float) -> None:
+    if "response" not in document:
+        raise NotThisApi("it has no response")
+    heard.add(str(document["response"]) + str(document.get("thinking") or ""), at)
+    count, spent = document.get("eval_count"), document.get("eval_duration")
+    if isinstance(count, int) and isinstance(spent, int) and spent > 0 and count > 1:
+        heard.rate = count / (spent / 1e9)

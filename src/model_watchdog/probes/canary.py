@@ -1,0 +1,337 @@
+"""A canary: a tiny real request, for only an answer proves that a model answers."""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from model_watchdog.answers import MISSING, find_value, is_same, quote_body
+from model_watchdog.asking import Asking, explain_status, find_faults, read_body
+from model_watchdog.conversation import ANSWER_CAP, Heard, NotThisApi, Question, ask_ollama, ask_openai, find_error, read_line, read_lines
+from model_watchdog.core.answer import LONGEST, Expected, judge_text, judge_vector, show
+from model_watchdog.core.sample import Failure
+from model_watchdog.core.units import Seconds, Secret, Url
+from model_watchdog.errors import ProbeError
+from model_watchdog.probes import Measurement, Observation, Surroundings
+from model_watchdog.wire import httpx
+
+MOST_TOKENS = 8
+PROMPT = "Reply with the one word: OK"
+FILE_CAP = 4 * 1024 * 1024
+BUSY = (429,)
+"""Statuses that say: not now."""
+FIRST, RATE, CORRECT = "canary_first_token_seconds", "canary_tokens_per_second", "canary_answer_correct"
+
+
+@dataclass(frozen=True)
+class Expect:
+    """What the answer must be; one of these. `text` is contained in it, whatever the case; `json` maps dotted paths to values (api http);
+    `embedding` is a file with a list of numbers, from which the answer's lies at most `distance` (cosine distance)."""
+
+    text: str = ""
+    regex: str = ""
+    json: Mapping[str, Any] | None = None
+    embedding: Path | None = None
+    distance: float = 0.02
+
+    @classmethod
+    def parse(cls, written: Any) -> "Expect":
+        """From what the YAML says: a text, or a mapping with one of `regex`, `json` and `embedding`. ValueError for anything else."""
+        if not isinstance(written, Mapping):
+            if written is None or isinstance(written, (list, tuple)) or str(written) == "":
+                raise ValueError("expect takes a text, or {regex: …}, {json: {path: value}}, {embedding: FILE, distance: 0.02}")
+            return cls(text=str(written))
+        stated = [name for name in ("regex", "json", "embedding") if name in written]
+        if len(stated) != 1 or not set(written) <= {*stated, "distance"} or ("distance" in written and stated != ["embedding"]):
+            raise ValueError("expect takes one of regex, json and embedding; distance goes with embedding")
+        value = written[stated[0]]
+        if stated == ["json"]:
+            if not isinstance(value, Mapping) or not value:
+                raise ValueError("expect.json takes paths with their values, such as {label: cat}")
+            return cls(json=dict(value))
+        if stated == ["regex"]:
+            return cls(regex=str(value))
+        try:
+            return cls(embedding=Path(str(value)), distance=float(written.get("distance", 0.02)))
+        except (TypeError, ValueError):
+            raise ValueError("expect.distance takes a number between 0 and 2, such as 0.02") from None
+
+    @staticmethod
+    def schema() -> dict[str, Any]:
+        """What the YAML may say, as a JSON Schema."""
+        plain = {"type": ["string", "number", "boolean"]}
+        forms = {"regex": {"type": "string"}, "json": {"type": "object", "minProperties": 1}, "embedding": {"type": "string"}}
+        forms["distance"] = {"type": ["number", "string"]}
+        return {"anyOf": [plain, {"type": "object", "properties": forms, "additionalProperties": False}]}
+
+    def shown(self) -> Any:
+        """As the YAML would say it."""
+        if self.regex:
+            return {"regex": self.regex}
+        if self.json is not None:
+            return {"json": dict(self.json)}
+        return {"embedding": str(self.embedding), "distance": self.distance} if self.embedding is not None else self.text
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that is sent as a form would send it, in the field of this name."""
+
+    path: Path
+    field: str = "file"
+
+
+@dataclass(frozen=True)
+class Canary:
+    """The kind `canary`: a real request, sent only while the service has nothing to do. `url` is the server's address; with api `http`
+    the whole address of the call, whose `body` (JSON) or `file` is sent, and `answer` the dotted path of the text or embedding in what
+    comes back. Without `model` the first that the server serves is asked."""
+
+    url: Url
+    api: Literal["openai", "ollama", "http"] = "openai"
+    endpoint: Literal["chat", "completions", "embeddings"] = "chat"
+    model: str | None = None
+    prompt: str = PROMPT
+    max_tokens: int = MOST_TOKENS
+    expect: Expect | None = None
+    method: str = "POST"
+    body: Mapping[str, Any] | None = None
+    file: Upload | None = None
+    answer: str | None = None
+    headers: Mapping[str, Secret] = field(default_factory=dict)
+    bearer: Secret | None = None
+    ca_file: Path | None = None
+
+    default_every: ClassVar[Seconds] = Seconds(60.0)
+    metrics: ClassVar[tuple[str, ...]] = (FIRST, RATE, CORRECT, "canary_distance", "canary_skipped_total")
+
+    def faults(self) -> list[str]:
+        """What is wrong with the options, one sentence each."""
+        found = find_faults(self)
+        if not 1 <= self.max_tokens <= MOST_TOKENS:
+            found.append(f"max_tokens must lie between 1 and {MOST_TOKENS}: a canary is no load")
+        for name in ("body", "file", "answer"):
+            if self.api != "http" and getattr(self, name) is not None:
+                found.append(f"{name} goes with api: http")
+        if self.api == "http" and self.body is not None and self.file is not None:
+            found.append("state body or file, not both")
+        expect = self.expect or Expect()
+        if expect.json is not None and self.api != "http":
+            found.append("expect: {json: …} goes with api: http")
+        try:
+            re.compile(expect.regex)
+        except re.error as error:
+            found.append(f"expect.regex is no regular expression: {error}")
+        for path in (expect.embedding, self.file.path if self.file else None):
+            if path is not None and not path.is_file():
+                found.append(f"there is no file {path}")
+        return found
+
+    def open(self, surroundings: Surroundings) -> "_Running":
+        """The probe, ready to be run; nothing is connected yet."""
+        return _Running(self, surroundings.timeout)
+
+
+class _Running:
+    def __init__(self, config: Canary, timeout: float) -> None:
+        self._config = config
+        self._timeout = timeout
+        self._base = config.url.rstrip("/") if config.api == "http" else config.url.rstrip("/").removesuffix("/v1")
+        self._model = config.model or ""
+        self._asking: dict[str, Asking] = {}
+
+    async def observe(self) -> Observation:
+        """Asks once. Raises ProbeError: CONFIG where what is asked cannot be answered, else as the server failed."""
+        if self._config.api == "http":
+            return await self._call()
+        if not self._model and not await self._find_model():
+            return Observation((), "no model is loaded: there is nothing to ask")
+        return await self._converse()
+
+    async def close(self) -> None:
+        asked, self._asking = self._asking, {}
+        for asking in asked.values():
+            await asking.close()
+
+    def _open(self, path: str, method: str = "GET", content: bytes = b"", kind: str = "") -> Asking:
+        """One connection for each address that is asked; a request that is not as the last one has its own."""
+        key = f"{method} {path} {hash(content)}"
+        if key not in self._asking:
+            target = replace(self._config, url=Url(self._base + path))
+            self._asking[key] = Asking(target, self._timeout, method, content, kind)
+        return self._asking[key]
+
+    async def _find_model(self) -> bool:
+        """The first model that the server serves; with Ollama one that is loaded, for none is loaded on our account."""
+        ollama = self._config.api == "ollama"
+        asking = self._open("/api/ps" if ollama else "/v1/models")
+
+        async def take(response: httpx.Response) -> Any:
+            _check_status(response.status_code)
+            return _parse(await read_body(response, ANSWER_CAP, asking.secrets))
+
+        document = await asking.ask(take)
+        name = find_value(document, "models.0.name" if ollama else "data.0.id")
+        if name is MISSING and not ollama:
+            raise ProbeError(Failure.CONFIG, "the server names no model (/v1/models); state model:")
+        self._model = "" if name is MISSING else str(name)
+        return bool(self._model)
+
+    def _question(self) -> Question:
+        config = self._config
+        if config.api == "ollama":
+            return ask_ollama(self._model, config.prompt, config.max_tokens)
+        return ask_openai(config.endpoint, self._model, config.prompt, config.max_tokens)
+
+    async def _converse(self) -> Observation:
+        question = self._question()
+        asking = self._open(question.path, "POST", json.dumps(question.body).encode(), "application/json")
+        heard, began = Heard(), time.monotonic()
+
+        async def take(response: httpx.Response) -> Observation | None:
+            if response.status_code in BUSY:
+                return Observation((), "the server is busy: the request was turned away")
+            await self._check_answer(response, asking)
+            try:
+                async for document in _read_documents(response, asking):
+                    if error := find_error(document):
+                        raise ProbeError(Failure.STATUS, f"the server says: {show(asking.secrets.mask_text(error))}")
+                    question.hear(heard, document, time.monotonic())
+            except NotThisApi as error:
+                text = f"the answer is none of this API: {error}; is it the right url and endpoint?"
+                raise ProbeError(Failure.CONFIG, text) from None
+            return None
+
+        if (turned_away := await asking.ask(take)) is not None:
+            return turned_away
+        if heard.vector is not None:
+            return self._judge_vector(heard.vector, heard, began)
+        return self._conclude(judge_text(heard.text, self._expected()), heard, began, heard.text)
+
+    async def _check_answer(self, response: httpx.Response, asking: Asking) -> None:
+        """Raises where the status is not good, with what the server says of it. A model that was found and is gone is looked for again."""
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        body = await read_body(response, ANSWER_CAP, asking.secrets)
+        try:
+            said = find_error(_parse(body))
+        except ProbeError:
+            said = ""
+        if status == 404 and self._config.model is None:
+            self._model = ""
+        text = f"; the server says: {show(asking.secrets.mask_text(said))}" if said else ""
+        _check_status(status, f"{text}; asked was {self._describe_question()}")
+
+    def _describe_question(self) -> str:
+        return f"the model {show(self._model)} at {self._question().path}" if self._model else "its models"
+
+    async def _call(self) -> Observation:
+        """Any call: what comes back is JSON, or text."""
+        config, expect = self._config, self._config.expect or Expect()
+        content, kind = _encode(config)
+        asking, began = self._open("", config.method, content, kind), time.monotonic()
+
+        async def take(response: httpx.Response) -> bytes | None:
+            if response.status_code in BUSY:
+                return None
+            _check_status(response.status_code)
+            return await read_body(response, ANSWER_CAP, asking.secrets)
+
+        body = await asking.ask(take)
+        if body is None:
+            return Observation((), "the server is busy: the request was turned away")
+        heard = Heard(first_at=time.monotonic())
+        if config.answer is None and expect.json is None:
+            text = body.decode("utf-8", "replace")
+            return self._conclude(judge_text(text, self._expected()), heard, began, text)
+        document = _parse(body)
+        for path, wanted in (expect.json or {}).items():
+            found = find_value(document, path)
+            if not is_same(found, wanted):
+                said = "missing" if found is MISSING else show(json.dumps(found, ensure_ascii=False, default=str))
+                return self._conclude(f"{path} is {said}, not {json.dumps(wanted, ensure_ascii=False)}", heard, began, "")
+        if config.answer is None:
+            return self._conclude("", heard, began, "")
+        found = find_value(document, config.answer)
+        if found is MISSING:
+            raise ProbeError(Failure.CONFIG, f"there is no {config.answer} in the answer: {quote_body(body, asking.secrets)}")
+        if isinstance(found, list) and all(value is None or isinstance(value, (int, float)) for value in found):
+            return self._judge_vector(tuple(float("nan") if value is None else float(value) for value in found), heard, began)
+        text = "null" if found is None else str(found)
+        return self._conclude(judge_text(text, self._expected()), heard, began, text)
+
+    def _expected(self) -> Expected:
+        expect = self._config.expect or Expect()
+        reference: tuple[float, ...] = ()
+        if expect.embedding is not None:
+            try:
+                reference = tuple(float(value) for value in json.loads(expect.embedding.read_text("utf-8")))
+            except (OSError, ValueError, TypeError) as error:
+                raise ProbeError(Failure.CONFIG, f"{expect.embedding} holds no list of numbers: {error}") from None
+        return Expected(expect.text, expect.regex, reference, expect.distance)
+
+    def _judge_vector(self, vector: tuple[float, ...], heard: Heard, began: float) -> Observation:
+        wrong, distance = judge_vector(vector, self._expected())
+        more: list[Measurement] = [] if distance is None else [("canary_distance", {}, distance)]
+        return self._conclude(wrong, heard, began, f"{len(vector)} numbers", more)
+
+    def _conclude(self, wrong: str, heard: Heard, began: float, answer: str, more: list[Measurement] | None = None) -> Observation:
+        measured: list[Measurement] = [(CORRECT, {}, 0.0 if wrong else 1.0), *(more or [])]
+        if heard.first_at is not None:
+            measured.append((FIRST, {}, heard.first_at - began))
+        if (rate := heard.tokens_per_second) is not None:
+            measured.append((RATE, {}, rate))
+        return Observation(measured, wrong or f"answered {show(answer[:LONGEST].strip())}" * bool(answer))
+
+
+async def _read_documents(response: httpx.Response, asking: Asking) -> AsyncIterator[dict[str, Any]]:
+    """The documents of an answer: each line of a stream, or the one that a server gives that does not stream."""
+    kind = response.headers.get("content-type", "")
+    if kind.startswith("application/json"):
+        document = _parse(await read_body(response, ANSWER_CAP, asking.secrets))
+        if not isinstance(document, dict):
+            raise NotThisApi("it is JSON, but no object")
+        yield document
+        return
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    async for line in read_lines(response.stream.__aiter__()):
+        found = read_line(line)
+        if found is not None:
+            yield found
+
+
+def _check_status(status: int, more: str = "") -> None:
+    """Raises where it is not good: of what we ask, or of the server."""
+    if 200 <= status < 300:
+        return
+    ours = 300 <= status < 500 and status != 408
+    raise ProbeError(Failure.CONFIG if ours else Failure.STATUS, f"{explain_status(status)}{more}")
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise ProbeError(Failure.CONFIG, f"the answer is no JSON: {quote_body(body)}; is it the right url?") from None
+
+
+def _encode(config: Canary) -> tuple[bytes, str]:
+    """The body of a call, and its type. Raises ProbeError where the file cannot be read."""
+    if config.file is None:
+        return (b"", "") if config.body is None else (json.dumps(config.body, ensure_ascii=False).encode(), "application/json")
+    try:
+        with config.file.path.open("rb") as file:
+            content = file.read(FILE_CAP + 1)
+    except OSError as error:
+        raise ProbeError(Failure.CONFIG, f"{config.file.path} cannot be read: {error.strerror}") from None
+    if len(content) > FILE_CAP:
+        raise ProbeError(Failure.CONFIG, f"{config.file.path} is larger than {FILE_CAP >> 20} MiB")
+    mark = uuid.uuid5(uuid.NAMESPACE_URL, str(config.file.path)).hex  # the same each time: so is the request
+    head = f'--{mark}\r\nContent-Disposition: form-data; name="{config.file.field}"; filename="{config.file.path.name}"\r\n'
+    parts = (head.encode(), b"Content-Type: application/octet-stream\r\n\r\n", content, f"\r\n--{mark}--\r\n".encode())
+    return b"".join(parts), f"multipart/form-data; boundary={mark}"
