@@ -1,6 +1,6 @@
 # Every target makes ready what it needs first (scripts/setup); nothing has to be installed by hand.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint faults mutants bench man schema pin clean
+.PHONY: help demo test lint faults scenarios mutants bench man schema pin clean
 PYTEST_ARGS ?=
 
 help: ## this list
@@ -21,6 +21,10 @@ lint: ## ruff and mypy
 faults: ## the fault tests, and a table: number, injection, restarts, messages
 	@scripts/setup test
 	.venv/bin/python scripts/faults.py $(PYTEST_ARGS)
+
+scenarios: ## model servers that fail as they really do, and a table: what was detected, after how long, restarts
+	@scripts/setup test
+	.venv/bin/python scripts/scenarios.py $(PYTEST_ARGS)
 
 mutants: ## takes the guards out of the code one by one; each must make a test fail
 	@scripts/setup test

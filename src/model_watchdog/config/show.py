@@ -58,8 +58,9 @@ def _show_service(service: ServiceConfig) -> dict[str, Any]:
     tree |= {"startup": _show_value(core.startup, Seconds), "startup_max": _show_value(core.startup_max, Seconds)}
     tree["busy_patience"] = _show_value(core.busy_patience, Seconds)
     if core.progress is not None:
-        named = {name: list(getattr(core.progress, name)) for name in ("heartbeat", "work", "attempts")}
-        tree |= {name: names for name, names in named.items() if names}
+        for name in ("heartbeat", "work", "attempts"):
+            if names := getattr(core.progress, name):
+                tree[name] = list(names)
         tree["stall_after"] = _show_value(core.progress.stall_after, Seconds)
     tree["probes"] = _show_probes(service.probes)
     builtin = make_builtin_rules(core.unit, {probe.name: probe.kind for probe in service.probes}, core.progress)

@@ -62,7 +62,8 @@ UNKNOWN = {
     probe("{kind: htpp}"): '4:17: services.a.probes.p.kind: there is no kind "htpp"; did you mean "http"?',
     probe(
         "{kind: 'no way'}"
-    ): '4:17: services.a.probes.p.kind: there is no kind "no way"; there is canary, command, host, http, json, nvml, process, scrape, tcp, unit',
+    ): '4:17: services.a.probes.p.kind: there is no kind "no way"; there is canary, command, host, http, json, nvml,'
+    " process, scrape, tcp, unit",
     service("recovery: {kind: systemd}"): '6:22: services.chatglm.recovery.kind: there is no kind "systemd"; did you mean "systemctl"?',
     service("recovery: {command: [/bin/true]}"): (
         "6:16: services.chatglm.recovery.command: no such key; there is backoff, breaker, kind, stable"
@@ -252,7 +253,9 @@ SERVICES = {
         '1:22: services.a.unit: "model-watchdog" is the watchdog\'s own unit, which it cannot restart; systemd does that'
     ],
     "services:\n  a: {unit: x}\n  b: {unit: x.service}\n": ['3:13: services.b.unit: "x.service" is the unit of a already (line 2)'],
-    probe("{}"): ["4:7: services.a.probes.p.kind: is missing; there is canary, command, host, http, json, nvml, process, scrape, tcp, unit"],
+    probe("{}"): [
+        "4:7: services.a.probes.p.kind: is missing; there is canary, command, host, http, json, nvml, process, scrape, tcp, unit"
+    ],
     probe("{kind: http}"): ["4:7: services.a.probes.p.url: is missing; it takes an address such as http://127.0.0.1:8000/health"],
     probe("{kind: host}"): ["4:17: services.a.probes.p.kind: the host is no part of a service; put this probe under host:"],
     "services: {a: {unit: a, probes: {unit: {kind: http, url: 'http://h'}}}}\n": [
@@ -397,7 +400,8 @@ RULES = {
         '1:54: host.rules.r.minus: takes exact labels only, such as {kind="slowdown"}'
     ),
     rule("no"): f'7:10: {AT}: "no" is no rule; write its metric and level, or off to take a built-in rule away',
-    rule("off"): f"7:7: {AT}: off takes away a built-in rule, and this is none; built in here: unhealthy, down, stalled, canary-failed, wrong-answers",
+    rule("off"): f"7:7: {AT}: off takes away a built-in rule, and this is none; built in here: unhealthy, down,"
+    " stalled, canary-failed, wrong-answers",
     rule("{metric: 'probe_success{probe=health}', below: 1}"): (
         f'7:19: {AT}.metric: "probe=health" is not a label matcher; write label="value"'
     ),
