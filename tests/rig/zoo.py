@@ -21,7 +21,7 @@ times a second; each start appends "TIME PID" to the starts file, and each reque
     cpu         the model lies in the host's memory (Ollama)
     thrash      models come and go, and the first token takes its time
     zombie      a child of it has ended, and nobody has asked how
-    late:N      opens its port N seconds after its start, and works meanwhile
+    late:N      opens its port N seconds after its start, and reads weights meanwhile
     late-idle   never opens its port, and does nothing
     ignore-term SIGTERM does nothing
     exit:N      ends with this code
@@ -50,6 +50,7 @@ class Zoo:
         self.prompts = 0.0
         self.failures = 0.0
         self.open_requests = 0
+        self.weights: list[bytes] = []
 
     def has(self, word: str) -> bool:
         return word in self.words
@@ -84,8 +85,10 @@ class Zoo:
                 servers = [await asyncio.start_server(self.serve, "127.0.0.1", port) for port in self.ports()]
             self.advance(time.monotonic() - before)
             before = time.monotonic()
-            if self.has("burn") or (not servers and late):
+            if self.has("burn"):
                 spin(0.03)
+            if not servers and late:
+                self.weights.append(os.urandom(1 << 20))
             if self.has("block"):
                 spin(0.7)
             await asyncio.sleep(0.05)
