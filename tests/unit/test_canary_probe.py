@@ -154,7 +154,7 @@ def test_any_call_with_a_body_or_a_file(tmp_path: Path) -> None:
     server = Server(root=(200, JSON, [b'{"label": "dog"}']))
     wanted = Expect(json={"label": "cat"})
     (seen,) = ask(server, lambda url: Canary(url, api="http", file=Upload(picture, "image"), expect=wanted))
-    assert value(seen, "canary_answer_correct") == 0 and seen.detail == 'label is \'"dog"\', not "cat"'
+    assert value(seen, "canary_answer_correct") == 0 and seen.detail == 'the answer\'s label is \'"dog"\', not "cat"'
     _, headers, body = server.asked[-1]
     assert headers["content-type"].startswith("multipart/form-data; boundary=")
     assert b'name="image"; filename="cat.png"' in body and b"\x89PNG\x00data" in body

@@ -31,6 +31,41 @@ DETAILS = {
     "the watchdog cannot connect: {cause}": "本程序无法发起连接：{cause}",
     "the watchdog itself was held up for {seconds} s, so that the time-out says nothing": "本程序停顿了 {seconds} 秒，此次超时不作数",
     "a bug in the watchdog: {cause}": "本程序的缺陷：{cause}",
+    # scrape, json, canary
+    "{place}; is the path right? {what}": "{place}；请检查路径。{what}",
+    "this is no page of metrics: it is {body}; is the path right? {what}": "这不是指标页：内容为 {body}；请检查路径。{what}",
+    "{count} of {limit} series": "取 {limit} 个序列中的 {count} 个",
+    "{count} of {limit} series; not on the page: {names}": "取 {limit} 个序列中的 {count} 个；页面上没有：{names}",
+    "{count} of {limit} series; {more} more than the {most} that are kept: name fewer in keep": (
+        "取 {limit} 个序列中的 {count} 个；另有 {more} 个超出上限 {most}：请在 keep 中少列一些"
+    ),
+    "there is no such page here ({why})": "没有这个页面（{why}）",
+    "this is no JSON: {body}": "这不是 JSON：{body}",
+    "no number at {path}": "{path} 处没有数值",
+    "{file} cannot be read: {cause}": "{file} 无法读取：{cause}",
+    "{file} holds no list of numbers: {cause}": "{file} 中不是数值列表：{cause}",
+    "{file} is larger than {count} MiB": "{file} 大于 {count} MiB",
+    "no model is loaded: there is nothing to ask": "没有加载任何模型：无从发问",
+    "the answer is no JSON: {body}; is it the right url?": "应答不是 JSON：{body}；请检查 url",
+    "the answer is none of this API: {cause}; is it the right url and endpoint?": "应答不属于该接口：{cause}；请检查 url 和 endpoint",
+    "the server is busy: the request was turned away": "服务繁忙：请求被拒绝",
+    "the server names no model (/v1/models); state model:": "服务没有列出任何模型（/v1/models）；请写明 model:",
+    "the server says: {said}": "服务答复：{said}",
+    "{place}; the server says: {said}; asked was {asked}": "{place}；服务答复：{said}；所问：{asked}",
+    "{place}; asked was {asked}": "{place}；所问：{asked}",
+    "there is no {path} in the answer: {body}": "应答中没有 {path}：{body}",
+    "answered {said}": "应答为 {said}",
+    "the answer is empty": "应答为空",
+    "the answer is one character repeated: {said}": "应答是同一个字符的重复：{said}",
+    "the answer is {said}": "应答为 {said}",
+    'the answer does not contain "{text}": {said}': "应答中没有“{text}”：{said}",
+    "the answer does not match {regex}: {said}": "应答与 {regex} 不匹配：{said}",
+    "the embedding is empty": "向量为空",
+    "the embedding is all zeros": "向量全为零",
+    "the embedding holds numbers that are none (NaN or infinite)": "向量中含有非数值（NaN 或无穷大）",
+    "the embedding has {count} numbers, and the reference {limit}": "向量有 {count} 维，而参考向量有 {limit} 维",
+    "the embedding lies {far} from the reference, more than {limit}": "向量与参考向量的距离为 {far}，超过 {limit}",
+    "the answer's {path} is {said}, not {wanted}": "应答中的 {path} 为 {said}，而不是 {wanted}",
     # command
     "{program} was not done within {seconds} s and was killed": "{program} 在 {seconds} 秒内未结束，已被杀死",
     "{program} cannot be run: {cause}": "{program} 无法运行：{cause}",
@@ -123,6 +158,9 @@ DETAILS = {
 }
 
 PARTS = {
+    "vLLM, SGLang, TGI and llama.cpp serve /metrics (SGLang with --enable-metrics, llama.cpp with --metrics), Triton on port 8002": (
+        "vLLM、SGLang、TGI 和 llama.cpp 为 /metrics（SGLang 需 --enable-metrics，llama.cpp 需 --metrics），Triton 在 8002 端口"
+    ),
     "the certificate has expired": "证书已过期",
     "the certificate is not valid yet": "证书尚未生效",
     "the certificate is self-signed": "证书为自签名",

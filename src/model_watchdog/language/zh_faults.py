@@ -153,6 +153,41 @@ FAULTS = {
     "holds a ${{ that begins no variable; write ${{NAME}}, ${{NAME:-default}}, or $${{ for the text itself": (
         "含有 ${{ 却不是变量；应写作 ${{NAME}}、${{NAME:-default}}，或用 $${{ 表示文本本身"
     ),
+    # model servers, progress, canaries
+    '"{name}" is no name of a metric; it takes letters, digits, _ and :': "“{name}”不能作为指标名；可用字母、数字、_ 和 :",
+    "{name} goes with api: http": "{name} 与 api: http 搭配使用",
+    "{time} is shorter than startup {other}": "{time} 短于 startup {other}",
+    "comes from a page of metrics; add a probe of kind scrape, such as metrics: {{kind: scrape, url: http://HOST:PORT/metrics}}": (
+        "来自指标页；请加入 kind 为 scrape 的探测，例如 metrics: {{kind: scrape, url: http://HOST:PORT/metrics}}"
+    ),
+    "expect takes a text, or {{regex: …}}, {{json: {{path: value}}}}, {{embedding: FILE, distance: 0.02}}": (
+        "expect 应为文本，或 {{regex: …}}、{{json: {{path: value}}}}、{{embedding: FILE, distance: 0.02}}"
+    ),
+    "expect takes one of regex, json and embedding; distance goes with embedding": (
+        "expect 只能取 regex、json、embedding 之一；distance 与 embedding 搭配"
+    ),
+    "expect.distance takes a number between 0 and 2, such as 0.02": "expect.distance 应为 0 到 2 之间的数，例如 0.02",
+    "expect.json takes paths with their values, such as {{label: cat}}": "expect.json 应为路径及其值，例如 {{label: cat}}",
+    "expect.regex is no regular expression: {cause}": "expect.regex 不是正则表达式：{cause}",
+    "expect: {{json: …}} goes with api: http": "expect: {{json: …}} 与 api: http 搭配使用",
+    "goes with then: alert, and not with then: {word}": "与 then: alert 搭配，不能与 then: {word} 搭配",
+    "is missing; server: {server} needs the address that it serves, such as url: http://127.0.0.1:8000": (
+        "缺失；server: {server} 需要其服务地址，例如 url: http://127.0.0.1:8000"
+    ),
+    "is of a service, and this is a rule of the host": "属于服务，而这是主机的规则",
+    "is where the probes of a server: go, and there is none; give the probe its own url, or state server: beside it": (
+        "是 server: 的探测所用的地址，而这里没有 server:；请给探测写上 url，或在旁边写明 server:"
+    ),
+    "max_tokens must lie between 1 and {count}: a canary is no load": "max_tokens 应在 1 到 {count} 之间：真实请求不应成为负担",
+    "metrics must name at least one metric with its path, such as {{server_sleeping: is_sleeping}}": (
+        "metrics 至少要写一个指标及其路径，例如 {{server_sleeping: is_sleeping}}"
+    ),
+    "needs heartbeat beside it: the counter of the steps that are done": "旁边需要 heartbeat：已完成步数的计数器",
+    "needs work beside it: the gauges of what runs and waits, for a counter that stands still while nothing is asked is idle": (
+        "旁边需要 work：正在运行和等待的请求数；没有请求时计数器不动只是空闲"
+    ),
+    "state body or file, not both": "body 与 file 只能写一个",
+    'there is no profile of "{server}"': "没有“{server}”的档案",
     # services and probes
     "is missing; without a unit and without a probe there is nothing to watch": "缺失；既没有单元又没有探测，无从监控",
     "nothing could restart it; it needs a unit, or a recovery of kind command": "无法重启它；需要 unit，或 kind 为 command 的 recovery",

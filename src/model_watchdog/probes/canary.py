@@ -254,7 +254,7 @@ class _Running:
             found = find_value(document, path)
             if not is_same(found, wanted):
                 said = "missing" if found is MISSING else show(json.dumps(found, ensure_ascii=False, default=str))
-                return self._conclude(f"{path} is {said}, not {json.dumps(wanted, ensure_ascii=False)}", heard, began, "")
+                return self._conclude(f"the answer's {path} is {said}, not {json.dumps(wanted, ensure_ascii=False)}", heard, began, "")
         if config.answer is None:
             return self._conclude("", heard, began, "")
         found = find_value(document, config.answer)
