@@ -20,6 +20,7 @@ from model_watchdog.core.state import Incident, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.means import Means
+from model_watchdog.notes import StoredNotes
 from model_watchdog.probes import Running, Surroundings
 from model_watchdog.runners import Runners
 from model_watchdog.sending import is_too_soon, send_canary
@@ -68,7 +69,8 @@ class Watch:
         self._runners.take(self.config.probes)
 
     def _open_probe(self, probe: ProbeConfig) -> Running:
-        return probe.probe.open(Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units, self.means.gpus))
+        notes = StoredNotes(self.means.store, f"{self.service.name}/{probe.name}")
+        return probe.probe.open(Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units, self.means.gpus, notes))
 
     def take(self, config: ServiceConfig) -> None:
         """Another configuration of the same unit, or command, while no restart is under way. What is known stays, where it still counts."""

@@ -12,7 +12,7 @@ times a second; each start appends "TIME PID" to the starts file, and each reque
     slow        health is never answered in time; metrics are
     mute        neither health nor metrics is answered in time
     burn        uses a third of a core or so
-    block       its loop is blocked by work, health and metrics with it, for most of each second
+    block       its loop is blocked by work, health and metrics with it, for seconds on end
     503         health says 503
     prefill     health says 503, prompts are read (their counter moves), nothing is generated
     sleep       it sleeps (vLLM, llama.cpp), or has no model loaded (Ollama)
@@ -86,11 +86,11 @@ class Zoo:
             self.advance(time.monotonic() - before)
             before = time.monotonic()
             if self.has("burn"):
-                spin(0.03)
+                spin(0.08)
             if not servers and late:
                 self.weights.append(os.urandom(1 << 20))
             if self.has("block"):
-                spin(0.7)
+                spin(3.0)
             await asyncio.sleep(0.05)
 
     def ports(self) -> list[int]:

@@ -23,10 +23,10 @@ FLOORS = {
     4: "__main__ cli daemon demo",
     3: "tick sending book means recovery outbox control commands hostwatch rights status examination lanes runners rounds"
     " recalling reloading",
-    2: "store record database writes wording snapshot config profiles gpuview vitals history transactions",
+    2: "store record database writes wording snapshot config profiles gpuview vitals history transactions notes",
     1: "probes recoveries evidence notifiers worker systemd managers journal properties cgroup pidfd sdnotify children clock schedule"
     " client observing crashpoint answers connecting resolver moments language wire serving nvml mounts lock asking exposition"
-    " conversation",
+    " conversation following filesystems patterns",
     0: "__init__ core rules errors",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

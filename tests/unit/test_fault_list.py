@@ -13,7 +13,7 @@ ALL = [*map(str, range(1, 34)), "33a", *map(str, range(34, 88)), "F43"]
 PROMISED = [
     *map(str, range(1, 34)),
     "33a",
-    *map(str, [*range(34, 81), 86, 87]),
+    *map(str, range(34, 88)),
     "F43",
 ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from model_watchdog import filesystems
 from model_watchdog.probes import Observation, Running, Surroundings
 from model_watchdog.probes import host as host_probe
 from model_watchdog.probes.host import Host
@@ -95,7 +96,7 @@ def test_what_could_hang_is_not_asked_by_the_daemon(kind: str, tmp_path: Path, m
     far = tmp_path / "far"
     (far / "deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to("far/deep")
-    monkeypatch.setattr(host_probe, "_read_file_systems", lambda: {"/": "ext4", str(far): kind})
+    monkeypatch.setattr(host_probe, "read_file_systems", lambda: {"/": "ext4", str(far): kind})
     monkeypatch.setattr("os.statvfs", _refuse_below(str(far), "statvfs"))
     monkeypatch.setattr("os.readlink", _refuse_below(str(far), "readlink"))
     for disk in (f"{far}/deep", f"{tmp_path}/link", f"{tmp_path}/link/../deep"):
@@ -116,7 +117,7 @@ def _refuse_below(place: str, call: str) -> Callable[[str], object]:
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "vfat", "proc"])
 def test_what_is_local_takes_no_child(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_probe, "_read_file_systems", lambda: {"/": kind})
+    monkeypatch.setattr(host_probe, "read_file_systems", lambda: {"/": kind})
     running = opened(f"{tmp_path}")
     observe(running)
     assert running._workers == {}  # type: ignore[attr-defined]
@@ -183,10 +184,10 @@ def test_fault_44_a_mount_that_hangs(link: bool, tmp_path: Path) -> None:
 
 
 def test_the_mount_table_is_read_with_its_escapes() -> None:
-    table = host_probe._read_file_systems()
+    table = filesystems.read_file_systems()
     assert table["/proc"] == "proc"
-    assert host_probe._find_file_system("/proc/sys/kernel", table) in ("proc", "autofs")
-    assert host_probe._find_file_system("/", table) == table["/"]
+    assert filesystems.find_file_system("/proc/sys/kernel", table) in ("proc", "autofs")
+    assert filesystems.find_file_system("/", table) == table["/"]
 
 
 def test_neither_loopback_nor_loop_devices() -> None:

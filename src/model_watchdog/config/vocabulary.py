@@ -18,7 +18,7 @@ BELONGS: dict[str, dict[str, str]] = {
 """Keys that stand at the wrong level, by the kind of mapping in which they are found: where they belong."""
 
 LATER_KINDS: dict[str, tuple[str, ...]] = {
-    "probes": ("kernel", "log"),
+    "probes": ("kernel",),
     "notifiers": ("journal",),
     "recoveries": (),
 }
@@ -28,7 +28,6 @@ EVERY_PROBE = ("probe_success", "probe_duration_seconds")
 
 LATER_METRICS: dict[str, tuple[str, ...]] = {
     "kernel": ("gpu_xid_errors_total", "host_oom_kills_total"),
-    "log": ("log_records_total", "log_consecutive_errors", "log_pattern_matches_total", "log_field"),
 }
 """Metrics of probes that arrive later, by the kind that will give them."""
 

@@ -31,6 +31,17 @@ DETAILS = {
     "the watchdog cannot connect: {cause}": "本程序无法发起连接：{cause}",
     "the watchdog itself was held up for {seconds} s, so that the time-out says nothing": "本程序停顿了 {seconds} 秒，此次超时不作数",
     "a bug in the watchdog: {cause}": "本程序的缺陷：{cause}",
+    # log
+    "{file} is not there (yet)": "{file} 尚不存在",
+    "{file} cannot be read: {cause}": "{file} 无法读取：{cause}",
+    "{count} MB behind: the log grows faster than it is read": "落后 {count} MB：日志增长快于读取",
+    "the file was truncated, and is read from its start": "文件被截断，从头读取",
+    "the place in the journal is lost: it goes on by its time": "journal 中的位置已丢失：按时间继续",
+    "journalctl is not there": "没有 journalctl",
+    "journalctl gave no answer within {seconds} s": "journalctl 在 {seconds} 秒内无应答",
+    "{file} lies on a file system that may hang ({kind}): have the service write to a local disk, or to the journal": (
+        "{file} 位于可能卡死的文件系统（{kind}）：请让服务写到本地磁盘或 journal"
+    ),
     # scrape, json, canary
     "{place}; is the path right? {what}": "{place}；请检查路径。{what}",
     "this is no page of metrics: it is {body}; is the path right? {what}": "这不是指标页：内容为 {body}；请检查路径。{what}",
@@ -42,7 +53,6 @@ DETAILS = {
     "there is no such page here ({why})": "没有这个页面（{why}）",
     "this is no JSON: {body}": "这不是 JSON：{body}",
     "no number at {path}": "{path} 处没有数值",
-    "{file} cannot be read: {cause}": "{file} 无法读取：{cause}",
     "{file} holds no list of numbers: {cause}": "{file} 中不是数值列表：{cause}",
     "{file} is larger than {count} MiB": "{file} 大于 {count} MiB",
     "no model is loaded: there is nothing to ask": "没有加载任何模型：无从发问",

@@ -153,6 +153,15 @@ FAULTS = {
     "holds a ${{ that begins no variable; write ${{NAME}}, ${{NAME:-default}}, or $${{ for the text itself": (
         "含有 ${{ 却不是变量；应写作 ${{NAME}}、${{NAME:-default}}，或用 $${{ 表示文本本身"
     ),
+    # logs
+    '"{pattern}" cannot be used: {cause}; patterns are RE2, without look-around and references back': (
+        "“{pattern}”不可用：{cause}；模式采用 RE2，不支持环视和反向引用"
+    ),
+    "state path: FILE, or journal: true": "请写 path: FILE，或 journal: true",
+    "path must begin with /, and {path} does not": "path 必须以 / 开头，而 {path} 不是",
+    "pattern goes with format: text": "pattern 与 format: text 搭配使用",
+    "pattern has no group named {names}, as (?P<{name}>[0-9.]+) would be": "pattern 中没有名为 {names} 的分组，应如 (?P<{name}>[0-9.]+)",
+    '"{name}" cannot be the name of a field': "“{name}”不能作为字段名",
     # model servers, progress, canaries
     '"{name}" is no name of a metric; it takes letters, digits, _ and :': "“{name}”不能作为指标名；可用字母、数字、_ 和 :",
     "{name} goes with api: http": "{name} 与 api: http 搭配使用",

@@ -5,7 +5,7 @@ A kind is a frozen dataclass named like its file (`http.py`: `Http`), whose fiel
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from model_watchdog.core.decision import Reason
@@ -34,6 +34,20 @@ class Observation:
     news: tuple[Reason, ...] = ()
 
 
+class Notebook:
+    """One text that a probe keeps beyond the daemon's own life; this one only until it is closed."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+
+    def get(self) -> str | None:
+        """What was kept last, or None."""
+        return self._text
+
+    def set(self, text: str) -> None:
+        self._text = text
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a probe may use. `timeout` is its total deadline in seconds, held by the tick as well; `gpus` the newest view of them."""
@@ -43,6 +57,7 @@ class Surroundings:
     timeout: float
     units: "UnitReader"
     gpus: "GpuHolder | None" = None
+    notes: Notebook = field(default_factory=Notebook)
 
 
 class Running(Protocol):

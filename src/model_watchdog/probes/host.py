@@ -12,17 +12,10 @@ import psutil
 from model_watchdog.core.decision import Reason
 from model_watchdog.core.units import Seconds
 from model_watchdog.errors import ProbeError
+from model_watchdog.filesystems import can_hang, find_file_system, read_file_systems
 from model_watchdog.probes import Measurement, Observation, Surroundings
 from model_watchdog.worker import Worker
 
-_LOCAL = frozenset(
-    {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "jfs", "reiserfs", "nilfs2", "vfat", "msdos", "exfat", "ntfs3"}
-    | {"iso9660", "udf", "squashfs", "erofs", "ubifs", "jffs2", "overlay", "rootfs", "ramfs", "tmpfs", "devtmpfs", "hugetlbfs"}
-    | {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue", "debugfs", "tracefs", "securityfs"}
-)
-"""File systems that only the kernel stands behind. Any other may have a server that can be gone: a question about it may then never
-return, and nothing ends it. There are too many of those to name them all, and each new storage product brings one."""
-MOST_LINKS = 40
 ANSWER_WITHIN = 2.0
 TELL_AFTER = 3
 """The silence of a mount is told after so many runs without an answer."""
@@ -70,7 +63,7 @@ class _Running:
     async def observe(self) -> Observation:
         """Reads the kernel's counters, 1 ms. What cannot be known is left out, and `detail` says so; never a ProbeError."""
         measured: list[Measurement] = [*self._measure_processor(), *_measure_memory(), *_measure_traffic()]
-        file_systems = _read_file_systems()
+        file_systems = read_file_systems()
         asked = await asyncio.gather(*(self._measure_disk(disk, file_systems) for disk in self._disks))
         troubles, notes = {}, []
         for disk, (used, note, trouble) in zip(self._disks, asked, strict=True):
@@ -88,8 +81,8 @@ class _Running:
 
     async def _measure_disk(self, disk: str, file_systems: Mapping[str, str]) -> tuple[float | None, str, Reason | None]:
         """The fill level as `df` tells it; what there is to note; and what people are told of."""
-        kind = _find_file_system(disk, file_systems)
-        if not _can_hang(kind):
+        kind = find_file_system(disk, file_systems)
+        if not can_hang(kind):
             try:
                 return psutil.disk_usage(disk).percent, "", None
             except OSError as error:
@@ -147,45 +140,3 @@ def _measure_traffic() -> list[Measurement]:
             measured.append(("host_network_received_bytes_total", {"device": device}, float(network.bytes_recv)))
             measured.append(("host_network_sent_bytes_total", {"device": device}, float(network.bytes_sent)))
     return measured
-
-
-def _read_file_systems() -> dict[str, str]:
-    """Mount point to kind; of several mounts on one point, the uppermost. Asks the kernel's table, never the file systems."""
-    found = {}
-    for line in Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines():
-        _, mount, kind, *_ = line.split(" ")
-        found[mount.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")] = kind
-    return found
-
-
-def _find_file_system(path: str, file_systems: Mapping[str, str]) -> str:
-    """The kind of what a path lies on. Links are followed as far as that asks nothing of a file system that could hang."""
-    left, here, links = path.split("/")[::-1], "/", 0
-    while left:
-        part = left.pop()
-        here = os.path.normpath(os.path.join(here, part))
-        if part in ("", ".", "..") or _can_hang(_kind_at(here, file_systems)):
-            continue
-        try:
-            target = os.readlink(here)
-        except OSError:  # no link, or nothing there
-            continue
-        links += 1
-        if links > MOST_LINKS:
-            break
-        here = os.path.dirname(here)
-        left += target.split("/")[::-1]
-        if target.startswith("/"):
-            here = "/"
-    return _kind_at(here, file_systems)
-
-
-def _kind_at(path: str, file_systems: Mapping[str, str]) -> str:
-    """The kind of the nearest mount at or above a path without links."""
-    while path not in file_systems and path != "/":
-        path = os.path.dirname(path)
-    return file_systems.get(path, "")
-
-
-def _can_hang(kind: str) -> bool:
-    return kind not in _LOCAL

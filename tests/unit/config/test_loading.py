@@ -301,7 +301,7 @@ def test_the_record_keeps_samples_for_a_day_or_as_long_as_is_said(load_text: Loa
 def test_the_example_is_loaded_and_shows_everything(tmp_path: Path) -> None:
     config = load(EXAMPLE, environment={}, credentials_dir=None, strict_secrets=True)
     assert not config.warnings
-    assert set(config.services) == {"chatglm", "bert", "embed"}
+    assert set(config.services) == {"chatglm", "bert", "embed", "qwen"}
     kinds = {probe.kind for service in config.services.values() for probe in service.probes} | {probe.kind for probe in config.host.probes}
     assert kinds == {"http", "unit", "host", "nvml", "process", "tcp", "command"}
     rules = [rule for service in config.services.values() for rule in service.core.rules] + list(config.host.rules)

@@ -62,7 +62,7 @@ UNKNOWN = {
     probe("{kind: htpp}"): '4:17: services.a.probes.p.kind: there is no kind "htpp"; did you mean "http"?',
     probe(
         "{kind: 'no way'}"
-    ): '4:17: services.a.probes.p.kind: there is no kind "no way"; there is canary, command, host, http, json, nvml,'
+    ): '4:17: services.a.probes.p.kind: there is no kind "no way"; there is canary, command, host, http, json, log, nvml,'
     " process, scrape, tcp, unit",
     service("recovery: {kind: systemd}"): '6:22: services.chatglm.recovery.kind: there is no kind "systemd"; did you mean "systemctl"?',
     service("recovery: {command: [/bin/true]}"): (
@@ -254,7 +254,7 @@ SERVICES = {
     ],
     "services:\n  a: {unit: x}\n  b: {unit: x.service}\n": ['3:13: services.b.unit: "x.service" is the unit of a already (line 2)'],
     probe("{}"): [
-        "4:7: services.a.probes.p.kind: is missing; there is canary, command, host, http, json, nvml, process, scrape, tcp, unit"
+        "4:7: services.a.probes.p.kind: is missing; there is canary, command, host, http, json, log, nvml, process, scrape, tcp, unit"
     ],
     probe("{kind: http}"): ["4:7: services.a.probes.p.url: is missing; it takes an address such as http://127.0.0.1:8000/health"],
     probe("{kind: host}"): ["4:17: services.a.probes.p.kind: the host is no part of a service; put this probe under host:"],

@@ -1,0 +1,309 @@
+"""Follows a service's log, and counts what it says."""
+
+import asyncio
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from model_watchdog.children import pick_environment, run_child
+from model_watchdog.core.sample import Failure
+from model_watchdog.core.tally import MASK, Tally, is_error, mask
+from model_watchdog.core.unit import for_journalctl
+from model_watchdog.core.units import Seconds
+from model_watchdog.errors import ProbeError
+from model_watchdog.filesystems import can_hang, find_file_system, read_file_systems
+from model_watchdog.following import Tail
+from model_watchdog.language import strip_controls
+from model_watchdog.patterns import Pattern
+from model_watchdog.probes import Measurement, Observation, Surroundings
+
+BUDGET = 0.5
+"""Seconds that one run reads at most; what is left is read by the next, and the detail says how much that is."""
+JOURNAL_CAP = 4 * 1024 * 1024
+MOST_VALUES = 200
+"""Values of one field that become samples of one run; of more, as many, evenly spread."""
+QUOTED = 200
+BUILT_IN = {
+    "cuda_out_of_memory": "CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|torch[.]OutOfMemoryError",
+    "cuda_error": "CUDA error|CUDA_ERROR_|cudaError|device-side assert",
+    "nccl": "NCCL (?:error|failure|WARN)|Watchdog caught collective operation timeout",
+    "traceback": "Traceback [(]most recent call last[)]",
+}
+"""Patterns that are counted without being told."""
+TEXT = r"^[^\n\[]{0,40}\[(?P<level>[A-Za-z]{3,9})\]"
+"""`2026-01-01 12:00:00,123 [ERROR] message`: time, level in brackets, message."""
+_NUMBER = rb'\s{0,4}:\s{0,4}"?(-?[0-9][0-9.eE+-]{0,24})'
+
+
+@dataclass(frozen=True)
+class Log:
+    """The kind `log`: a file (`path`), or the unit's `journal`. It begins at the end, and goes on where it stopped. `format` text takes
+    level and numbers from the named groups of `pattern`, which is RE2; json from the keys `level` and `fields`. `patterns` are counted by
+    name; what `mask` matches is never shown, nor are addresses, phone and ID numbers."""
+
+    path: Path | None = None
+    journal: bool = False
+    format: Literal["json", "text"] = "json"
+    pattern: str | None = None
+    level: str = "level"
+    fields: tuple[str, ...] = ()
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    mask: tuple[str, ...] = ()
+
+    default_every: ClassVar[Seconds] = Seconds(5.0)
+    metrics: ClassVar[tuple[str, ...]] = ("log_records_total", "log_consecutive_errors", "log_pattern_matches_total", "log_field")
+
+    def faults(self) -> list[str]:
+        """What is wrong with the options, one sentence each."""
+        found = []
+        if (self.path is None) == (not self.journal):
+            found.append("state path: FILE, or journal: true")
+        if self.path is not None and not self.path.is_absolute():
+            found.append(f"path must begin with /, and {self.path} does not")
+        if self.format == "json" and self.pattern is not None:
+            found.append("pattern goes with format: text")
+        for written in (*self.patterns.values(), *self.mask, *([self.pattern] if self.pattern else [])):
+            try:
+                Pattern(written)
+            except ValueError as error:
+                found.append(str(error))
+        if self.format == "text" and self.pattern and not found:
+            missing = [name for name in self.fields if name not in Pattern(self.pattern).names]
+            if missing:
+                found.append(f"pattern has no group named {', '.join(missing)}, as (?P<{missing[0]}>[0-9.]+) would be")
+        for name in self.fields:
+            if not re.fullmatch(r"[\w.-]{1,60}", name):
+                found.append(f'"{name}" cannot be the name of a field')
+        return found
+
+    def open(self, surroundings: Surroundings) -> "_Running":
+        """The probe, ready to be run; nothing is opened yet."""
+        return _Running(self, surroundings)
+
+
+class _Running:
+    def __init__(self, config: Log, surroundings: Surroundings) -> None:
+        self._config = config
+        self._notes = surroundings.notes
+        self._unit = surroundings.unit or ""
+        self._timeout = surroundings.timeout
+        self._tail = Tail(config.path) if config.path is not None else None
+        self._cursor, self._written_at = "", 0  # of the newest entry that was read: its place, and its time in microseconds
+        self._tally: Tally | None = None
+        self._read = _make_reader(config)
+        self._patterns = {name: Pattern(written) for name, written in {**BUILT_IN, **config.patterns}.items()}
+        self._masks = [Pattern(written) for written in config.mask]
+        self._kept = ""
+        self._newest_error = ""
+
+    async def observe(self) -> Observation:
+        """Reads what has come since the last run. Raises ProbeError where the log cannot be read."""
+        tally = self._tally or self._recall()
+        tally.begin_look()
+        values: dict[str, list[float]] = {name: [] for name in self._config.fields}
+        notes: list[str] = []
+        if self._tail is not None:
+            await self._read_file(self._tail, tally, values, notes)
+        else:
+            await self._read_journal(tally, values, notes)
+        self._remember(tally)
+        if self._newest_error:
+            notes.append(self._newest_error)
+        return Observation(_measure(tally, values, self._patterns), "; ".join(notes))
+
+    async def close(self) -> None:
+        if self._tail is not None:
+            self._tail.close()
+
+    async def _read_file(self, tail: Tail, tally: Tally, values: dict[str, list[float]], notes: list[str]) -> None:
+        if can_hang(kind := find_file_system(str(tail.path), read_file_systems())):
+            text = f"{tail.path} lies on a file system that may hang ({kind}): have the service write to a local disk, or to the journal"
+            raise ProbeError(Failure.CONFIG, text)
+        end, mounted = time.monotonic() + BUDGET, False
+        try:
+            for piece in tail.read():
+                self._take(piece, tally, values)
+                await asyncio.sleep(0)
+                if time.monotonic() > end:
+                    notes.append(f"{tail.behind / 1e6:.0f} MB behind: the log grows faster than it is read")
+                    break
+                mounted = True
+        except FileNotFoundError:
+            if not mounted:
+                notes.append(f"{tail.path} is not there (yet)")
+        except OSError as error:
+            raise ProbeError(Failure.CONFIG, f"{tail.path} cannot be read: {error.strerror}") from None
+        notes += tail.notes
+        tail.notes.clear()
+
+    async def _read_journal(self, tally: Tally, values: dict[str, list[float]], notes: list[str]) -> None:
+        """What the unit wrote to the journal after the kept cursor; at the first time, only where its end is.
+
+        Asked is from that cursor on: `--after-cursor` leaves out an entry too many where the cursor's own is gone.
+        """
+        was_there = bool(self._cursor)
+        lines = await self._ask_journal(["--cursor", self._cursor] if was_there else ["--lines=1"])
+        if lines is None:
+            notes.append("the place in the journal is lost: it goes on by its time")
+            lines = await self._ask_journal([f"--since=@{self._written_at / 1e6:.6f}"]) or []
+        texts = []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                written_at = int(entry["__REALTIME_TIMESTAMP"])
+                if (cursor := str(entry["__CURSOR"])) == self._cursor:
+                    continue  # counted already
+            except (ValueError, KeyError, TypeError):
+                continue  # the last one, cut off
+            self._cursor, self._written_at = cursor, written_at
+            message = entry.get("MESSAGE")
+            if isinstance(message, list):
+                message = bytes(byte for byte in message if isinstance(byte, int) and 0 <= byte < 256).decode("utf-8", "replace")
+            texts.append(str(message or "").replace("\n", " "))
+        if was_there and texts:
+            self._take("\n".join([*texts, ""]).encode(), tally, values)
+
+    async def _ask_journal(self, place: list[str]) -> list[bytes] | None:
+        """Lines of JSON; None where the journal does not know the place any more."""
+        program = shutil.which("journalctl")
+        if program is None:
+            raise ProbeError(Failure.WATCHER, "journalctl is not there")
+        unit = for_journalctl(self._unit).split(" ")
+        argv = [program, "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE", *place, *unit]
+        try:
+            asked = await run_child(argv, self._timeout, env={**pick_environment(), "LC_ALL": "C.UTF-8"}, cap=JOURNAL_CAP)
+        except TimeoutError:
+            raise ProbeError(Failure.WATCHER, f"journalctl gave no answer within {self._timeout:g} s") from None
+        if asked.returncode != 0 and b"cursor" in asked.stderr:
+            return None
+        return asked.stdout.split(b"\n")
+
+    def _take(self, piece: bytes, tally: Tally, values: dict[str, list[float]]) -> None:
+        """Whole lines: their levels, the numbers in their fields, and what their text matches."""
+        levels, newest = self._read(piece, values)
+        tally.take(levels)
+        for name, pattern in self._patterns.items():
+            if found := pattern.count(piece):
+                tally.patterns[name] = tally.patterns.get(name, 0) + found
+        if newest is not None:
+            self._newest_error = self._show(newest)
+
+    def _show(self, line: bytes) -> str:
+        """A line for people: masked before it is cut."""
+        for pattern in self._masks:
+            line = pattern.replace(line[:4096], MASK.encode())
+        text = " ".join(strip_controls(mask(line[:4096].decode("utf-8", "replace"))).split())
+        return text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
+
+    def _recall(self) -> Tally:
+        kept = self._notes.get()
+        tally = Tally()
+        try:
+            plain = json.loads(kept) if kept else {}
+            if plain:
+                tally = Tally.recall(plain["tally"])
+                if self._tail is not None and plain["path"] == str(self._tail.path):
+                    self._tail.recall(plain["tail"])
+                self._cursor, self._written_at = str(plain["cursor"]), int(plain["written_at"])
+        except (ValueError, KeyError, TypeError):
+            tally = Tally()  # of another version: it begins at the end, as at the first time
+        self._tally = tally
+        return tally
+
+    def _remember(self, tally: Tally) -> None:
+        """Place and totals together, so that neither is ahead of the other."""
+        tail = self._tail
+        plain = {
+            "path": str(tail.path) if tail else "",
+            "tail": tail.remember() if tail else {},
+            "cursor": self._cursor,
+            "written_at": self._written_at,
+            "tally": tally.remember(),
+        }
+        text = json.dumps(plain)
+        if text != self._kept and (tail is None or tail.is_known):
+            self._kept = text
+            self._notes.set(text)
+
+
+class _JsonReader:
+    """One record a line. Levels and fields are found by their keys, without reading the rest of the record."""
+
+    def __init__(self, config: Log) -> None:
+        key = re.escape(config.level.encode())
+        self._level = re.compile(rb'"' + key + rb'"\s{0,4}:\s{0,4}"([^"\n]{1,20})"')
+        names = [(name, re.escape(name.rpartition(".")[2].encode())) for name in config.fields]
+        self._fields = [(name, re.compile(rb'"' + last + rb'"' + _NUMBER)) for name, last in names]
+
+    def __call__(self, piece: bytes, values: dict[str, list[float]]) -> tuple[list[str], bytes | None]:
+        found = self._level.findall(piece)
+        levels = [level.decode("utf-8", "replace") for level in found]
+        for name, pattern in self._fields:
+            values[name] += _to_numbers(pattern.findall(piece))
+        newest = None
+        if any(map(is_error, set(levels))):
+            place = max(match.start() for match in self._level.finditer(piece) if is_error(match.group(1).decode("utf-8", "replace")))
+            newest = _line_at(piece, place)
+        return levels, newest
+
+
+class _TextReader:
+    """Lines with a level in them; a line without one (a traceback) is part of the record before it."""
+
+    def __init__(self, config: Log) -> None:
+        self._pattern = Pattern(config.pattern or TEXT, each_line=True)
+        self._fields = config.fields
+
+    def __call__(self, piece: bytes, values: dict[str, list[float]]) -> tuple[list[str], bytes | None]:
+        levels, newest = [], None
+        for groups in self._pattern.find_groups(piece):
+            level = groups.get("level", b"").decode("utf-8", "replace")
+            if level:
+                levels.append(level)
+            for name in self._fields:
+                if name in groups:
+                    values[name] += _to_numbers([groups[name]])
+        if any(map(is_error, set(levels))):
+            newest = next((line for line in reversed(piece.splitlines()) if self._is_error_line(line)), None)
+        return levels, newest
+
+    def _is_error_line(self, line: bytes) -> bool:
+        return any(is_error(groups.get("level", b"").decode("utf-8", "replace")) for groups in self._pattern.find_groups(line))
+
+
+def _make_reader(config: Log) -> "_JsonReader | _TextReader":
+    return _JsonReader(config) if config.format == "json" else _TextReader(config)
+
+
+def _to_numbers(texts: list[bytes]) -> list[float]:
+    found = []
+    for text in texts:
+        try:
+            found.append(float(text))
+        except ValueError:
+            continue
+    return found
+
+
+def _line_at(piece: bytes, place: int) -> bytes:
+    end = piece.find(b"\n", place)
+    return piece[piece.rfind(b"\n", 0, place) + 1 : end if end >= 0 else len(piece)]
+
+
+def _measure(tally: Tally, values: Mapping[str, list[float]], patterns: Mapping[str, Pattern]) -> list[Measurement]:
+    measured: list[Measurement] = [("log_records_total", {"level": level}, float(count)) for level, count in tally.levels.items()]
+    measured.append(("log_consecutive_errors", {}, float(tally.longest)))
+    measured += [("log_pattern_matches_total", {"pattern": name}, float(tally.patterns.get(name, 0))) for name in patterns]
+    for name, numbers in values.items():
+        measured += [("log_field", {"field": name}, number) for number in _thin(numbers)]
+    return measured
+
+
+def _thin(numbers: list[float]) -> Iterator[float]:
+    step = max(1.0, len(numbers) / MOST_VALUES)
+    return (numbers[int(place * step)] for place in range(min(len(numbers), MOST_VALUES)))
