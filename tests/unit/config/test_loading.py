@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model_watchdog.config import rule_section
-from model_watchdog.config.kinds import find_kind
+from model_watchdog.config.kinds import find_kind, list_kinds
 from model_watchdog.config.loading import load
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.rollup import As
@@ -303,7 +303,7 @@ def test_the_example_is_loaded_and_shows_everything(tmp_path: Path) -> None:
     assert not config.warnings
     assert set(config.services) == {"chatglm", "bert", "embed", "qwen"}
     kinds = {probe.kind for service in config.services.values() for probe in service.probes} | {probe.kind for probe in config.host.probes}
-    assert kinds == {"http", "unit", "host", "nvml", "process", "tcp", "command"}
+    assert kinds == set(list_kinds("probes"))
     rules = [rule for service in config.services.values() for rule in service.core.rules] + list(config.host.rules)
     assert {type(rule.condition) for rule in rules} == {Threshold, Sigma, AdaptiveSigma, Absent}
     assert {rule.then for rule in rules} == set(Then)
