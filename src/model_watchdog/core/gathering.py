@@ -101,7 +101,10 @@ def _speaks_against(service: Service, state: ServiceState, outcome: Outcome) -> 
 def _find_declared(service: Service, state: ServiceState, now: float) -> tuple[State, Reason] | None:
     """The state in which the service is by the word of a rule that fires, and was confirmed of late. Asleep it is nothing else."""
     firing = [
-        (State(alert.rule.means), alert_reason(alert))
+        (
+            State(alert.rule.means),
+            Reason("asleep") if alert.rule.means == State.SLEEPING and not alert.rule.message else alert_reason(alert),
+        )
         for alert in state.alerts.values()
         if alert.rule.means and alert.is_firing and alert.judged_at is not None and now - alert.judged_at < service.stale_after
     ]

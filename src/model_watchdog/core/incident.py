@@ -13,7 +13,7 @@ from model_watchdog.core.template import fill
 
 CONDITION = "watchdog_condition"
 """The metric of alerts that come from the state."""
-OWN_WORDS = {"gpu_memory_held_bytes": "gpu_memory_held"}
+OWN_WORDS = {"gpu_memory_held_bytes": "gpu_memory_held", "ollama_model_bytes": "on_cpu"}
 """Metrics of which a number too many says something that its numbers do not: the key of the reason, with the labels in it."""
 
 

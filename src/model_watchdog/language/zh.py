@@ -126,6 +126,9 @@ PHRASES = {
     ),
     "renew the certificate, or state ca_file in config.yaml": "更新证书，或在 config.yaml 中指定 ca_file",
     "systemctl list-dependencies {at}": "systemctl list-dependencies {at}",
+    "watchdog check --show   ·   mend the probe in config.yaml, then: watchdog reload": (
+        "watchdog check --show   ·   修正 config.yaml 中的探测后执行：watchdog reload"
+    ),
     "journalctl -k -g NVRM -n 20   ·   a lost GPU needs a reset (nvidia-smi --gpu-reset) or a reboot of the host": (
         "journalctl -k -g NVRM -n 20   ·   掉卡的 GPU 需要复位（nvidia-smi --gpu-reset）或重启主机"
     ),

@@ -73,6 +73,10 @@ SENTENCES: Sentences = {
     "busy_steps": lambda p: f"{p['probe']}: {p['detail']}, but the engine makes its steps",
     "canary_failed": lambda p: f"{p['probe']}: a real request was not answered: {p['detail']}{_counted(p)}",
     "canary_wrong": lambda p: f"{p['probe']}: a real request was answered wrongly: {p['detail']}{_counted(p)}",
+    "asleep": "it sleeps, as its server says",
+    "on_cpu": lambda p: (
+        f"{float(p['value']) / 2**30:.1f} GiB of the models that are loaded lie in the host's memory and not on the GPU, so that they are slow"
+    ),
     "canary_too_early": "not asked: the service has just been started",
     "canary_asleep": "not asked: the service sleeps",
     "canary_not_well": "not asked: its health is not good",
@@ -252,6 +256,7 @@ REMEDIES: dict[Cause, str] = {
     ),
     Cause.HEALTH_TLS: "renew the certificate, or state ca_file in config.yaml",
     Cause.DEPENDENCY_FAILED: "systemctl list-dependencies {at}",
+    Cause.EVIDENCE_MISSING: "watchdog check --show   ·   mend the probe in config.yaml, then: watchdog reload",
 }
 
 RULE_REMEDIES = {
