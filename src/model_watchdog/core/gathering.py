@@ -1,5 +1,6 @@
 """What the diagnosis looks at, gathered from a service's state."""
 
+from model_watchdog.core.alert import Alert
 from model_watchdog.core.decision import Cause, Reason, State
 from model_watchdog.core.diagnosis import Evidence, is_wrong
 from model_watchdog.core.facts import Facts
@@ -101,10 +102,7 @@ def _speaks_against(service: Service, state: ServiceState, outcome: Outcome) -> 
 def _find_declared(service: Service, state: ServiceState, now: float) -> tuple[State, Reason] | None:
     """The state in which the service is by the word of a rule that fires, and was confirmed of late. Asleep it is nothing else."""
     firing = [
-        (
-            State(alert.rule.means),
-            Reason("asleep") if alert.rule.means == State.SLEEPING and not alert.rule.message else alert_reason(alert),
-        )
+        (State(alert.rule.means), _say_declared(alert))
         for alert in state.alerts.values()
         if alert.rule.means and alert.is_firing and alert.judged_at is not None and now - alert.judged_at < service.stale_after
     ]
@@ -127,3 +125,8 @@ def find_flapping(service: Service, state: ServiceState, now: float) -> Cause | 
 def fires(state: ServiceState, condition: str) -> bool:
     alert = state.alerts.get(f"{condition} ")
     return alert is not None and alert.is_firing
+
+
+def _say_declared(alert: Alert) -> Reason:
+    """The rule in its own words; of a service that sleeps its number says nothing."""
+    return Reason("asleep") if alert.rule.means == State.SLEEPING and not alert.rule.message else alert_reason(alert)

@@ -75,7 +75,7 @@ SENTENCES: Sentences = {
     "canary_wrong": lambda p: f"{p['probe']}: a real request was answered wrongly: {p['detail']}{_counted(p)}",
     "asleep": "it sleeps, as its server says",
     "on_cpu": lambda p: (
-        f"{float(p['value']) / 2**30:.1f} GiB of the models that are loaded lie in the host's memory and not on the GPU, so that they are slow"
+        f"{float(p['value']) / 2**30:.1f} GiB of the loaded models lie in the host's memory and not on the GPU, so that they are slow"
     ),
     "canary_too_early": "not asked: the service has just been started",
     "canary_asleep": "not asked: the service sleeps",
