@@ -53,7 +53,7 @@ def installed(box_available: None, tmp_path_factory: pytest.TempPathFactory) -> 
 MakeBox = Callable[..., WatchedBox]
 
 
-def _boxes(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBox]:
+def make_boxes(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBox]:
     running: list[WatchedBox] = []
 
     def make(*, read_only_binds: Any = (), **options: Any) -> WatchedBox:
@@ -74,7 +74,7 @@ def _boxes(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def make_box(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeBox]:
     """Boots boxes with options of `Box`: make_box(cgroup="v2", private_network=True, binds=[(source, target)])."""
-    yield from _boxes(installed, tmp_path_factory)
+    yield from make_boxes(installed, tmp_path_factory)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def box(make_box: MakeBox) -> WatchedBox:
 @pytest.fixture(scope="module")
 def module_box(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedBox]:
     """One box for all tests of a module; they clean up after themselves."""
-    for make in _boxes(installed, tmp_path_factory):
+    for make in make_boxes(installed, tmp_path_factory):
         yield make()
 
 

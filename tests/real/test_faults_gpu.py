@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import FaultRow, _boxes, cannot
+from tests.conftest import FaultRow, cannot, make_boxes
 from tests.rig import frozen
 from tests.rig.chaos import Chaos
 from tests.rig.fakenvml import IN_BOX, FakeNvml, uuid
@@ -41,7 +41,7 @@ def gpu_stand(
 ) -> Iterator[Stand]:
     """A box whose daemon finds the library."""
     binds = [(fakenvml_built.directory, IN_BOX), (frozen_file.place, FROZEN)]
-    for make in _boxes(installed, tmp_path_factory):
+    for make in make_boxes(installed, tmp_path_factory):
         stand = Stand(make(binds=binds))
         stand.install()
         lines = "\n".join(f"Environment={name}={value}" for name, value in fakenvml_built.environment(seen_at=IN_BOX).items())
