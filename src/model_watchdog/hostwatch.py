@@ -16,6 +16,7 @@ from model_watchdog.core.memory import carry_over_host, remember_host
 from model_watchdog.core.sample import Outcome, Sample, SeriesId, conclude
 from model_watchdog.core.state import STALE_AFTER
 from model_watchdog.means import Means
+from model_watchdog.notes import StoredNotes
 from model_watchdog.probes import Running, Surroundings
 from model_watchdog.runners import Runners
 from model_watchdog.snapshot import describe_alerts, describe_host, describe_metric
@@ -57,7 +58,8 @@ class HostWatch:
         self._runners.take(self.config.probes)
 
     def _open_probe(self, probe: ProbeConfig) -> Running:
-        return probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus))
+        notes = StoredNotes(self.means.store, f"host/{probe.name}")
+        return probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus, notes))
 
     def take(self, config: HostConfig) -> None:
         """Another configuration. What is known stays, where it still counts."""

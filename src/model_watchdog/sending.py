@@ -31,6 +31,7 @@ async def send_canary(watch: "Watch", probe: ProbeConfig) -> Outcome:
         state.skipped += 1
         skipped = Sample(SeriesId.of(SKIPPED, {"service": service.name}), float(state.skipped), now)
         return Outcome(probe.name, now, now, None, detail=say(against), samples=(skipped,))
+    watch.running_since[probe.name] = now  # its time counts from here
     outcome = await watch.observe(probe)
     if outcome.ok is False:
         await watch.look_at(progress)

@@ -309,7 +309,7 @@ class Watch:
             next_id=means.next_id,
             dry_run=means.dry_run,
             leaving=self.leaving is not None,
-            together=means.common.object(self.service.name, now, max((plan.every for plan in self.plans.values()), default=30.0)),
+            together=means.common.object(self.service.name, now, self.service.round),
         )
 
     def carry_out(self, decisions: list[Decision]) -> None:

@@ -65,6 +65,10 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     kinds, probes = _read_probes(context, table, path, Scope(entry.key.text, {}), entry.key if "unit" in table.entries else None)
     if not kinds and recovery is not None:
         options.refuse(entry.key.place, f"{path}.probes", "is missing; without a unit and without a probe there is nothing to watch")
+    for probe in probes:
+        if getattr(probe.probe, "journal", False) and "unit" not in table.entries:
+            text = "there is no unit here whose journal could be read; state unit: beside probes:, or path: FILE"
+            options.refuse(entry.key.place, f"{path}.probes.{probe.name}.journal", text)
     progress = read_progress(context, table, path, kinds)
     probes = tuple(keep_heartbeat(probe, progress) for probe in probes)
     scope = Scope(entry.key.text, kinds, {probe.name: probe for probe in probes}, progress)
@@ -240,6 +244,9 @@ def _judge_kind(context: Context, entry: Entry, path: str, scope: Scope, has_uni
     if getattr(found[1], "for_host", False) and scope.service is not None:
         whole = "the host is" if found[0] == "host" else "the GPUs of the host are"
         context.options.refuse(place, f"{path}.kind", f"{whole} no part of a service; put this probe under host:")
+    if getattr(found[1], "for_service", False) and scope.service is None:
+        text = "is of a service: it is sent while that has nothing else to do; put this probe under one"
+        context.options.refuse(place, f"{path}.kind", text)
     return found[0]
 
 

@@ -29,7 +29,7 @@ def begin_after_gap(service: Service, state: ServiceState, now: float) -> None:
     A restart under way has its full time to prove itself again. What was told to fire stays told.
     """
     state.woke_at = now
-    state.grace_until = now + max((plan.every for plan in service.probes), default=0.0)
+    state.grace_until = now + (service.round if service.probes else 0.0)
     for seen in (state.outcomes, state.failing, state.changes, state.busy, state.mute):
         seen.clear()
     state.progress.rest()

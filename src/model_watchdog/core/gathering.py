@@ -2,7 +2,7 @@
 
 from model_watchdog.core.alert import Alert
 from model_watchdog.core.decision import Cause, Reason, State
-from model_watchdog.core.diagnosis import Evidence, is_wrong
+from model_watchdog.core.diagnosis import Evidence, is_moving, is_wrong
 from model_watchdog.core.facts import Facts
 from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.rule import Then
@@ -56,7 +56,7 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
         usual_start=sum(state.loads) / len(state.loads) if state.loads else None,
         stalled=state.progress.find_stalled(plan.stall_after) if plan is not None else None,
         steps=makes_steps(service, state, now),
-        canaries={name: outcome for name, outcome in state.outcomes.items() if _speaks_against(service, state, outcome)},
+        canaries={name: outcome for name, outcome in state.outcomes.items() if _speaks_against(service, state, outcome, now)},
         declared=_find_declared(service, state, now),
     )
 
@@ -92,9 +92,12 @@ def _count_wanted(service: Service, probe: str) -> int:
     return max((rule.times or 1 for rule in service.rules if rule.then is Then.RESTART and rule.selector.matches(series)), default=1)
 
 
-def _speaks_against(service: Service, state: ServiceState, outcome: Outcome) -> bool:
-    """A canary that failed, or was answered wrongly. One that failed while the engine made steps for others says nothing."""
+def _speaks_against(service: Service, state: ServiceState, outcome: Outcome, now: float) -> bool:
+    """A canary that failed, or was answered wrongly. One that failed while the engine made steps for others says nothing, nor does one
+    that timed out while the service worked, until the patience with that is at its end."""
     if all(plan.name != outcome.probe for plan in service.list_probes("canary")):
+        return False
+    if is_moving(outcome) and now - state.busy.get(outcome.probe, now) < service.busy_patience:
         return False
     return is_wrong(outcome) or (outcome.ok is False and not state.progress.moved_since(outcome.started))
 

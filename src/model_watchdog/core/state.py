@@ -54,9 +54,14 @@ class Service:
     progress: ProgressPlan | None = None
 
     @property
+    def round(self) -> float:
+        """Seconds within which every probe runs; a canary, which is rare on purpose, is not waited for."""
+        return max((plan.every for plan in self.probes if plan.kind != "canary"), default=30.0)
+
+    @property
     def stale_after(self) -> float:
         """Seconds after which nothing is known any more from a probe that has not spoken."""
-        return STALE_AFTER * max((plan.every for plan in self.probes), default=30.0)
+        return STALE_AFTER * self.round
 
     @property
     def health_probes(self) -> frozenset[str]:

@@ -154,6 +154,12 @@ FAULTS = {
         "含有 ${{ 却不是变量；应写作 ${{NAME}}、${{NAME:-default}}，或用 $${{ 表示文本本身"
     ),
     # logs
+    "there is no unit here whose journal could be read; state unit: beside probes:, or path: FILE": (
+        "此处没有可读取 journal 的单元；请在 probes: 旁写明 unit:，或写 path: FILE"
+    ),
+    "is of a service: it is sent while that has nothing else to do; put this probe under one": (
+        "属于服务：它在服务空闲时发送；请把此探测放到服务下"
+    ),
     '"{pattern}" cannot be used: {cause}; patterns are RE2, without look-around and references back': (
         "“{pattern}”不可用：{cause}；模式采用 RE2，不支持环视和反向引用"
     ),

@@ -107,6 +107,7 @@ class Canary:
     ca_file: Path | None = None
 
     default_every: ClassVar[Seconds] = Seconds(60.0)
+    for_service: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = (FIRST, RATE, CORRECT, "canary_distance", "canary_skipped_total")
 
     def faults(self) -> list[str]:
