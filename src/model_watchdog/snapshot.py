@@ -8,7 +8,7 @@ from model_watchdog.clock import Clock
 from model_watchdog.core.alert import Alert, Phase
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.breaker import BreakerState
-from model_watchdog.core.decision import Event, Reason
+from model_watchdog.core.decision import Event, Reason, State
 from model_watchdog.core.host import HostState
 from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.state import Incident, Service, ServiceState
@@ -106,7 +106,7 @@ def describe_alerts(owner: str | None, alerts: Iterable[Alert], clock: Clock, re
             "reason": reasons.get(alert.rule.name) or say(alert_reason(alert)),
         }
         for alert in alerts
-        if alert.phase is not Phase.INACTIVE
+        if alert.phase is not Phase.INACTIVE and alert.rule.means != State.SLEEPING  # that is a state, and nothing to be alarmed at
     ]
 
 

@@ -1,7 +1,8 @@
 """`server:`: what is known of a model server, put under what the file says of the service. A profile is data: `profiles/NAME.yaml`.
 
 A profile is a piece of the file itself, with `{url}` where the service's own goes, so it is read, and checked, as if the user had
-written it. What the user has written stands: a key of the service, a probe or a rule of the same name takes the profile's place.
+written it. What the user has written stands: a key of the service, a probe or a rule of the same name takes the profile's place, and
+`off` takes one of its probes or rules away.
 """
 
 import re
@@ -18,8 +19,6 @@ from model_watchdog.config.options import MISSING
 from model_watchdog.config.sources import tell
 
 FOLDER = "model_watchdog.profiles"
-MERGED = ("probes", "rules")
-"""Of these, the user's entries stand beside the profile's."""
 _URL, _HOST = "{url}", "{host}"
 """The service's address as stated, and without its port."""
 _PORT = re.compile(r":[0-9]+$")
@@ -63,13 +62,38 @@ def _read(server: str) -> Table:
 
 
 def _merge(profile: Mapping[str, Entry], own: Mapping[str, Entry]) -> dict[str, Entry]:
+    """A probe that is `off` is none; a rule of the profile goes with the probe that it looks at."""
     merged = {**profile, **own}
-    for name in MERGED:
-        if name in profile and name in own:
-            under, above = profile[name].value, own[name].value
-            if isinstance(under, Table) and isinstance(above, Table):
-                merged[name] = Entry(own[name].key, Table({**under.entries, **above.entries}, above.place))
+    under, above = _entries(profile, "probes"), _entries(own, "probes")
+    changed = [entry for name, entry in under.items() if name in above]
+    probes = {name: entry for name, entry in {**under, **above}.items() if not (name in under and _is_off(entry))}
+    rules = {name: entry for name, entry in _entries(profile, "rules").items() if not any(_gives(one, entry) for one in changed)}
+    for name, entries in (("probes", probes), ("rules", {**rules, **_entries(own, "rules")})):
+        stated = own.get(name, profile.get(name))
+        if stated is not None and (name not in own or isinstance(own[name].value, Table)):
+            merged[name] = Entry(stated.key, Table(entries, stated.value.place))
     return merged
+
+
+def _entries(table: Mapping[str, Entry], name: str) -> Mapping[str, Entry]:
+    value = table[name].value if name in table else None
+    return value.entries if isinstance(value, Table) else {}
+
+
+def _is_off(entry: Entry) -> bool:
+    return isinstance(entry.value, Scalar) and entry.value.plain and entry.value.text == "off"
+
+
+def _gives(probe: Entry, rule: Entry) -> bool:
+    """Whether a rule of a profile looks at what this probe of it measures."""
+    kind, metric = (_text(entry, key) for entry, key in ((probe, "kind"), (rule, "metric")))
+    named = _entries(probe.value.entries, "metrics") if isinstance(probe.value, Table) else {}
+    return metric in named or (kind == "canary" and metric.startswith("canary_"))
+
+
+def _text(entry: Entry, key: str) -> str:
+    value = entry.value.entries[key].value if isinstance(entry.value, Table) and key in entry.value.entries else None
+    return value.text if isinstance(value, Scalar) else ""
 
 
 def _fill(node: Node, url: str, place: Place) -> Node:

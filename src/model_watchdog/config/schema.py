@@ -75,7 +75,7 @@ def make_schema() -> Schema:
         "startup": _of(Seconds),
         "startup_max": _of(Seconds),
         "busy_patience": _of(Seconds),
-        "probes": _named(_probe(for_host)),
+        "probes": _named({"if": {"type": "string"}, "then": OFF, "else": _probe(for_host)}),
         "rules": rules,
         "recovery": _recovery(),
     }

@@ -294,10 +294,10 @@ def _busy(e: Evidence) -> Diagnosis | None:
 def _canary(e: Evidence) -> Diagnosis | None:
     """A real request was not answered, or answered with nonsense."""
     for name, outcome in e.canaries.items():
+        if is_wrong(outcome):
+            return Diagnosis(State.UNHEALTHY, Cause.CANARY_WRONG, Reason("canary_wrong", {"probe": name, "detail": outcome.detail}))
         count, of = e.failing.get(name, (1, 1))
         params: dict[str, Param] = {"probe": name, "detail": outcome.detail, "count": max(count, 1), "of": of}
-        if is_wrong(outcome):
-            return Diagnosis(State.UNHEALTHY, Cause.CANARY_WRONG, Reason("canary_wrong", params))
         return Diagnosis(State.UNHEALTHY, Cause.CANARY_FAILED, Reason("canary_failed", params))
     return None
 

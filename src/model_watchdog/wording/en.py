@@ -72,7 +72,7 @@ SENTENCES: Sentences = {
     ),
     "busy_steps": lambda p: f"{p['probe']}: {p['detail']}, but the engine makes its steps",
     "canary_failed": lambda p: f"{p['probe']}: a real request was not answered: {p['detail']}{_counted(p)}",
-    "canary_wrong": lambda p: f"{p['probe']}: a real request was answered wrongly: {p['detail']}{_counted(p)}",
+    "canary_wrong": lambda p: f"{p['probe']}: a real request was answered wrongly: {p['detail']}",
     "asleep": "it sleeps, as its server says",
     "on_cpu": lambda p: (
         f"{float(p['value']) / 2**30:.1f} GiB of the loaded models lie in the host's memory and not on the GPU, so that they are slow"

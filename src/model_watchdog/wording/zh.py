@@ -98,7 +98,7 @@ SENTENCES: Sentences = {
     ),
     "busy_steps": lambda p: f"{p['probe']}：{p['detail']}，但引擎仍在推进",
     "canary_failed": lambda p: f"{p['probe']}：真实请求未得到应答：{p['detail']}{_counted(p)}",
-    "canary_wrong": lambda p: f"{p['probe']}：真实请求的应答不正确：{p['detail']}{_counted(p)}",
+    "canary_wrong": lambda p: f"{p['probe']}：真实请求的应答不正确：{p['detail']}",
     "asleep": "服务端表明自己正在休眠",
     "on_cpu": lambda p: f"已加载的模型有 {float(p['value']) / 2**30:.1f} GiB 位于主机内存而不在 GPU 上，因此很慢",
     "canary_too_early": "未发送：服务刚刚启动",

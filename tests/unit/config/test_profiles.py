@@ -31,7 +31,13 @@ def test_the_words_of_the_user_stand(load_text: Load) -> None:
     config = load_text(service("vllm", more)).services["m"]
     assert config.core.startup == 1200 and config.core.progress is not None and config.core.progress.stall_after == 30
     assert {probe.name: probe.kind for probe in config.probes}["canary"] == "tcp"
-    assert "stalled" not in {rule.name for rule in config.core.rules}
+    assert not {"stalled", "slow-tokens"} & {rule.name for rule in config.core.rules}, "what a probe measured goes with it"
+
+
+def test_a_probe_of_the_profile_can_be_taken_away(load_text: Load) -> None:
+    config = load_text(service("vllm", "    probes: {canary: off, sleep: off}\n")).services["m"]
+    assert [probe.name for probe in config.probes] == ["unit", "health", "metrics"]
+    assert {rule.name for rule in config.core.rules} == {"unhealthy", "down", "stalled"}
 
 
 def test_the_heartbeat_of_vllm_is_kept_without_being_told(load_text: Load) -> None:
