@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,17 +40,19 @@ async def run_child(
     cap: int = OUTPUT_CAP,
     own_session: bool = False,
     leave_nothing: bool = False,
+    enough_at_cap: bool = False,
 ) -> Finished:
     """Runs a program (never a shell), with the descriptor `stdin` or nothing on its standard input, and gives how it ended.
 
     After `deadline` seconds, or when the caller is cancelled, it is killed, with `own_session` together with everything it
     started there, and reaped whenever it is gone: a child stuck in the kernel delays nobody. Raises TimeoutError then, and
     OSError where it cannot be started. What the child leaves behind with its output open is not waited for; with `leave_nothing`
-    what it leaves behind in its session is killed.
+    what it leaves behind in its session is killed. With `enough_at_cap` it is killed as soon as it has printed `cap` bytes: one that has
+    much more to say would otherwise never be done in time.
     """
     with contextlib.ExitStack() as held:
         child, pidfd, out, err = _start(argv, env, stdin, own_session, held)
-        stdout, stderr = _Output(out, cap), _Output(err, cap)
+        stdout, stderr = _Output(out, cap, child.kill if enough_at_cap else None), _Output(err, cap)
         held.callback(stdout.close)
         held.callback(stderr.close)
         held.callback(_end, child, pidfd, own_session)
@@ -126,8 +128,9 @@ def _end(child: "subprocess.Popen[bytes]", pidfd: int, whole_session: bool) -> N
 class _Output:
     """What a child writes to one of its streams, read as it comes."""
 
-    def __init__(self, pipe: int, cap: int) -> None:
+    def __init__(self, pipe: int, cap: int, when_full: Callable[[], None] | None = None) -> None:
         self._pipe = pipe
+        self._when_full = when_full
         self._cap = cap
         self._kept = bytearray()
         self._loop = asyncio.get_running_loop()
@@ -153,6 +156,9 @@ class _Output:
         if not chunk:
             self.close()
         self._kept += chunk[: self._cap - len(self._kept)]
+        if self._when_full is not None and len(self._kept) >= self._cap:
+            when_full, self._when_full = self._when_full, None
+            when_full()
         return bool(chunk)
 
 

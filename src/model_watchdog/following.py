@@ -26,6 +26,7 @@ class Tail:
     is_known: bool = False
     notes: list[str] = field(default_factory=list)
     _is_awaited: bool = False  # it was not there when it was looked for: all of it is new
+    _is_last: bool = False  # nobody writes to it any more: what is there is all of it
     _file: int | None = None
 
     def remember(self) -> dict[str, Any]:
@@ -121,7 +122,7 @@ class Tail:
         if end:
             self.offset += end
             return data[:end]
-        if len(data) > LONGEST_LINE:
+        if len(data) > LONGEST_LINE or (data and self._is_last):
             self.offset += len(data)
             self.skipping = True
             return data[:LONGEST_LINE] + b"\n"
@@ -139,6 +140,12 @@ class Tail:
             return False  # rotated, or deleted: its writer may go on with it, and somebody may make another
         if (found.st_ino, found.st_dev) == (self.inode, self.device):
             return False
+        if not found.st_size:
+            return False  # rotated, and its writer has not come over yet: until it has, it may write here
+        if os.fstat(self._file).st_size > self.offset and not self._is_last:
+            self._is_last = True  # what it wrote before it came over, also where that has no end of line
+            return True
+        self._is_last = False
         self._take(self._open_path(), from_start=True)
         return True
 

@@ -1,10 +1,13 @@
 """Patterns of the user's over text that anybody may have written: RE2, whose time grows with the text and never with the pattern."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import re2  # type: ignore[import-untyped]  # it has no types
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
-_OPTIONS.never_nl = False
+_OPTIONS.never_nl = True  # no match goes beyond its line
 
 
 class Pattern:
@@ -19,16 +22,25 @@ class Pattern:
         self.names = {name.decode(): number for name, number in self._compiled.groupindex.items()}
 
     def count(self, text: bytes) -> int:
-        """How often it is found."""
-        return sum(1 for _ in self._compiled.finditer(text))
+        """In how many lines it is found."""
+        return sum(1 for _ in self._find(text))
 
     def find_groups(self, text: bytes) -> list[dict[str, bytes]]:
-        """The named groups of each place where it is found."""
+        """The named groups of the first match in each line that has one."""
         return [
             {name: found.group(number) for name, number in self.names.items() if found.group(number) is not None}
-            for found in self._compiled.finditer(text)
+            for found in self._find(text)
         ]
 
     def replace(self, text: bytes, by: bytes) -> bytes:
         replaced: bytes = self._compiled.sub(by, text)
         return replaced
+
+    def _find(self, text: bytes) -> Iterator[Any]:
+        """The first match in each line. One search is linear, but a line full of matches costs its square: each may look at all of it."""
+        place = 0
+        while place < len(text) and (found := self._compiled.search(text, place)) is not None:
+            yield found
+            place = text.find(b"\n", found.end()) + 1
+            if not place:
+                return

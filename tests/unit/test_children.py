@@ -48,6 +48,13 @@ def test_more_output_than_is_kept_does_not_block_the_child() -> None:
     assert (ended.returncode, len(ended.stdout), len(ended.stderr)) == (0, OUTPUT_CAP, 100)
 
 
+def test_a_child_that_would_never_be_done_is_ended_when_it_has_said_enough() -> None:
+    began = time.monotonic()
+    ended = run("/usr/bin/yes", "line", cap=100_000, enough_at_cap=True)
+    assert ended.returncode == -signal.SIGKILL and ended.stdout == (b"line\n" * 20_000)
+    assert time.monotonic() - began < 5.0
+
+
 def test_a_child_that_takes_too_long_is_killed_with_all_it_started(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/inner; echo $$ > {tmp_path}/outer; wait"
     began = time.monotonic()

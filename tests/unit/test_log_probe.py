@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,21 @@ def test_fault_81_a_log_that_is_rotated_truncated_or_deleted_loses_no_line(log: 
         assert follower.count() == 7
 
 
+def test_fault_81_what_the_old_file_gets_after_the_new_one_was_made_is_counted(log: Path) -> None:
+    """logrotate makes the new file, and signals the writer later."""
+    follower = Follower(log)
+    follower.look()
+    with log.open("a") as old:
+        os.rename(log, log.with_suffix(".log.1"))
+        log.touch()
+        assert follower.count() == 0
+        old.write('{"level": "INFO"}\n{"level": "INFO"}')  # and its last line has no end
+    write(log, INFO)
+    assert follower.count() == 3
+    write(log, INFO)
+    assert follower.count() == 4
+
+
 def test_fault_81_no_line_counts_twice_after_a_restart_of_the_daemon(log: Path) -> None:
     follower = Follower(log)
     follower.look()
@@ -165,6 +181,27 @@ def test_fault_82_binary_nul_and_escapes_harm_nothing(log: Path) -> None:
     seen = follower.look()
     assert value(seen, "log_records_total", level="ERROR") == 1
     assert "boom" in seen.detail and all(letter.isprintable() for letter in seen.detail)
+
+
+def test_a_line_is_one_record_whatever_stands_deeper_in_it(log: Path) -> None:
+    follower = Follower(log, fields=("total", "usage.total", "timing.total"))
+    follower.look()
+    write(log, {"level": "INFO", "total": 3, "usage": {"total": "1"}, "timing": {"total": 2}, "more": {"level": "ERROR"}})
+    with log.open("a") as file:
+        file.write('{"level": "INFO", "total": 1e999, "usage": {"total": [1]}}\n{"level": "INFO", "usage": {"total"\n')
+    seen = follower.look()
+    assert [own["level"] for name, own, _ in seen.measurements if name == "log_records_total"] == ["INFO"]
+    assert value(seen, "log_records_total", level="INFO") == 3
+    fields = [(own["field"], number) for name, own, number in seen.measurements if name == "log_field"]
+    assert fields == [("total", 3.0), ("usage.total", 1.0), ("timing.total", 2.0)]
+
+
+def test_fault_82_a_level_is_no_way_for_escapes(log: Path) -> None:
+    follower = Follower(log, format="text", pattern=r"^\[(?P<level>[^\]]+)\]")
+    follower.look()
+    write(log, "[\x1b[2J] x", "[错误] x")
+    seen = follower.look()
+    assert [own["level"] for name, own, _ in seen.measurements if name == "log_records_total"] == ["错误"]
 
 
 def test_fault_83_a_line_without_an_end_is_skipped_and_takes_no_memory(log: Path) -> None:
@@ -224,6 +261,25 @@ def test_fault_84_a_catastrophic_pattern_takes_linear_time(pattern: str) -> None
     assert time.process_time() - began < 1.0
 
 
+@pytest.mark.parametrize("pattern", ["a*", "ERROR.*timeout|ERROR", r"(?P<level>[A-Z]+)(.*END)?"])
+def test_fault_84_a_line_full_of_matches_takes_linear_time(pattern: str) -> None:
+    text = b"ERROR " * 40_000 + b"\nERROR\n"
+    began = time.process_time()
+    assert Pattern(pattern).count(text) == len(Pattern(pattern, each_line=True).find_groups(text)) == 2
+    assert time.process_time() - began < 0.1
+
+
+def test_fault_84_a_short_timeout_is_no_reason_to_fail_in_a_storm(log: Path) -> None:
+    follower = Follower(log)
+    follower.running = Log(log).open(Surroundings("bert", "bert.service", 0.1, None, notes=follower.notes))  # type: ignore[arg-type]
+    follower.look()
+    line = json.dumps({**BERT, **INFO}) + "\n"
+    with log.open("a") as file:
+        file.write(line * 600_000)
+    began = time.monotonic()
+    assert "MB behind" in follower.look().detail and time.monotonic() - began < 0.4
+
+
 @pytest.mark.parametrize("pattern", [r"(?=a)b", r"(a)\1", r"(?<!a)b", "("])
 def test_fault_84_what_cannot_be_linear_is_refused_by_name(pattern: str) -> None:
     (fault,) = Log(Path("/a"), patterns={"x": pattern}).faults()
@@ -241,13 +297,20 @@ def test_fault_84_what_cannot_be_linear_is_refused_by_name(pattern: str) -> None
         ("Authorization: Bearer abcdef123456789", "abcdef123456789"),
         ("key sk-abcdefghij0123456789", "sk-abcdefghij0123456789"),
         ("card 6222021234567890123", "6222021234567890123"),
+        ("card 6222021234567890123.", "6222021234567890123"),
+        ('"id":6222021234567890123,', "6222021234567890123"),
+        ("card 6222 0212 3456 7890 123", "0212 3456"),
+        ("call 13812345678.", "13812345678"),
+        ("call +49 30 1234 5678.", "1234 5678"),
     ],
 )
 def test_what_is_private_is_masked(text: str, hidden: str) -> None:
     assert hidden not in mask(text) and "***" in mask(text)
 
 
-@pytest.mark.parametrize("text", ["tensor of 1024x768 at step 123456", "2026-01-01 12:00:00,123 [ERROR] x", "127.0.0.1:38117", "127.53 ms"])
+@pytest.mark.parametrize(
+    "text", ["tensor of 1024x768 at step 123456", "2026-01-01 12:00:00,123 [ERROR] x", "127.0.0.1:38117", "127.53 ms", "0.123456789012345"]
+)
 def test_what_is_not_private_stays(text: str) -> None:
     assert mask(text) == text
 
@@ -257,6 +320,20 @@ def test_a_mask_of_the_users_is_applied_before_anything_is_cut(log: Path) -> Non
     follower.look()
     write(log, {"level": "ERROR", "error": "patient MEYER is ill"})
     assert "MEYER" not in follower.look().detail
+
+
+def test_what_is_masked_is_masked_also_as_json_escapes_it(log: Path) -> None:
+    follower = Follower(log, mask=("张三",))
+    follower.look()
+    with log.open("a") as file:
+        file.write(json.dumps({"level": "ERROR", "error": "张三 推理失败 😀"}) + "\n")
+    assert follower.look().detail == '{"level": "ERROR", "error": "*** 推理失败 😀"}'
+
+
+def test_to_mask_takes_linear_time() -> None:
+    began = time.process_time()
+    assert mask("a" * 200_000) == "a" * 200_000
+    assert time.process_time() - began < 1.0
 
 
 def test_a_log_that_is_not_there_yet_is_waited_for_and_read_from_its_start(tmp_path: Path) -> None:
@@ -296,6 +373,47 @@ def test_built_in_patterns_are_taken_and_find_what_they_are_for() -> None:
         "traceback": b"Traceback (most recent call last):",
     }
     assert {name: Pattern(BUILT_IN[name]).count(text) for name, text in texts.items()} == dict.fromkeys(BUILT_IN, 1)
+
+
+def put_journalctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Any:
+    """A probe on the journal with a program in the place of journalctl, for what no journal can be made to do in a moment."""
+    program = tmp_path / "journalctl"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return Log(journal=True).open(Surroundings("bert", "bert.service", 5.0, None))  # type: ignore[arg-type]
+
+
+ENTRY = json.dumps({"__CURSOR": "c1", "__REALTIME_TIMESTAMP": "5", "MESSAGE": json.dumps(INFO)})
+
+
+def test_fault_85_a_journal_with_more_than_can_be_read_in_time_is_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "entry").write_text(ENTRY + "\n")
+    (tmp_path / "endless").write_text(
+        f"line = {ENTRY!r}\nn = 1\nwhile True:\n    n += 1\n    print(line.replace('c1', f'c{{n}}'))\n",
+    )
+    script = f'case "$*" in *--lines=1*) cat {tmp_path}/entry;; *) exec {sys.executable} {tmp_path}/endless;; esac'
+    running = put_journalctl(tmp_path, monkeypatch, script)
+    asyncio.run(running.observe())
+    began = time.monotonic()
+    seen = asyncio.run(running.observe())
+    assert time.monotonic() - began < 4.0 and "the journal grows faster than it is read" in seen.detail
+    assert (value(seen, "log_records_total", level="INFO") or 0) > 10_000
+
+
+def test_fault_85_a_journal_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = put_journalctl(tmp_path, monkeypatch, "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1")
+    with pytest.raises(ProbeError) as caught:
+        asyncio.run(running.observe())
+    assert caught.value.failure == Failure.WATCHER and "insufficient permissions" in caught.value.detail
+
+
+def test_what_a_unit_says_first_is_counted_also_where_it_had_said_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = put_journalctl(tmp_path, monkeypatch, f"[ ! -e {tmp_path}/said ] || cat {tmp_path}/said")
+    assert value(asyncio.run(running.observe()), "log_records_total", level="INFO") is None
+    (tmp_path / "said").write_text(ENTRY + "\n")
+    assert value(asyncio.run(running.observe()), "log_records_total", level="INFO") == 1
+    assert value(asyncio.run(running.observe()), "log_records_total", level="INFO") == 1, "once"
 
 
 def test_a_json_log_is_followed_at_a_hundred_megabytes_a_second(log: Path) -> None:

@@ -15,11 +15,12 @@ PRIVATE = re.compile(
     r"""(?ix)
     \bbearer\s+[\w.~+/=-]{8,}                                 # tokens
     | \b(?:sk|pk|ghp|xox[bp])[-_][\w-]{10,}
-    | [\w.+-]+@[\w-]+\.[\w.-]+                                # mail
+    | [\w.+-]{1,64}@[\w-]+\.[\w.-]+                           # mail; bounded, or a long word costs its square
     | (?<!\d)\d{6}(?:18|19|20)\d{2}(?:0\d|1[0-2])(?:[0-2]\d|3[01])\d{3}[\dx](?!\d)   # ID cards of 18 digits
-    | (?<![\d.])(?:\+?86[-\s]?)?1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}(?![\d.])              # mobile phones
-    | (?<![\d.])\+\d{1,3}[-\s]?\d{2,4}(?:[-\s]?\d{2,4}){2,3}(?![\d.])                # phones with a country
-    | (?<![\d.:-])\d{12,}(?![\d.:-])                          # cards and other long numbers
+    | (?<!\d)(?<!\d\.)(?:\+?86[-\s]?)?1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}(?!\d|\.\d)      # mobile phones
+    | (?<!\d)(?<!\d\.)\+\d{1,3}[-\s]?\d{2,4}(?:[-\s]?\d{2,4}){2,3}(?!\d|\.\d)        # phones with a country
+    | (?<!\d)(?<!\d\.)\d{12,}(?!\d|\.\d)                      # cards and other long numbers
+    | (?<!\d)\d{4}[-\s]\d{4}[-\s]\d{4}[-\s]\d{1,7}(?:[-\s]\d{1,3})?(?!\d)         # cards in groups of four
     """
 )
 
@@ -44,7 +45,7 @@ class Tally:
         """Levels of records, in their order."""
         for level, same in groupby(levels):
             count = sum(1 for _ in same)
-            if level in self.levels or len(self.levels) < MOST_LEVELS:
+            if level in self.levels or (len(self.levels) < MOST_LEVELS and level.isprintable()):
                 self.levels[level] = self.levels.get(level, 0) + count
             self.in_a_row = self.in_a_row + count if is_error(level) else 0
             self.longest = max(self.longest, self.in_a_row)

@@ -38,6 +38,8 @@ DETAILS = {
     "the file was truncated, and is read from its start": "文件被截断，从头读取",
     "the place in the journal is lost: it goes on by its time": "journal 中的位置已丢失：按时间继续",
     "journalctl is not there": "没有 journalctl",
+    "journalctl cannot read the journal: {rest}": "journalctl 无法读取日志：{rest}",
+    "the journal grows faster than it is read": "系统日志的增长快于读取速度",
     "journalctl gave no answer within {seconds} s": "journalctl 在 {seconds} 秒内无应答",
     "{file} lies on a file system that may hang ({kind}): have the service write to a local disk, or to the journal": (
         "{file} 位于可能卡死的文件系统（{kind}）：请让服务写到本地磁盘或 journal"

@@ -1,16 +1,18 @@
 """Follows a service's log, and counts what it says."""
 
 import asyncio
+import errno
 import json
+import math
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from model_watchdog.children import pick_environment, run_child
+from model_watchdog.children import pick_environment, read_lines, run_child
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.tally import MASK, Tally, is_error, mask
 from model_watchdog.core.unit import for_journalctl
@@ -25,6 +27,8 @@ from model_watchdog.probes import Measurement, Observation, Surroundings
 BUDGET = 0.5
 """Seconds that one run reads at most; what is left is read by the next, and the detail says how much that is."""
 JOURNAL_CAP = 4 * 1024 * 1024
+JOURNAL_SLICE = 500
+"""Entries between which the loop does other things: some milliseconds of work."""
 MOST_VALUES = 200
 """Values of one field that become samples of one run; of more, as many, evenly spread."""
 QUOTED = 200
@@ -38,13 +42,19 @@ BUILT_IN = {
 TEXT = r"^[^\n\[]{0,40}\[(?P<level>[A-Za-z]{3,9})\]"
 """`2026-01-01 12:00:00,123 [ERROR] message`: time, level in brackets, message."""
 _NUMBER = rb'\s{0,4}:\s{0,4}"?(-?[0-9][0-9.eE+-]{0,24})'
+_REST = rb"[^\n]*"
+"""Taken with each match, so that a line counts once: what stands deeper in a record, under the same key, is something else."""
+OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True)
 class Log:
-    """The kind `log`: a file (`path`), or the unit's `journal`. It begins at the end, and goes on where it stopped. `format` text takes
-    level and numbers from the named groups of `pattern`, which is RE2; json from the keys `level` and `fields`. `patterns` are counted by
-    name; what `mask` matches is never shown, nor are addresses, phone and ID numbers."""
+    """The kind `log`: a file (`path`), or the unit's `journal`. It begins at the end, and goes on where it stopped.
+
+    `format` text takes level and numbers from the named groups of `pattern`, which is RE2; json from the keys `level` and `fields`, where
+    `a.b` is b in a. Lines that match one of `patterns` are counted by its name; what `mask` matches is never shown, nor are addresses,
+    phone and ID numbers.
+    """
 
     path: Path | None = None
     journal: bool = False
@@ -99,6 +109,7 @@ class _Running:
         self._patterns = {name: Pattern(written) for name, written in {**BUILT_IN, **config.patterns}.items()}
         self._masks = [Pattern(written) for written in config.mask]
         self._kept = ""
+        self._newest: bytes | None = None  # line that is an error, of this run
         self._newest_error = ""
 
     async def observe(self) -> Observation:
@@ -112,6 +123,8 @@ class _Running:
         else:
             await self._read_journal(tally, values, notes)
         self._remember(tally)
+        if self._newest is not None:
+            self._newest_error, self._newest = self._show(self._newest), None
         if self._newest_error:
             notes.append(self._newest_error)
         return Observation(_measure(tally, values, self._patterns), "; ".join(notes))
@@ -124,7 +137,7 @@ class _Running:
         if can_hang(kind := find_file_system(str(tail.path), read_file_systems())):
             text = f"{tail.path} lies on a file system that may hang ({kind}): have the service write to a local disk, or to the journal"
             raise ProbeError(Failure.CONFIG, text)
-        end, mounted = time.monotonic() + BUDGET, False
+        end, mounted = time.monotonic() + min(BUDGET, self._timeout / 2), False
         try:
             for piece in tail.read():
                 self._take(piece, tally, values)
@@ -137,6 +150,8 @@ class _Running:
             if not mounted:
                 notes.append(f"{tail.path} is not there (yet)")
         except OSError as error:
+            if error.errno in OUT_OF:
+                raise  # our own want, not a fault of the log
             raise ProbeError(Failure.CONFIG, f"{tail.path} cannot be read: {error.strerror}") from None
         notes += tail.notes
         tail.notes.clear()
@@ -146,11 +161,23 @@ class _Running:
 
         Asked is from that cursor on: `--after-cursor` leaves out an entry too many where the cursor's own is gone.
         """
-        was_there = bool(self._cursor)
-        lines = await self._ask_journal(["--cursor", self._cursor] if was_there else ["--lines=1"])
+        was_there, since = bool(self._written_at), f"--since=@{self._written_at / 1e6:.6f}"
+        lines = await self._ask_journal(["--cursor", self._cursor] if self._cursor else [since] if was_there else ["--lines=1"])
         if lines is None:
             notes.append("the place in the journal is lost: it goes on by its time")
-            lines = await self._ask_journal([f"--since=@{self._written_at / 1e6:.6f}"]) or []
+            lines = await self._ask_journal([since]) or []
+        if not was_there and not any(lines):
+            self._written_at = int(time.time() * 1e6)  # it has said nothing yet: whatever it says is new
+        if sum(map(len, lines)) + len(lines) > JOURNAL_CAP:
+            notes.append("the journal grows faster than it is read")
+        for first in range(0, len(lines), JOURNAL_SLICE):
+            texts = self._read_entries(lines[first : first + JOURNAL_SLICE])
+            if was_there and texts:
+                self._take("\n".join([*texts, ""]).encode("utf-8", "replace"), tally, values)
+            await asyncio.sleep(0)
+
+    def _read_entries(self, lines: list[bytes]) -> list[str]:
+        """What they say, without what was counted already."""
         texts = []
         for line in lines:
             try:
@@ -165,8 +192,7 @@ class _Running:
             if isinstance(message, list):
                 message = bytes(byte for byte in message if isinstance(byte, int) and 0 <= byte < 256).decode("utf-8", "replace")
             texts.append(str(message or "").replace("\n", " "))
-        if was_there and texts:
-            self._take("\n".join([*texts, ""]).encode(), tally, values)
+        return texts
 
     async def _ask_journal(self, place: list[str]) -> list[bytes] | None:
         """Lines of JSON; None where the journal does not know the place any more."""
@@ -176,11 +202,15 @@ class _Running:
         unit = for_journalctl(self._unit).split(" ")
         argv = [program, "--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE", *place, *unit]
         try:
-            asked = await run_child(argv, self._timeout, env={**pick_environment(), "LC_ALL": "C.UTF-8"}, cap=JOURNAL_CAP)
+            environment = {**pick_environment(), "LC_ALL": "C.UTF-8"}
+            asked = await run_child(argv, self._timeout, env=environment, cap=JOURNAL_CAP, enough_at_cap=True)
         except TimeoutError:
             raise ProbeError(Failure.WATCHER, f"journalctl gave no answer within {self._timeout:g} s") from None
         if asked.returncode != 0 and b"cursor" in asked.stderr:
             return None
+        complaint = read_lines(asked.stderr)
+        if asked.returncode > 0 and complaint:
+            raise ProbeError(Failure.WATCHER, f"journalctl cannot read the journal: {complaint[0]}")
         return asked.stdout.split(b"\n")
 
     def _take(self, piece: bytes, tally: Tally, values: dict[str, list[float]]) -> None:
@@ -191,10 +221,11 @@ class _Running:
             if found := pattern.count(piece):
                 tally.patterns[name] = tally.patterns.get(name, 0) + found
         if newest is not None:
-            self._newest_error = self._show(newest)
+            self._newest = newest
 
     def _show(self, line: bytes) -> str:
         """A line for people: masked before it is cut."""
+        line = _spell_out(line)
         for pattern in self._masks:
             line = pattern.replace(line[:4096], MASK.encode())
         text = " ".join(strip_controls(mask(line[:4096].decode("utf-8", "replace"))).split())
@@ -236,20 +267,40 @@ class _JsonReader:
 
     def __init__(self, config: Log) -> None:
         key = re.escape(config.level.encode())
-        self._level = re.compile(rb'"' + key + rb'"\s{0,4}:\s{0,4}"([^"\n]{1,20})"')
-        names = [(name, re.escape(name.rpartition(".")[2].encode())) for name in config.fields]
-        self._fields = [(name, re.compile(rb'"' + last + rb'"' + _NUMBER)) for name, last in names]
+        self._level = re.compile(rb'"' + key + rb'"\s{0,4}:\s{0,4}"([^"\\\x00-\x1f\x7f]{1,20})"' + _REST)
+        flat = [name for name in config.fields if "." not in name]
+        self._fields = [(name, re.compile(rb'"' + re.escape(name.encode()) + rb'"' + _NUMBER + _REST)) for name in flat]
+        self._deep = [(name, name.split(".")) for name in config.fields if "." in name]
+        self._marks = {b'"' + keys[-1].encode() + b'"' for _, keys in self._deep}
 
     def __call__(self, piece: bytes, values: dict[str, list[float]]) -> tuple[list[str], bytes | None]:
         found = self._level.findall(piece)
         levels = [level.decode("utf-8", "replace") for level in found]
         for name, pattern in self._fields:
             values[name] += _to_numbers(pattern.findall(piece))
+        if any(mark in piece for mark in self._marks):
+            self._read_deep(piece, values)
         newest = None
         if any(map(is_error, set(levels))):
             place = max(match.start() for match in self._level.finditer(piece) if is_error(match.group(1).decode("utf-8", "replace")))
             newest = _line_at(piece, place)
         return levels, newest
+
+    def _read_deep(self, piece: bytes, values: dict[str, list[float]]) -> None:
+        """Only the whole record tells what stands in what: it takes four times as long, of the lines that hold such a key."""
+        for line in piece.splitlines():
+            if not any(mark in line for mark in self._marks):
+                continue
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):  # cut off, or no record
+                continue
+            for name, keys in self._deep:
+                inner: Any = record
+                for key in keys:
+                    inner = inner.get(key) if isinstance(inner, dict) else None
+                if isinstance(inner, int | float | str) and not isinstance(inner, bool):
+                    values[name] += _to_numbers([inner])
 
 
 class _TextReader:
@@ -280,14 +331,25 @@ def _make_reader(config: Log) -> "_JsonReader | _TextReader":
     return _JsonReader(config) if config.format == "json" else _TextReader(config)
 
 
-def _to_numbers(texts: list[bytes]) -> list[float]:
+def _to_numbers(texts: Iterable[bytes | str | float]) -> list[float]:
+    """Those that are finite numbers."""
     found = []
     for text in texts:
         try:
-            found.append(float(text))
-        except ValueError:
+            number = float(text)
+        except (ValueError, OverflowError):
             continue
+        if math.isfinite(number):
+            found.append(number)
     return found
+
+
+def _spell_out(line: bytes) -> bytes:
+    """A JSON record with its letters instead of their escapes, which no mask would know; any other line as it is."""
+    try:
+        return json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return re.sub(rb"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)).encode("utf-8", "replace"), line)
 
 
 def _line_at(piece: bytes, place: int) -> bytes:
