@@ -50,6 +50,10 @@ class Runners:
         found: Mapping[str, Reason] = getattr(self._running[name][1], "troubles", {})
         return found
 
+    def progress(self) -> float:
+        """How far the probes that follow something have got in it; it grows as that does."""
+        return float(sum(getattr(running, "progress", 0) for _, running in self._running.values()))
+
     async def tidy(self) -> None:
         """Closes what was replaced and is not in the middle of a run."""
         for key in self._replaced.keys() - self._asked.keys():

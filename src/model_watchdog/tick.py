@@ -283,7 +283,11 @@ class Watch:
     def _gather(self) -> Facts:
         state = self.state
         unit = self._facts or state.unit
-        start_moves = not state.settled and unit is not None and self._start_signs.move(unit, self.means.gpus, self.means.clock.steady())
+        start_moves = (
+            not state.settled
+            and unit is not None
+            and self._start_signs.move(unit, self.means.gpus, self._runners.progress(), self.means.clock.steady())
+        )
         left_over: tuple[int, ...] = ()
         if state.attempt is None:
             left_over = find_unkillable(frozenset(state.old_processes))

@@ -75,30 +75,32 @@ class VitalSigns:
 
 
 class StartSigns:
-    """What of a start gets on: its processor time, the memory of its processes (weights that are mapped in), what it reads from disks, and
-    its memory on GPUs. Compiling shows in the first, loading in the others."""
+    """What of a start gets on: its processor time, the memory of its processes (weights that are mapped in), what it reads from disks, its
+    memory on GPUs, and its log. Compiling shows in the first, loading in the others."""
 
     def __init__(self) -> None:
         self._invocation = ""
         self._looked_at = 0.0
         self._before: dict[str, float] = {}
 
-    def move(self, facts: UnitFacts, gpus: GpuHolder, now: float) -> bool:
-        """Whether something has moved since the last look, which was a second ago at least; False at the first one."""
+    def move(self, facts: UnitFacts, gpus: GpuHolder, log: float, now: float) -> bool:
+        """Whether something has moved since the last look, which was a second ago at least; False at the first one. `log` is how far its
+        log has got."""
         if facts.invocation != self._invocation:
-            self._invocation, self._before, self._looked_at = facts.invocation, _read_start(facts, gpus), now
+            self._invocation, self._before, self._looked_at = facts.invocation, _read_start(facts, gpus, log), now
             return False
         passed = now - self._looked_at
         if passed < LEAST_LOOK:
             return False
-        before, self._before, self._looked_at = self._before, _read_start(facts, gpus), now
-        least = {"processor": MOVING_CORES * passed}
+        before, self._before, self._looked_at = self._before, _read_start(facts, gpus, log), now
+        least = {"processor": MOVING_CORES * passed, "log": 1.0}
         return any(value - before.get(name, value) >= least.get(name, GROWN) for name, value in self._before.items())
 
 
-def _read_start(facts: UnitFacts, gpus: GpuHolder) -> dict[str, float]:
+def _read_start(facts: UnitFacts, gpus: GpuHolder, log: float) -> dict[str, float]:
     pids = list_pids(facts)
     found = {
+        "log": log,
         "processor": processor_seconds(facts),
         "memory": resident_bytes(pids),
         "read": read_bytes(facts),

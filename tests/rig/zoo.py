@@ -23,6 +23,7 @@ times a second; each start appends "TIME PID" to the starts file, and each reque
     zombie      a child of it has ended, and nobody has asked how
     late:N      opens its port N seconds after its start, and reads weights meanwhile
     late-idle   never opens its port, and does nothing
+    stuck:FILE  writes to that file: on a frozen file system it is then in the kernel, and nothing ends it
     ignore-term SIGTERM does nothing
     exit:N      ends with this code
 """
@@ -89,6 +90,10 @@ class Zoo:
                 spin(0.08)
             if not servers and late:
                 self.weights.append(os.urandom(1 << 20))
+            if self.has("stuck"):
+                with open(self.words["stuck"], "wb") as file:
+                    file.write(b"x" * 4096)
+                    os.fsync(file.fileno())
             if self.has("block"):
                 spin(3.0)
             await asyncio.sleep(0.05)

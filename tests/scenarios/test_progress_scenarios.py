@@ -1,7 +1,7 @@
 """A model server with a heartbeat, and a canary: what is decided while its engine works, stands still, sleeps, or talks nonsense."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -102,6 +102,21 @@ def test_a_frozen_engine_behind_a_green_health_is_restarted_within_two_and_a_hal
     assert world.state.cause is Cause.STALLED and world.restarts[0] - frozen_at <= 150
     world.run(300)
     assert world.state.state is State.HEALTHY and len(world.restarts) == 1 and told(world) == ["recovered"]
+
+
+@pytest.mark.parametrize("phase", [0.1, 3.0, 6.0, 9.9])
+def test_with_less_patience_a_stall_is_found_within_45_seconds(phase: float) -> None:
+    """Whenever between two scrapes, ten seconds apart, it begins."""
+    stalled = Rule("stalled", Selector(STALLED_SECONDS), Threshold(above=Number(20.0)), Severity.CRITICAL, Then.RESTART, times=1)
+    usual = engine_service()
+    rules = tuple(stalled if rule.name == "stalled" else rule for rule in usual.rules)
+    assert usual.progress is not None
+    world = Engine(service=replace(usual, rules=rules, progress=replace(usual.progress, stall_after=Seconds(20.0))))
+    world.run(300 + phase)
+    world.speed = {"": 0.0}
+    frozen_at = world.now
+    world.run(100, until=lambda world: bool(world.restarts))
+    assert 20 <= world.restarts[0] - frozen_at <= 45
 
 
 def test_one_frozen_engine_of_two_is_seen() -> None:

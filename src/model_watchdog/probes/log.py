@@ -112,6 +112,11 @@ class _Running:
         self._newest: bytes | None = None  # line that is an error, of this run
         self._newest_error = ""
 
+    @property
+    def progress(self) -> int:
+        """How far it has got in the log: what grows as the log does."""
+        return self._tail.offset if self._tail is not None else self._written_at
+
     async def observe(self) -> Observation:
         """Reads what has come since the last run. Raises ProbeError where the log cannot be read."""
         tally = self._tally or self._recall()
