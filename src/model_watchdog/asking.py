@@ -76,7 +76,7 @@ class Asking:
 
     def __init__(self, target: Target, timeout: float, method: str = "GET", content: bytes = b"", content_type: str = "") -> None:
         self._method = method
-        self._content = content
+        self.content = content
         self._ca_file = target.ca_file
         self._timeout = timeout
         self._url = httpx.URL(target.url)
@@ -161,7 +161,7 @@ class Asking:
                 extensions["sni_hostname"] = self._host
             url = self._url.copy_with(host=address)
             request = self._requests[address] = httpx.Request(
-                self._method, url, headers=self._headers, content=self._content or None, extensions=extensions
+                self._method, url, headers=self._headers, content=self.content or None, extensions=extensions
             )
         share = HANDSHAKE_SHARE if self._is_tls and not self._handshake_seen else 1.0
         request.extensions["timeout"] = {"connect": self._timeout * share / left} if share / left < 1 else {}

@@ -1,10 +1,15 @@
 """What a model server is asked by a canary, and how its answer is read: OpenAI's API, and Ollama's own."""
 
 import json
+import math
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+FOR_EVER = 10 * 365 * 86_400.0
+"""Seconds: a model that is to stay for longer has no end planned."""
 ANSWER_CAP = 256 * 1024
 """Bytes of an answer that are read at most."""
 
@@ -61,10 +66,33 @@ def ask_openai(endpoint: str, model: str, prompt: str, most: int) -> Question:
     return Question("/v1/chat/completions", {**common, "messages": [{"role": "user", "content": prompt}]}, _hear_choice)
 
 
-def ask_ollama(model: str, prompt: str, most: int) -> Question:
-    """Ollama's own API. It keeps the model loaded for as long as it would have without this request (`keep_alive` is not stated)."""
-    options = {"num_predict": most, "temperature": 0}
-    return Question("/api/generate", {"model": model, "prompt": prompt, "stream": True, "options": options}, _hear_ollama)
+def ask_ollama(model: str, prompt: str, most: int, stays: float | None) -> Question:
+    """Ollama's own API. Each request begins the time anew after which it unloads a model (`keep_alive`): this one states what was left of
+    it, `stays` seconds (infinity: for ever; None: not known), so that a canary keeps no model on the GPU."""
+    body = {"model": model, "prompt": prompt, "stream": True, "options": {"num_predict": most, "temperature": 0}}
+    if stays is not None:
+        body["keep_alive"] = -1 if math.isinf(stays) else int(stays)
+    return Question("/api/generate", body, _hear_ollama)
+
+
+def read_loaded(document: Any, now: float) -> dict[str, float | None]:
+    """Of `/api/ps`: the models that are loaded, with the seconds until each is unloaded; infinity: never, None where that is not told."""
+    found: dict[str, float | None] = {}
+    models = document.get("models") if isinstance(document, dict) else None
+    for model in models if isinstance(models, list) else ():
+        if isinstance(model, dict) and isinstance(model.get("name"), str):
+            found[model["name"]] = _read_stay(str(model.get("expires_at", "")), now)
+    return found
+
+
+def _read_stay(text: str, now: float) -> float | None:
+    """`2026-01-01T12:00:00.123456789+08:00`; what is to stay for ever expires in some hundred years."""
+    shortened = re.sub(r"(\.[0-9]{1,6})[0-9]*", r"\1", text)
+    try:
+        left = datetime.fromisoformat(shortened).timestamp() - now
+    except (ValueError, OverflowError):
+        return None
+    return left if left < FOR_EVER else math.inf
 
 
 async def read_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,30 @@ def test_embeddings_lie_near_their_reference(tmp_path: Path) -> None:
     seen = ask(server, lambda url: Canary(url, endpoint="embeddings", model="m", expect=Expect(embedding=reference)), times=3)
     assert [value(one, "canary_answer_correct") for one in seen] == [1, 0, 0]
     assert value(seen[1], "canary_distance") == 1.0
+
+
+def expires_in(seconds: float) -> str:
+    return datetime.fromtimestamp(time.time() + seconds, timezone(timedelta(hours=8))).isoformat().replace("+08:00", "123+08:00")
+
+
+@pytest.mark.parametrize(
+    ("expires", "keep_alive"),
+    [
+        (expires_in(240), range(235, 241)),
+        ("2318-01-01T00:00:00Z", [-1]),
+        ("", [-1]),
+        (expires_in(1.0), None),
+        ("0001-01-01T00:00:00Z", None),
+    ],
+)
+def test_a_canary_keeps_no_model_loaded_with_ollama(expires: str, keep_alive: Any) -> None:
+    loaded: Answer = (200, JSON, [json.dumps({"models": [{"name": "qwen:latest", "expires_at": expires}]}).encode()])
+    server = Server(api__ps=loaded, api__generate=(200, NDJSON, [b'{"response": "OK", "done": true}\n']))
+    (seen,) = ask(server, lambda url: Canary(url, api="ollama", model="qwen"))
+    if keep_alive is None:
+        assert seen.measurements == () and len(server.asked) == 1
+    else:
+        assert json.loads(server.asked[-1][2]).get("keep_alive") in keep_alive
 
 
 def test_ollama_is_asked_for_a_loaded_model_only() -> None:

@@ -57,7 +57,7 @@ DETAILS = {
     "no number at {path}": "{path} 处没有数值",
     "{file} holds no list of numbers: {cause}": "{file} 中不是数值列表：{cause}",
     "{file} is larger than {count} MiB": "{file} 大于 {count} MiB",
-    "no model is loaded: there is nothing to ask": "没有加载任何模型：无从发问",
+    "no model is loaded, or for long enough: there is nothing to ask": "没有加载模型，或即将卸载：无从发问",
     "the answer is no JSON: {body}; is it the right url?": "应答不是 JSON：{body}；请检查 url",
     "the answer is none of this API: {cause}; is it the right url and endpoint?": "应答不属于该接口：{cause}；请检查 url 和 endpoint",
     "the server is busy: the request was turned away": "服务繁忙：请求被拒绝",

@@ -11,7 +11,18 @@ from typing import Any, ClassVar, Literal
 
 from model_watchdog.answers import MISSING, find_value, is_same, quote_body
 from model_watchdog.asking import Asking, explain_status, find_faults, read_body
-from model_watchdog.conversation import ANSWER_CAP, Heard, NotThisApi, Question, ask_ollama, ask_openai, find_error, read_line, read_lines
+from model_watchdog.conversation import (
+    ANSWER_CAP,
+    Heard,
+    NotThisApi,
+    Question,
+    ask_ollama,
+    ask_openai,
+    find_error,
+    read_line,
+    read_lines,
+    read_loaded,
+)
 from model_watchdog.core.answer import LONGEST, Expected, judge_text, judge_vector, show
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.units import Seconds, Secret, Url
@@ -143,49 +154,65 @@ class _Running:
         self._timeout = timeout
         self._base = config.url.rstrip("/") if config.api == "http" else config.url.rstrip("/").removesuffix("/v1")
         self._model = config.model or ""
+        self._stays: float | None = None  # seconds until Ollama unloads it, where it tells
         self._asking: dict[str, Asking] = {}
+        self._left: list[Asking] = []
 
     async def observe(self) -> Observation:
         """Asks once. Raises ProbeError: CONFIG where what is asked cannot be answered, else as the server failed."""
+        while self._left:
+            await self._left.pop().close()
         if self._config.api == "http":
             return await self._call()
-        if not self._model and not await self._find_model():
-            return Observation((), "no model is loaded: there is nothing to ask")
+        if self._config.api == "ollama":
+            if not await self._find_loaded():
+                return Observation((), "no model is loaded, or for long enough: there is nothing to ask")
+        elif not self._model:
+            await self._find_model()
         return await self._converse()
 
     async def close(self) -> None:
-        asked, self._asking = self._asking, {}
-        for asking in asked.values():
+        asked, self._asking, self._left = [*self._asking.values(), *self._left], {}, []
+        for asking in asked:
             await asking.close()
 
     def _open(self, path: str, method: str = "GET", content: bytes = b"", kind: str = "") -> Asking:
-        """One connection for each address that is asked; a request that is not as the last one has its own."""
-        key = f"{method} {path} {hash(content)}"
-        if key not in self._asking:
+        """What asks at this address, and with this body: another body needs another one."""
+        key = f"{method} {path}"
+        if key not in self._asking or self._asking[key].content != content:
+            self._left += [self._asking.pop(key)] if key in self._asking else []
             target = replace(self._config, url=Url(self._base + path))
             self._asking[key] = Asking(target, self._timeout, method, content, kind)
         return self._asking[key]
 
-    async def _find_model(self) -> bool:
-        """The first model that the server serves; with Ollama one that is loaded, for none is loaded on our account."""
-        ollama = self._config.api == "ollama"
-        asking = self._open("/api/ps" if ollama else "/v1/models")
+    async def _find_model(self) -> None:
+        """The first model that the server serves."""
+        name = find_value(await self._fetch("/v1/models"), "data.0.id")
+        if name is MISSING:
+            raise ProbeError(Failure.CONFIG, "the server names no model (/v1/models); state model:")
+        self._model = str(name)
+
+    async def _find_loaded(self) -> bool:
+        """A model that is loaded, and stays so for the time of a question: none is loaded, or kept, on our account."""
+        loaded = read_loaded(await self._fetch("/api/ps"), time.time())
+        name = self._config.model or next(iter(loaded), "")
+        name = name if name in loaded else f"{name}:latest"  # as Ollama calls one that is named without a tag
+        self._model, self._stays = name, loaded.get(name, 0.0)
+        return self._stays is None or self._stays > self._timeout
+
+    async def _fetch(self, path: str) -> Any:
+        asking = self._open(path)
 
         async def take(response: httpx.Response) -> Any:
             _check_status(response.status_code)
             return _parse(await read_body(response, ANSWER_CAP, asking.secrets))
 
-        document = await asking.ask(take)
-        name = find_value(document, "models.0.name" if ollama else "data.0.id")
-        if name is MISSING and not ollama:
-            raise ProbeError(Failure.CONFIG, "the server names no model (/v1/models); state model:")
-        self._model = "" if name is MISSING else str(name)
-        return bool(self._model)
+        return await asking.ask(take)
 
     def _question(self) -> Question:
         config = self._config
         if config.api == "ollama":
-            return ask_ollama(self._model, config.prompt, config.max_tokens)
+            return ask_ollama(self._model, config.prompt, config.max_tokens, self._stays)
         return ask_openai(config.endpoint, self._model, config.prompt, config.max_tokens)
 
     async def _converse(self) -> Observation:
