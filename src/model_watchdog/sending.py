@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from model_watchdog.config.model import ProbeConfig
-from model_watchdog.core.canary import SKIPPED, find_objection
-from model_watchdog.core.sample import Outcome, Sample, SeriesId
+from model_watchdog.core.canary import find_objection, skip
+from model_watchdog.core.sample import Outcome
 from model_watchdog.wording import say
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ async def send_canary(watch: "Watch", probe: ProbeConfig) -> Outcome:
     against, now = find_objection(service, state), watch.means.clock.steady()
     watch.asked_at[probe.name] = now
     if against is not None:
-        state.skipped += 1
-        skipped = Sample(SeriesId.of(SKIPPED, {"service": service.name}), float(state.skipped), now)
-        return Outcome(probe.name, now, now, None, detail=say(against), samples=(skipped,))
+        return skip(service, state, probe.name, say(against), now)
     watch.running_since[probe.name] = now  # its time counts from here
     outcome = await watch.observe(probe)
     if outcome.ok is False:

@@ -1,7 +1,7 @@
 """When a canary may be sent: a real request is for a service that has nothing to do, or no heartbeat to tell what it does."""
 
 from model_watchdog.core.decision import Reason, State
-from model_watchdog.core.sample import BLIND, Failure
+from model_watchdog.core.sample import BLIND, Failure, Outcome, Sample, SeriesId
 from model_watchdog.core.state import Service, ServiceState
 
 UNANSWERED = frozenset({Failure.TIMEOUT, Failure.REFUSED, Failure.CONNECTION_LOST, *BLIND}) - {Failure.CONFIG}
@@ -24,3 +24,10 @@ def find_objection(service: Service, state: ServiceState) -> Reason | None:
     if not seen or any(outcome.failure in UNANSWERED for outcome in seen):
         return Reason("canary_not_seen")
     return None if state.progress.is_idle else Reason("canary_busy")
+
+
+def skip(service: Service, state: ServiceState, probe: str, why: str, now: float) -> Outcome:
+    """What stands for a canary that was not sent: nothing is held against anybody, and it is counted."""
+    state.skipped += 1
+    skipped = Sample(SeriesId.of(SKIPPED, {"service": service.name}), float(state.skipped), now)
+    return Outcome(probe, now, now, None, detail=why, samples=(skipped,))
