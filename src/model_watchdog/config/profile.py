@@ -62,12 +62,16 @@ def _read(server: str) -> Table:
 
 
 def _merge(profile: Mapping[str, Entry], own: Mapping[str, Entry]) -> dict[str, Entry]:
-    """A probe that is `off` is none; a rule of the profile goes with the probe that it looks at."""
+    """A probe that is `off` is none; a rule of the profile goes where what it looks at is measured no longer."""
     merged = {**profile, **own}
     under, above = _entries(profile, "probes"), _entries(own, "probes")
-    changed = [entry for name, entry in under.items() if name in above]
+    changed = [(entry, above[name]) for name, entry in under.items() if name in above]
     probes = {name: entry for name, entry in {**under, **above}.items() if not (name in under and _is_off(entry))}
-    rules = {name: entry for name, entry in _entries(profile, "rules").items() if not any(_gives(one, entry) for one in changed)}
+    rules = {
+        name: entry
+        for name, entry in _entries(profile, "rules").items()
+        if not any(_gives(old, entry) and not _gives(new, entry) for old, new in changed)
+    }
     for name, entries in (("probes", probes), ("rules", {**rules, **_entries(own, "rules")})):
         stated = own.get(name, profile.get(name))
         if stated is not None and (name not in own or isinstance(own[name].value, Table)):

@@ -68,3 +68,9 @@ def test_a_heartbeat_needs_its_page_and_its_work(faults_of: Faults) -> None:
     assert "needs work beside it" in faults_of(f"services: {{m: {{unit: m, heartbeat: a_total, {scrape}}}}}")[0]
     assert "needs heartbeat beside it" in faults_of(f"services: {{m: {{unit: m, stall_after: 1m, {scrape}}}}}")[0]
     assert "is no name of a metric" in faults_of(f'services: {{m: {{unit: m, heartbeat: "a b", work: c, {scrape}}}}}')[0]
+
+
+def test_a_probe_that_is_restated_keeps_its_rules(load_text: Load) -> None:
+    more = '    probes: {canary: {kind: canary, url: "http://127.0.0.1:8000", every: 5m, timeout: 1m}}\n'
+    rules = {rule.name for rule in load_text(service("vllm", more)).services["m"].core.rules}
+    assert {"asleep", "slow-tokens", "canary-failed"} <= rules
