@@ -184,6 +184,7 @@ FAULTS = {
     "expect.distance takes a number between 0 and 2, such as 0.02": "expect.distance 应为 0 到 2 之间的数，例如 0.02",
     "expect.json takes paths with their values, such as {{label: cat}}": "expect.json 应为路径及其值，例如 {{label: cat}}",
     "expect.regex is no regular expression: {cause}": "expect.regex 不是正则表达式：{cause}",
+    "keep names what the watchdog itself measures, and no page may give: {names}": "keep 中有由本程序自己测量的指标：{names}",
     "expect: {{json: …}} goes with api: http": "expect: {{json: …}} 与 api: http 搭配使用",
     "goes with then: alert, and not with then: {word}": "与 then: alert 搭配，不能与 then: {word} 搭配",
     "is missing; server: {server} needs the address that it serves, such as url: http://127.0.0.1:8000": (
