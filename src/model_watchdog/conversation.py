@@ -127,12 +127,26 @@ def read_line(line: bytes) -> dict[str, Any] | None:
     return document
 
 
-def find_error(document: dict[str, Any]) -> str:
+def find_error(document: Any) -> str:
     """The error that a document tells of, or nothing."""
+    if not isinstance(document, dict):
+        return ""
     error = document.get("error", document.get("message") if document.get("object") == "error" else None)
     if isinstance(error, dict):
         error = error.get("message", error)
     return str(error) if error else ""
+
+
+def read_vector(values: Any) -> tuple[float, ...]:
+    """A list of numbers; null is none (NaN), and one that is too large is infinite. Raises TypeError or ValueError for anything else."""
+    return tuple(_read_number(value) for value in values)
+
+
+def _read_number(value: Any) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:  # JSON's whole numbers have no end
+        return math.inf
 
 
 def _hear_choice(heard: Heard, document: dict[str, Any], at: float) -> None:
@@ -140,7 +154,9 @@ def _hear_choice(heard: Heard, document: dict[str, Any], at: float) -> None:
     if not isinstance(choices, list):
         raise NotThisApi("it has no choices")
     for choice in choices[:1]:
-        part = choice.get("delta") or choice.get("message") or choice if isinstance(choice, dict) else {}
+        part = choice.get("delta") or choice.get("message") or choice if isinstance(choice, dict) else None
+        if not isinstance(part, dict):
+            raise NotThisApi("its choice is no object")
         for name in ("content", "reasoning_content", "reasoning", "text"):
             if isinstance(part.get(name), str):
                 heard.add(part[name], at)
@@ -148,17 +164,17 @@ def _hear_choice(heard: Heard, document: dict[str, Any], at: float) -> None:
 
 def _hear_embedding(heard: Heard, document: dict[str, Any], at: float) -> None:
     try:
-        vector = document["data"][0]["embedding"]
-        heard.vector = tuple(float("nan") if value is None else float(value) for value in vector)
+        heard.vector = read_vector(document["data"][0]["embedding"])
     except (KeyError, IndexError, TypeError, ValueError):
         raise NotThisApi("it has no embedding") from None
     heard.first_at = at
 
 
 def _hear_ollama(heard: Heard, document: dict[str, Any], at: float) -> None:
-    if "response" not in document:
+    said = document.get("response", 0)
+    if said is not None and not isinstance(said, str):
         raise NotThisApi("it has no response")
-    heard.add(str(document["response"]) + str(document.get("thinking") or ""), at)
+    heard.add((said or "") + str(document.get("thinking") or ""), at)
     count, spent = document.get("eval_count"), document.get("eval_duration")
     if isinstance(count, int) and isinstance(spent, int) and spent > 0 and count > 1:
         heard.rate = count / (spent / 1e9)

@@ -25,7 +25,8 @@ Series = tuple[str, dict[str, str]]
 class Page:
     """What was found: series with their values, how many there were in all, and which of the wanted names were not there.
 
-    `is_metrics` is False where nothing on the page looks like a metric. `dropped` series were wanted, and beyond `MOST_SERIES`.
+    `is_metrics` is False where nothing on the page looks like a metric. `dropped` series were wanted, and beyond `MOST_SERIES`; `refused`
+    are names that were wanted, and that no page may give.
     """
 
     samples: Sequence[tuple[str, dict[str, str], float]]
@@ -33,25 +34,30 @@ class Page:
     missing: tuple[str, ...]
     is_metrics: bool
     dropped: int = 0
+    refused: tuple[str, ...] = ()
 
 
 @dataclass
 class Reader:
-    """Reads the pages of one service, one after another; `keep` are the wanted names, with `*` and `?`."""
+    """Reads the pages of one service, one after another; `keep` are the wanted names, with `*` and `?`, and `never` those that are not
+    taken from a page whatever is wanted."""
 
     keep: tuple[str, ...]
+    never: frozenset[str] = frozenset()
     _wants: Callable[[str], object] = field(init=False)
+    _never: frozenset[bytes] = field(init=False)
     _names: dict[bytes, bool] = field(default_factory=dict)
     _series: dict[bytes, Series | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._wants = match_any(self.keep)
+        self._never = frozenset(name.encode() for name in self.never)
 
     def read(self, text: bytes) -> Page:
         """The page; values that are no finite number are left out, for what cannot be known is absent."""
         before, self._series = self._series, {}
         samples = list[tuple[str, dict[str, str], float]]()
-        seen, lines, marks, dropped = set[str](), 0, 0, 0
+        seen, met, lines, marks, dropped = set[str](), set[bytes](), 0, 0, 0
         for line in text.split(b"\n"):
             if not line or line[:1] == b"#":
                 marks += line.startswith(_MARKS)
@@ -62,6 +68,8 @@ class Reader:
             lines += 1
             name = named.group()
             if not self._is_wanted(name) or len(line) > LONGEST_LINE:
+                if name in self._never:
+                    met.add(name)
                 continue
             if len(samples) >= MOST_SERIES:
                 dropped += 1
@@ -69,20 +77,23 @@ class Reader:
             cut = _find_end(line, named.end())
             value = _read_value(line[cut:])
             key = line[:cut]
+            if key in self._series:  # said twice: the first counts, as it does for Prometheus
+                continue
             series = self._series[key] = before[key] if key in before else _read_series(key)
             if series is not None and value is not None:
                 samples.append((series[0], series[1], value))
                 seen.add(series[0])
         missing = tuple(name for name in self.keep if name not in seen and not _is_pattern(name))
         is_metrics = bool(marks or samples) or (lines > 0 and _looks_like_metrics(text))
-        return Page(samples, lines, missing, is_metrics, dropped)
+        refused = tuple(sorted(name.decode() for name in met if self._wants(name.decode())))
+        return Page(samples, lines, missing, is_metrics, dropped, refused)
 
     def _is_wanted(self, name: bytes) -> bool:
         known = self._names.get(name)
         if known is None:
             if len(self._names) > 10 * MOST_SERIES:
                 self._names.clear()  # names that are new at each scrape must not fill the memory
-            known = self._names[name] = bool(self._wants(name.decode()))
+            known = self._names[name] = name not in self._never and bool(self._wants(name.decode()))
         return known
 
 

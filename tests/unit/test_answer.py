@@ -21,6 +21,7 @@ from model_watchdog.core.answer import Expected, judge_text, judge_vector
         (" \n\t", "the answer is empty"),
         ("NaN", "the answer is 'NaN'"),
         ("null", "the answer is 'null'"),
+        ("-inf", "the answer is '-inf'"),
         ("a\x1b[2Jb", ""),
     ],
 )
@@ -66,3 +67,17 @@ def test_an_embedding_against_its_reference() -> None:
     wrong, distance = judge_vector((0.0, 1.0), expected)
     assert distance == 1.0 and wrong == "the embedding lies 1 from the reference, more than 0.02"
     assert "has 3 numbers" in judge_vector((1.0, 0.0, 0.0), expected)[0]
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200, 5e-324])
+def test_the_distance_of_numbers_of_any_size(size: float) -> None:
+    expected = Expected(reference=(size, size), distance=0.02)
+    assert judge_vector((size, size), expected)[0] == ""
+    wrong, distance = judge_vector((size, -size), expected)
+    assert wrong and distance == pytest.approx(1.0)
+
+
+def test_what_must_not_be_shown_is_not() -> None:
+    wrong = judge_text("x" * 50 + "secret", Expected(text="never"), lambda text: text.replace("secret", "***"))
+    assert "***" in wrong and "secr" not in wrong
+    assert judge_text("secret", Expected(text="secret"), lambda text: "***") == ""

@@ -5,16 +5,18 @@ import json
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from model_watchdog.calls import Upload
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.units import Secret, Url
 from model_watchdog.errors import ProbeError
 from model_watchdog.probes import Observation, Surroundings
-from model_watchdog.probes.canary import Canary, Expect, Upload
+from model_watchdog.probes.canary import Canary, Expect
 
 Answer = tuple[int, str, list[bytes | float]]
 """Status, type, and pieces of the body, with pauses in seconds between them."""
@@ -35,7 +37,8 @@ class Server:
         named = {path.replace("__", "/").removeprefix("root"): given for path, given in answers.items()}
         self.answers = {path: list(given) if isinstance(given, list) else [given] for path, given in named.items()}
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
-        self.gone_early = 0
+        self.heard, self.left = asyncio.Event(), asyncio.Event()
+        """That it was asked, and that somebody left before the whole answer was there."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -47,6 +50,7 @@ class Server:
                     headers[name.lower()] = value
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 self.asked.append((path, headers, body))
+                self.heard.set()
                 given = self.answers.get(path, [(404, JSON, [b'{"error": {"message": "no such path"}}'])])
                 status, kind, pieces = given.pop(0) if len(given) > 1 else given[0]
                 writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
@@ -59,7 +63,7 @@ class Server:
                 writer.write(b"0\r\n\r\n")
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
-            self.gone_early += 1
+            self.left.set()
         finally:
             writer.close()
 
@@ -102,6 +106,38 @@ def test_the_models_are_asked_for_once_and_again_when_the_model_is_gone() -> Non
     with pytest.raises(ProbeError) as caught:
         ask(server, Canary)
     assert caught.value.failure == Failure.CONFIG and "The model `qwen` does not exist." in caught.value.detail
+    assert caught.value.detail.endswith("; there is 'qwen', 'other'")
+
+
+@pytest.mark.parametrize("status", [404, 400])
+def test_a_model_that_is_gone_is_looked_for_again_and_a_stated_one_stays(status: int) -> None:
+    good: Answer = (200, SSE, [event("OK")])
+    gone: Answer = (status, JSON, [b'{"error": {"message": "model does not exist"}}'])
+    for model, asked in ((None, "new"), ("old", "old")):
+        server = Server(v1__models=[MODELS] * 2 + [(200, JSON, [b'{"data": [{"id": "new"}]}'])], v1__chat__completions=[gone, good])
+
+        async def run(server: Server = server, model: str | None = model) -> ProbeError:
+            listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+            url = Url(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+            running = Canary(url, model=model).open(Surroundings(None, None, 2.0, None))  # type: ignore[arg-type]
+            with pytest.raises(ProbeError) as caught:
+                await running.observe()
+            await running.observe()
+            await running.close()
+            listening.close()
+            return caught.value
+
+        assert "'qwen', 'other'" in asyncio.run(run()).detail
+        assert json.loads(server.asked[-1][2])["model"] == asked
+
+
+def test_a_list_of_models_that_does_not_come_holds_nobody_up() -> None:
+    gone: Answer = (404, JSON, [b"{}"])
+    server = Server(v1__models=(200, JSON, [5.0]), v1__chat__completions=gone)
+    began = time.monotonic()
+    with pytest.raises(ProbeError) as caught:
+        ask(server, lambda url: Canary(url, model="m"), timeout=0.4)
+    assert caught.value.failure == Failure.CONFIG and time.monotonic() - began < 1.0
 
 
 def test_text_that_is_cut_in_the_middle_of_a_character_is_whole() -> None:
@@ -203,10 +239,114 @@ def test_whose_failure_it_is(answer: Answer, failure: Failure, said: str) -> Non
     assert caught.value.failure == failure and said in caught.value.detail and "a-token-of-ours" not in caught.value.detail
 
 
-def test_a_server_that_is_busy_was_not_asked() -> None:
-    server = Server(v1__chat__completions=(429, JSON, [b"{}"]))
-    (seen,) = ask(server, lambda url: Canary(url, model="m"))
+@pytest.mark.parametrize(
+    ("paths", "options"),
+    [
+        ({"v1__models": (429, JSON, [b"{}"])}, {}),
+        ({"v1__chat__completions": (429, JSON, [b"{}"])}, {"model": "m"}),
+        ({"v1__chat__completions": (503, JSON + "\r\nRetry-After: 3", [b"{}"])}, {"model": "m"}),
+        ({"root": (503, JSON + "\r\nRetry-After: 3", [b"{}"])}, {"api": "http", "body": {"a": 1}}),
+    ],
+)
+def test_a_server_that_is_busy_was_not_asked(paths: dict[str, Any], options: dict[str, Any]) -> None:
+    (seen,) = ask(Server(**paths), lambda url: Canary(url, **options))
     assert seen.measurements == () and "the server is busy" in seen.detail
+
+
+def test_a_canary_that_is_cancelled_leaves_at_once() -> None:
+    """Or the server would go on generating for nobody, and the next one would wait behind it."""
+    server = Server(v1__chat__completions=(200, SSE, [piece for _ in range(100) for piece in (event("O"), 0.02)]))
+
+    async def run() -> float:
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        url = Url(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        running = Canary(url, model="m").open(Surroundings(None, None, 5.0, None))  # type: ignore[arg-type]
+        asking = asyncio.create_task(running.observe())
+        await server.heard.wait()
+        asking.cancel()
+        began = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await asyncio.wait_for(server.left.wait(), 5.0)
+        await running.close()
+        listening.close()
+        return time.monotonic() - began
+
+    assert asyncio.run(run()) < 1.0
+
+
+SECRET = "sk-a-token-of-ours-1234"
+
+
+@pytest.mark.parametrize(
+    ("answer", "options"),
+    [
+        ((200, SSE, [event(f"it is {SECRET}")]), {}),
+        ((200, SSE, [event("x" * 50 + SECRET)]), {"expect": Expect(text="never")}),  # cut in the middle of it
+        ((200, JSON, [b"<html>" + SECRET.encode()]), {}),
+        ((500, JSON, [json.dumps({"error": SECRET}).encode()]), {}),
+        ((200, JSON, [json.dumps({"label": SECRET}).encode()]), {"api": "http", "answer": "label"}),
+        ((200, JSON, [json.dumps({"label": SECRET}).encode()]), {"api": "http", "expect": Expect(json={"label": "cat"})}),
+        ((200, JSON, [json.dumps({"label": SECRET}).encode()]), {"api": "http", "answer": "other"}),
+        ((200, "text/plain", [SECRET.encode()]), {"api": "http"}),
+    ],
+)
+def test_a_server_that_gives_our_secret_back_does_not_have_it_shown(answer: Answer, options: dict[str, Any]) -> None:
+    server = Server(v1__chat__completions=answer, root=answer)
+    try:
+        detail = ask(server, lambda url: Canary(url, model="m", bearer=Secret(SECRET), **options))[0].detail
+    except ProbeError as error:
+        detail = error.detail
+    assert SECRET[:6] not in detail and "***" in detail
+
+
+@pytest.mark.parametrize("body", ["[]", '"x"', "7", "null", "[" * 100_000, '{"error": ["x"]}', '{"error": {"message": null}}'])
+@pytest.mark.parametrize("status", [200, 500])
+def test_any_json_is_survived(body: str, status: int) -> None:
+    asked: list[dict[str, Any]] = [{}, {"endpoint": "embeddings"}, {"api": "http", "answer": "a.b"}]
+    for options in asked:
+        make = partial(Canary, model="m", **options)
+        server = Server(v1__chat__completions=(status, JSON, [body.encode()]), v1__embeddings=(status, JSON, [body.encode()]))
+        server.answers[""] = [(status, JSON, [body.encode()])]
+        with pytest.raises(ProbeError):
+            ask(server, make)
+
+
+@pytest.mark.parametrize("choice", ["x", 7, None, {"delta": "x"}, {"delta": ["x"]}])
+def test_choices_of_another_shape_are_no_answer_of_this_api(choice: Any) -> None:
+    server = Server(v1__chat__completions=(200, JSON, [json.dumps({"choices": [choice]}).encode()]))
+    with pytest.raises(ProbeError, match="none of this API"):
+        ask(server, lambda url: Canary(url, model="m"))
+
+
+def test_nothing_in_an_answer_of_ollama_is_no_word() -> None:
+    server = Server(api__ps=(200, JSON, [b'{"models": [{"name": "m"}]}']), api__generate=(200, NDJSON, [b'{"response": null}\n']))
+    (seen,) = ask(server, lambda url: Canary(url, api="ollama"))
+    assert seen.detail == "the answer is empty" and value(seen, "canary_answer_correct") == 0
+
+
+def test_a_number_without_end_in_an_embedding_is_a_wrong_answer() -> None:
+    body = b'{"data": [{"embedding": [1' + b"0" * 400 + b", 1]}]}"
+    (seen,) = ask(Server(v1__embeddings=(200, JSON, [body])), lambda url: Canary(url, endpoint="embeddings", model="m"))
+    assert value(seen, "canary_answer_correct") == 0
+
+
+@pytest.mark.parametrize("written", ["[]", "{}", "5", "[0, 0]", "[1, NaN]", "[null]", "x", "[" * 100_000])
+def test_a_reference_with_which_nothing_can_be_compared_is_told(tmp_path: Path, written: str) -> None:
+    reference = tmp_path / "reference.json"
+    reference.write_text(written)
+    server = Server(v1__embeddings=(200, JSON, [b'{"data": [{"embedding": [1, 0]}]}']))
+    with pytest.raises(ProbeError, match="holds no list of numbers") as caught:
+        ask(server, lambda url: Canary(url, endpoint="embeddings", model="m", expect=Expect(embedding=reference)))
+    assert caught.value.failure == Failure.CONFIG
+
+
+def test_the_name_of_a_file_stays_within_its_quotes(tmp_path: Path) -> None:
+    odd = tmp_path / 'a"; name="b\r\n.png'
+    odd.write_bytes(b"x")
+    server = Server(root=(200, JSON, [b'{"label": "cat"}']))
+    ask(server, lambda url: Canary(url, api="http", file=Upload(odd), answer="label"))
+    assert b'filename="a%22; name=%22b%0D%0A.png"\r\n' in server.asked[-1][2]
 
 
 def test_a_stream_that_just_ends_is_judged_by_what_came() -> None:
@@ -220,6 +360,12 @@ def test_a_stream_that_just_ends_is_judged_by_what_came() -> None:
         ({"max_tokens": 9}, "max_tokens must lie between 1 and 8"),
         ({"answer": "x"}, "answer goes with api: http"),
         ({"expect": Expect(json={"a": 1})}, "goes with api: http"),
+        ({"method": "GET"}, "method goes with api: http"),
+        ({"api": "http", "method": "get"}, "method must be a word in capitals"),
+        ({"api": "http", "method": "HEAD"}, "method must be a word in capitals"),
+        ({"api": "ollama", "endpoint": "embeddings"}, "endpoint goes with api: openai"),
+        ({"endpoint": "embeddings", "expect": Expect(text="OK")}, "an embedding is no text"),
+        ({"expect": Expect(embedding=Path("/nowhere"))}, "goes with endpoint: embeddings, or api: http"),
         ({"expect": Expect(regex="(")}, "expect.regex is no regular expression"),
         ({"expect": Expect(embedding=Path("/nowhere"))}, "there is no file /nowhere"),
         ({"api": "http", "body": {"a": 1}, "file": Upload(Path("/nowhere"))}, "state body or file, not both"),
@@ -227,6 +373,12 @@ def test_a_stream_that_just_ends_is_judged_by_what_came() -> None:
 )
 def test_options_that_cannot_be(options: dict[str, Any], said: str) -> None:
     assert any(said in fault for fault in Canary(Url("http://h:1"), **options).faults())
+
+
+@pytest.mark.parametrize("distance", [9, -0.1, "x", "nan", None])
+def test_a_distance_lies_between_0_and_2(distance: Any) -> None:
+    with pytest.raises(ValueError, match=r"expect\.distance"):
+        Expect.parse({"embedding": "/f", "distance": distance})
 
 
 @pytest.mark.parametrize("written", ["", [], {"regex": "a", "json": {"a": 1}}, {"text": "a"}, {"json": {}}, {"regex": "a", "distance": 1}])

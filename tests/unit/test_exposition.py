@@ -140,3 +140,14 @@ def test_names_that_are_new_each_time_do_not_fill_the_memory() -> None:
     for _ in range(30):
         reader.read(b"".join(b"n%d 1\n" % chance.getrandbits(60) for _ in range(2000)))
     assert len(reader._names) <= 10 * MOST_SERIES + 1
+
+
+def test_what_a_page_may_not_give_is_left_out_and_named() -> None:
+    reader = Reader(("unit_*", "a", "b*"), frozenset({"unit_active", "other", "b"}))
+    page = reader.read(b"unit_active 0\nunit_of_theirs 1\nother 2\na 3\n")
+    assert [name for name, _, _ in page.samples] == ["unit_of_theirs", "a"] and page.refused == ("unit_active",)
+    assert reader.read(b"b 1\n").refused == ("b",) and reader.read(b"a 1\n").refused == ()
+
+
+def test_of_a_series_that_is_said_twice_the_first_counts() -> None:
+    assert read(b'm{a="1"} 1\nm{a="1"} 2\nm{a="2"} 3\n', "m") == [("m", {"a": "1"}, 1.0), ("m", {"a": "2"}, 3.0)]

@@ -8,11 +8,16 @@ from typing import Any, ClassVar
 
 import pytest
 
-from model_watchdog.core.sample import Failure
+from model_watchdog.config.kinds import list_kinds
+from model_watchdog.config.rule_section import list_metrics, make_builtin_rules
+from model_watchdog.config.vocabulary import EVERY_PROBE
+from model_watchdog.core.progress import STALLED_SECONDS
+from model_watchdog.core.sample import Failure, conclude
 from model_watchdog.core.units import Secret, Url
 from model_watchdog.errors import ProbeError
+from model_watchdog.language import retell
 from model_watchdog.probes import Observation, Surroundings
-from model_watchdog.probes.scrape import BODY_CAP, Scrape
+from model_watchdog.probes.scrape import BODY_CAP, OURS, Scrape
 
 
 class Server(BaseHTTPRequestHandler):
@@ -86,3 +91,37 @@ def test_five_megabytes_are_read_and_more_than_the_cap_is_not(url: Url) -> None:
 def test_it_knows_what_it_gives() -> None:
     probe = Scrape(Url("http://h:1/"), ("vllm:a", "vllm:b*"))
     assert probe.metrics == ("vllm:a",) and probe.gives("vllm:bc") and not probe.gives("vllm:ab")
+
+
+def test_no_page_speaks_for_the_watchdog(url: Url) -> None:
+    """A rule that restarts looks at these, and could not tell them from our own: not even their labels differ."""
+    seen = scrape(url, 200, b'unit_active 0\nprobe_success{probe="health"} 0\ncanary_answer_correct 0\nmine 1\n', "*")
+    assert seen.measurements == [("mine", {}, 1.0)]
+    assert seen.detail.endswith("; the watchdog's own, and left out: canary_answer_correct, probe_success, unit_active")
+    given = {sample.series.metric for sample in conclude("a", "metrics", 0.0, 1.0, seen.measurements).samples}
+    looked_at = {rule.selector.metric for rule in make_builtin_rules("a.service", {"h": "http", "c": "canary"}).values()}
+    assert given & looked_at == {"probe_success"}  # of the scrape itself
+
+
+def test_everything_that_is_measured_of_a_service_is_known_as_ours() -> None:
+    """What the host and its GPUs give is told apart by its labels; other exporters may use the names."""
+    of_services = {metric for kind in list_kinds("probes") if kind not in ("host", "nvml") for metric in list_metrics(kind)}
+    assert of_services | {*EVERY_PROBE, STALLED_SECONDS} == OURS
+
+
+def test_a_name_of_ours_cannot_be_wanted() -> None:
+    assert "unit_active" in Scrape(Url("http://h:1/"), ("unit_active", "a")).faults()[0]
+    assert not Scrape(Url("http://h:1/"), ("unit_*",)).gives("unit_active")
+
+
+def test_all_that_a_page_lacks_and_has_too_much_is_told_in_both_languages(url: Url, request: pytest.FixtureRequest) -> None:
+    page = b"unit_active 1\n" + b"".join(b'm{n="%d"} 1\n' % number for number in range(2005))
+    detail = scrape(url, 200, page, "m", "unit_*", "gone").detail
+    assert detail == (
+        "2000 of 2006 series; 5 more than the 2000 that are kept: name fewer in keep; "
+        "not on the page: gone; the watchdog's own, and left out: unit_active"
+    )
+    request.getfixturevalue("chinese")
+    assert retell(detail) == (
+        "取 2006 个序列中的 2000 个；另有 5 个超出上限 2000：keep 应少列一些；页面上没有：gone；由本程序自己测量，已略去：unit_active"
+    )

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 LEAST_REPEATS = 4
@@ -10,6 +10,8 @@ LEAST_REPEATS = 4
 LONGEST = 4096
 """Characters of an answer that are judged."""
 SHOWN = 60
+_NO_NUMBERS = ("nan", "-nan", "inf", "-inf", "infinity", "-infinity", "null", "none", "undefined")
+"""What languages write where a number has gone wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +25,21 @@ class Expected:
     distance: float = 0.02
 
 
-def judge_text(answer: str, expected: Expected = Expected()) -> str:
-    """What is wrong with it, or nothing."""
+def judge_text(answer: str, expected: Expected = Expected(), mask: Callable[[str], str] = str) -> str:
+    """What is wrong with it, or nothing. `mask` takes out of the answer what must not be shown."""
     text = answer[:LONGEST].strip()
     dense = "".join(text.split())
+    shown = show(mask(answer).strip())
     if not dense:
         return "the answer is empty"
     if len(dense) >= LEAST_REPEATS and len(set(dense)) == 1:
-        return f"the answer is one character repeated: {show(text)}"
-    if dense.lower() in ("nan", "null", "none", "undefined"):
-        return f"the answer is {show(text)}"
+        return f"the answer is one character repeated: {shown}"
+    if dense.lower() in _NO_NUMBERS:
+        return f"the answer is {shown}"
     if expected.text and expected.text.lower() not in text.lower():
-        return f'the answer does not contain "{expected.text}": {show(text)}'
+        return f'the answer does not contain "{expected.text}": {shown}'
     if expected.regex and not re.search(expected.regex, text):
-        return f"the answer does not match {expected.regex}: {show(text)}"
+        return f"the answer does not match {expected.regex}: {shown}"
     return ""
 
 
@@ -46,18 +49,24 @@ def judge_vector(vector: Sequence[float], expected: Expected = Expected()) -> tu
         return "the embedding is empty", None
     if not all(math.isfinite(value) for value in vector):
         return "the embedding holds numbers that are none (NaN or infinite)", None
-    size = math.sqrt(sum(value * value for value in vector))
-    if size == 0:
+    if not any(vector):
         return "the embedding is all zeros", None
     if not expected.reference:
         return "", None
     if len(vector) != len(expected.reference):
         return f"the embedding has {len(vector)} numbers, and the reference {len(expected.reference)}", None
-    other = math.sqrt(sum(value * value for value in expected.reference))
-    product = sum(one * two for one, two in zip(vector, expected.reference, strict=True))
-    distance = max(0.0, 1.0 - product / (size * other))
+    product = sum(one * two for one, two in zip(_direction(vector), _direction(expected.reference), strict=True))
+    distance = max(0.0, 1.0 - product)
     wrong = f"the embedding lies {distance:.3g} from the reference, more than {expected.distance:g}" if distance > expected.distance else ""
     return wrong, distance
+
+
+def _direction(vector: Sequence[float]) -> list[float]:
+    """The vector, 1 long. It is shortened before it is measured: the squares of great numbers are infinite, and those of small ones 0."""
+    most = max(abs(value) for value in vector)
+    scaled = [value / most for value in vector]
+    size = math.sqrt(sum(value * value for value in scaled))
+    return [value / size for value in scaled]
 
 
 def show(text: str) -> str:

@@ -48,10 +48,9 @@ DETAILS = {
     "{place}; is the path right? {what}": "{place}；请检查路径。{what}",
     "this is no page of metrics: it is {body}; is the path right? {what}": "这不是指标页：内容为 {body}；请检查路径。{what}",
     "{count} of {limit} series": "取 {limit} 个序列中的 {count} 个",
-    "{count} of {limit} series; not on the page: {names}": "取 {limit} 个序列中的 {count} 个；页面上没有：{names}",
-    "{count} of {limit} series; {more} more than the {most} that are kept: name fewer in keep": (
-        "取 {limit} 个序列中的 {count} 个；另有 {more} 个超出上限 {most}：请在 keep 中少列一些"
-    ),
+    "{place}; not on the page: {names}": "{place}；页面上没有：{names}",
+    "{place}; the watchdog's own, and left out: {names}": "{place}；由本程序自己测量，已略去：{names}",
+    "{place}; {more} more than the {most} that are kept: name fewer in keep": "{place}；另有 {more} 个超出上限 {most}：keep 应少列一些",
     "there is no such page here ({why})": "没有这个页面（{why}）",
     "this is no JSON: {body}": "这不是 JSON：{body}",
     "no number at {path}": "{path} 处没有数值",
@@ -170,6 +169,10 @@ DETAILS = {
 }
 
 PARTS = {
+    # scrape
+    "{count} of {limit} series": "取 {limit} 个序列中的 {count} 个",
+    "{place}; not on the page: {names}": "{place}；页面上没有：{names}",
+    "{place}; {more} more than the {most} that are kept: name fewer in keep": "{place}；另有 {more} 个超出上限 {most}：keep 应少列一些",
     "vLLM, SGLang, TGI and llama.cpp serve /metrics (SGLang with --enable-metrics, llama.cpp with --metrics), Triton on port 8002": (
         "vLLM、SGLang、TGI 和 llama.cpp 为 /metrics（SGLang 需 --enable-metrics，llama.cpp 需 --metrics），Triton 在 8002 端口"
     ),

@@ -170,7 +170,7 @@ FAULTS = {
     '"{name}" cannot be the name of a field': "“{name}”不能作为字段名",
     # model servers, progress, canaries
     '"{name}" is no name of a metric; it takes letters, digits, _ and :': "“{name}”不能作为指标名；可用字母、数字、_ 和 :",
-    "{name} goes with api: http": "{name} 与 api: http 搭配使用",
+    "{name} goes with api: {kind}": "{name} 与 api: {kind} 搭配使用",
     "{time} is shorter than startup {other}": "{time} 短于 startup {other}",
     "comes from a page of metrics; add a probe of kind scrape, such as metrics: {{kind: scrape, url: http://HOST:PORT/metrics}}": (
         "来自指标页；请加入 kind 为 scrape 的探测，例如 metrics: {{kind: scrape, url: http://HOST:PORT/metrics}}"
@@ -184,6 +184,13 @@ FAULTS = {
     "expect.distance takes a number between 0 and 2, such as 0.02": "expect.distance 应为 0 到 2 之间的数，例如 0.02",
     "expect.json takes paths with their values, such as {{label: cat}}": "expect.json 应为路径及其值，例如 {{label: cat}}",
     "expect.regex is no regular expression: {cause}": "expect.regex 不是正则表达式：{cause}",
+    "expect: {{embedding: …}} goes with endpoint: embeddings, or api: http": (
+        "expect: {{embedding: …}} 与 endpoint: embeddings 或 api: http 搭配使用"
+    ),
+    "an embedding is no text: with endpoint: embeddings expect takes {{embedding: FILE}}": (
+        "向量不是文本：endpoint: embeddings 时 expect 应为 {{embedding: FILE}}"
+    ),
+    "keep names what the watchdog itself measures, and no page may give: {names}": "keep 中有由本程序自己测量的指标：{names}",
     "expect: {{json: …}} goes with api: http": "expect: {{json: …}} 与 api: http 搭配使用",
     "goes with then: alert, and not with then: {word}": "与 then: alert 搭配，不能与 then: {word} 搭配",
     "is missing; server: {server} needs the address that it serves, such as url: http://127.0.0.1:8000": (

@@ -1,16 +1,17 @@
 """A canary: a tiny real request, for only an answer proves that a model answers."""
 
+import asyncio
 import json
 import re
 import time
-import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from model_watchdog.answers import MISSING, find_value, is_same, quote_body
+from model_watchdog.answers import MISSING, Secrets, find_value, is_same, quote_body
 from model_watchdog.asking import Asking, explain_status, find_faults, read_body
+from model_watchdog.calls import Busy, NoSuchModel, Upload, check_status, encode, is_busy, parse, read_documents
 from model_watchdog.conversation import (
     ANSWER_CAP,
     Heard,
@@ -19,11 +20,10 @@ from model_watchdog.conversation import (
     ask_ollama,
     ask_openai,
     find_error,
-    read_line,
-    read_lines,
     read_loaded,
+    read_vector,
 )
-from model_watchdog.core.answer import LONGEST, Expected, judge_text, judge_vector, show
+from model_watchdog.core.answer import Expected, judge_text, judge_vector, show
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.errors import ProbeError
@@ -32,9 +32,10 @@ from model_watchdog.wire import httpx
 
 MOST_TOKENS = 8
 PROMPT = "Reply with the one word: OK"
-FILE_CAP = 4 * 1024 * 1024
-BUSY = (429,)
-"""Statuses that say: not now."""
+LISTED = 8
+"""Models that are named at most where the one that is asked is not there."""
+_UNKNOWN = re.compile(r"model.*(?:not (?:exist|found|available|loaded)|unknown)|(?:no such|unknown) model", re.I | re.S)
+"""What servers say of a model that they do not have, where the status alone does not tell."""
 FIRST, RATE, CORRECT = "canary_first_token_seconds", "canary_tokens_per_second", "canary_answer_correct"
 
 
@@ -67,9 +68,12 @@ class Expect:
         if stated == ["regex"]:
             return cls(regex=str(value))
         try:
-            return cls(embedding=Path(str(value)), distance=float(written.get("distance", 0.02)))
+            distance = float(written.get("distance", 0.02))
         except (TypeError, ValueError):
-            raise ValueError("expect.distance takes a number between 0 and 2, such as 0.02") from None
+            distance = -1.0
+        if not 0 <= distance <= 2:
+            raise ValueError("expect.distance takes a number between 0 and 2, such as 0.02")
+        return cls(embedding=Path(str(value)), distance=distance)
 
     @staticmethod
     def schema() -> dict[str, Any]:
@@ -86,14 +90,6 @@ class Expect:
         if self.json is not None:
             return {"json": dict(self.json)}
         return {"embedding": str(self.embedding), "distance": self.distance} if self.embedding is not None else self.text
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that is sent as a form would send it, in the field of this name."""
-
-    path: Path
-    field: str = "file"
 
 
 @dataclass(frozen=True)
@@ -131,9 +127,14 @@ class Canary:
                 found.append(f"{name} goes with api: http")
         if self.api == "http" and self.body is not None and self.file is not None:
             found.append("state body or file, not both")
+        if self.api != "http" and self.method != "POST":
+            found.append("method goes with api: http")
+        if not re.fullmatch("[A-Z]{1,20}", self.method) or self.method in ("CONNECT", "HEAD"):
+            found.append("method must be a word in capitals, such as GET or POST")
+        if self.api != "openai" and self.endpoint != "chat":
+            found.append("endpoint goes with api: openai")
         expect = self.expect or Expect()
-        if expect.json is not None and self.api != "http":
-            found.append("expect: {json: …} goes with api: http")
+        found += self._find_unjudged(expect)
         try:
             re.compile(expect.regex)
         except re.error as error:
@@ -141,6 +142,18 @@ class Canary:
         for path in (expect.embedding, self.file.path if self.file else None):
             if path is not None and not path.is_file():
                 found.append(f"there is no file {path}")
+        return found
+
+    def _find_unjudged(self, expect: Expect) -> list[str]:
+        """What is expected of an answer of another kind, and would never be looked at."""
+        if self.api == "http":
+            return []
+        found = [] if expect.json is None else ["expect: {json: …} goes with api: http"]
+        embeds = self.api == "openai" and self.endpoint == "embeddings"
+        if expect.embedding is not None and not embeds:
+            found.append("expect: {embedding: …} goes with endpoint: embeddings, or api: http")
+        if embeds and (expect.text or expect.regex):
+            found.append("an embedding is no text: with endpoint: embeddings expect takes {embedding: FILE}")
         return found
 
     def open(self, surroundings: Surroundings) -> "_Running":
@@ -162,6 +175,12 @@ class _Running:
         """Asks once. Raises ProbeError: CONFIG where what is asked cannot be answered, else as the server failed."""
         while self._left:
             await self._left.pop().close()
+        try:
+            return await self._observe()
+        except Busy as busy:
+            return Observation((), busy.detail)
+
+    async def _observe(self) -> Observation:
         if self._config.api == "http":
             return await self._call()
         if self._config.api == "ollama":
@@ -204,8 +223,8 @@ class _Running:
         asking = self._open(path)
 
         async def take(response: httpx.Response) -> Any:
-            _check_status(response.status_code)
-            return _parse(await read_body(response, ANSWER_CAP, asking.secrets))
+            check_status(response)
+            return parse(await read_body(response, ANSWER_CAP, asking.secrets), asking.secrets)
 
         return await asking.ask(take)
 
@@ -220,68 +239,78 @@ class _Running:
         asking = self._open(question.path, "POST", json.dumps(question.body).encode(), "application/json")
         heard, began = Heard(), time.monotonic()
 
-        async def take(response: httpx.Response) -> Observation | None:
-            if response.status_code in BUSY:
-                return Observation((), "the server is busy: the request was turned away")
+        async def take(response: httpx.Response) -> None:
             await self._check_answer(response, asking)
             try:
-                async for document in _read_documents(response, asking):
+                async for document in read_documents(response, asking.secrets):
                     if error := find_error(document):
                         raise ProbeError(Failure.STATUS, f"the server says: {show(asking.secrets.mask_text(error))}")
                     question.hear(heard, document, time.monotonic())
             except NotThisApi as error:
                 text = f"the answer is none of this API: {error}; is it the right url and endpoint?"
                 raise ProbeError(Failure.CONFIG, text) from None
-            return None
 
-        if (turned_away := await asking.ask(take)) is not None:
-            return turned_away
+        try:
+            await asking.ask(take)
+        except NoSuchModel as error:
+            self._model = self._config.model or ""  # the first one that there is is looked for again
+            left = began + self._timeout - time.monotonic()
+            raise ProbeError(Failure.CONFIG, error.detail + await self._list_models(left)) from None
         if heard.vector is not None:
             return self._judge_vector(heard.vector, heard, began)
-        return self._conclude(judge_text(heard.text, self._expected()), heard, began, heard.text)
+        return self._judge_text(heard.text, heard, began, asking.secrets)
+
+    async def _list_models(self, seconds: float) -> str:
+        """Which models there are, as a part of a sentence; nothing where that is not told in so many seconds."""
+        path, rows, key = ("/api/tags", "models", "name") if self._config.api == "ollama" else ("/v1/models", "data", "id")
+        try:
+            async with asyncio.timeout(seconds):
+                found = find_value(await self._fetch(path), rows)
+        except (ProbeError, TimeoutError):
+            return ""
+        named = [row[key] for row in found if isinstance(row, dict) and isinstance(row.get(key), str)] if isinstance(found, list) else []
+        secrets = self._open(path).secrets
+        listed = ", ".join(show(secrets.mask_text(name)) for name in named[:LISTED]) + (", …" if len(named) > LISTED else "")
+        return f"; there is {listed}" if named else "; there is none"
 
     async def _check_answer(self, response: httpx.Response, asking: Asking) -> None:
-        """Raises where the status is not good, with what the server says of it. A model that was found and is gone is looked for again."""
+        """Raises where the status is not good, with what the server says of it."""
         status = response.status_code
-        if 200 <= status < 300:
+        if 200 <= status < 300 or is_busy(response):
+            check_status(response)
             return
-        body = await read_body(response, ANSWER_CAP, asking.secrets)
         try:
-            said = find_error(_parse(body))
+            document = parse(await read_body(response, ANSWER_CAP, asking.secrets), asking.secrets)
         except ProbeError:
-            said = ""
-        if status == 404 and self._config.model is None:
-            self._model = ""
+            document = None
+        said = find_error(document)
         text = f"; the server says: {show(asking.secrets.mask_text(said))}" if said else ""
-        _check_status(status, f"{text}; asked was {self._describe_question()}")
-
-    def _describe_question(self) -> str:
-        return f"the model {show(self._model)} at {self._question().path}" if self._model else "its models"
+        if self._config.api == "http":
+            check_status(response, text)
+        text += f"; asked was the model {show(self._model)} at {self._question().path}"
+        if status == 404 or (status in (400, 422) and _UNKNOWN.search(said)):
+            raise NoSuchModel(Failure.CONFIG, explain_status(status) + text)
+        check_status(response, text)
 
     async def _call(self) -> Observation:
         """Any call: what comes back is JSON, or text."""
         config, expect = self._config, self._config.expect or Expect()
-        content, kind = _encode(config)
+        content, kind = encode(config.body, config.file)
         asking, began = self._open("", config.method, content, kind), time.monotonic()
 
-        async def take(response: httpx.Response) -> bytes | None:
-            if response.status_code in BUSY:
-                return None
-            _check_status(response.status_code)
+        async def take(response: httpx.Response) -> bytes:
+            await self._check_answer(response, asking)
             return await read_body(response, ANSWER_CAP, asking.secrets)
 
         body = await asking.ask(take)
-        if body is None:
-            return Observation((), "the server is busy: the request was turned away")
         heard = Heard(first_at=time.monotonic())
         if config.answer is None and expect.json is None:
-            text = body.decode("utf-8", "replace")
-            return self._conclude(judge_text(text, self._expected()), heard, began, text)
-        document = _parse(body)
+            return self._judge_text(body.decode("utf-8", "replace"), heard, began, asking.secrets)
+        document = parse(body, asking.secrets)
         for path, wanted in (expect.json or {}).items():
             found = find_value(document, path)
             if not is_same(found, wanted):
-                said = "missing" if found is MISSING else show(json.dumps(found, ensure_ascii=False, default=str))
+                said = "missing" if found is MISSING else show(asking.secrets.mask_text(json.dumps(found, ensure_ascii=False, default=str)))
                 return self._conclude(f"the answer's {path} is {said}, not {json.dumps(wanted, ensure_ascii=False)}", heard, began, "")
         if config.answer is None:
             return self._conclude("", heard, began, "")
@@ -289,19 +318,23 @@ class _Running:
         if found is MISSING:
             raise ProbeError(Failure.CONFIG, f"there is no {config.answer} in the answer: {quote_body(body, asking.secrets)}")
         if isinstance(found, list) and all(value is None or isinstance(value, (int, float)) for value in found):
-            return self._judge_vector(tuple(float("nan") if value is None else float(value) for value in found), heard, began)
-        text = "null" if found is None else str(found)
-        return self._conclude(judge_text(text, self._expected()), heard, began, text)
+            return self._judge_vector(read_vector(found), heard, began)
+        return self._judge_text("null" if found is None else str(found), heard, began, asking.secrets)
 
     def _expected(self) -> Expected:
         expect = self._config.expect or Expect()
         reference: tuple[float, ...] = ()
         if expect.embedding is not None:
             try:
-                reference = tuple(float(value) for value in json.loads(expect.embedding.read_text("utf-8")))
-            except (OSError, ValueError, TypeError) as error:
+                reference = read_vector(json.loads(expect.embedding.read_text("utf-8")))
+            except (OSError, ValueError, TypeError, RecursionError) as error:
                 raise ProbeError(Failure.CONFIG, f"{expect.embedding} holds no list of numbers: {error}") from None
+            if wrong := judge_vector(reference)[0]:  # whatever is compared with it would be right
+                raise ProbeError(Failure.CONFIG, f"{expect.embedding} holds no list of numbers: {wrong}")
         return Expected(expect.text, expect.regex, reference, expect.distance)
+
+    def _judge_text(self, text: str, heard: Heard, began: float, secrets: Secrets) -> Observation:
+        return self._conclude(judge_text(text, self._expected(), secrets.mask_text), heard, began, secrets.mask_text(text))
 
     def _judge_vector(self, vector: tuple[float, ...], heard: Heard, began: float) -> Observation:
         wrong, distance = judge_vector(vector, self._expected())
@@ -314,52 +347,4 @@ class _Running:
             measured.append((FIRST, {}, heard.first_at - began))
         if (rate := heard.tokens_per_second) is not None:
             measured.append((RATE, {}, rate))
-        return Observation(measured, wrong or f"answered {show(answer[:LONGEST].strip())}" * bool(answer))
-
-
-async def _read_documents(response: httpx.Response, asking: Asking) -> AsyncIterator[dict[str, Any]]:
-    """The documents of an answer: each line of a stream, or the one that a server gives that does not stream."""
-    kind = response.headers.get("content-type", "")
-    if kind.startswith("application/json"):
-        document = _parse(await read_body(response, ANSWER_CAP, asking.secrets))
-        if not isinstance(document, dict):
-            raise NotThisApi("it is JSON, but no object")
-        yield document
-        return
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    async for line in read_lines(response.stream.__aiter__()):
-        found = read_line(line)
-        if found is not None:
-            yield found
-
-
-def _check_status(status: int, more: str = "") -> None:
-    """Raises where it is not good: of what we ask, or of the server."""
-    if 200 <= status < 300:
-        return
-    ours = 300 <= status < 500 and status != 408
-    raise ProbeError(Failure.CONFIG if ours else Failure.STATUS, f"{explain_status(status)}{more}")
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise ProbeError(Failure.CONFIG, f"the answer is no JSON: {quote_body(body)}; is it the right url?") from None
-
-
-def _encode(config: Canary) -> tuple[bytes, str]:
-    """The body of a call, and its type. Raises ProbeError where the file cannot be read."""
-    if config.file is None:
-        return (b"", "") if config.body is None else (json.dumps(config.body, ensure_ascii=False).encode(), "application/json")
-    try:
-        with config.file.path.open("rb") as file:
-            content = file.read(FILE_CAP + 1)
-    except OSError as error:
-        raise ProbeError(Failure.CONFIG, f"{config.file.path} cannot be read: {error.strerror}") from None
-    if len(content) > FILE_CAP:
-        raise ProbeError(Failure.CONFIG, f"{config.file.path} is larger than {FILE_CAP >> 20} MiB")
-    mark = uuid.uuid5(uuid.NAMESPACE_URL, str(config.file.path)).hex  # the same each time: so is the request
-    head = f'--{mark}\r\nContent-Disposition: form-data; name="{config.file.field}"; filename="{config.file.path.name}"\r\n'
-    parts = (head.encode(), b"Content-Type: application/octet-stream\r\n\r\n", content, f"\r\n--{mark}--\r\n".encode())
-    return b"".join(parts), f"multipart/form-data; boundary={mark}"
+        return Observation(measured, wrong or f"answered {show(answer.strip())}" * bool(answer))

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from model_watchdog.answers import quote_body
 from model_watchdog.asking import Asking, explain_status, find_faults, read_body
+from model_watchdog.core.progress import STALLED_SECONDS
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.errors import ProbeError
@@ -17,6 +18,17 @@ from model_watchdog.wire import httpx
 BODY_CAP = 16 * 1024 * 1024
 """Bytes of a page: the largest that are known have 5 MB."""
 WHERE = "vLLM, SGLang, TGI and llama.cpp serve /metrics (SGLang with --enable-metrics, llama.cpp with --metrics), Triton on port 8002"
+OURS = frozenset(
+    {
+        *("probe_success", "probe_duration_seconds", "probe_http_status_code", "probe_tls_expiry_seconds", STALLED_SECONDS),
+        *("unit_active", "unit_restarts_total", "unit_cpu_seconds_total", "unit_memory_bytes", "unit_tasks", "unit_uptime_seconds"),
+        *("service_cpu_percent", "service_memory_bytes", "service_gpu_memory_bytes", "service_open_files", "service_threads"),
+        *("service_stuck_tasks", "canary_first_token_seconds", "canary_tokens_per_second", "canary_answer_correct", "canary_distance"),
+        *("canary_skipped_total", "log_records_total", "log_consecutive_errors", "log_pattern_matches_total", "log_field"),
+    }
+)
+"""What the watchdog itself measures of a service. A page that gave one of these would speak for the probe that does, and a rule that
+restarts would believe it."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +51,12 @@ class Scrape:
 
     def gives(self, metric: str) -> bool:
         """Whether this metric is kept, where the page has it."""
-        return bool(match_any(self.keep)(metric))
+        return metric not in OURS and bool(match_any(self.keep)(metric))
 
     def faults(self) -> list[str]:
         """What is wrong with the options, one sentence each."""
-        return find_faults(self)
+        own = ", ".join(name for name in self.keep if name in OURS)
+        return find_faults(self) + ([f"keep names what the watchdog itself measures, and no page may give: {own}"] if own else [])
 
     def open(self, surroundings: Surroundings) -> "_Running":
         """The probe, ready to be run; nothing is connected yet."""
@@ -53,7 +66,7 @@ class Scrape:
 class _Running:
     def __init__(self, config: Scrape, timeout: float) -> None:
         self._asking = Asking(config, timeout)
-        self._reader = Reader(config.keep)
+        self._reader = Reader(config.keep, OURS)
 
     async def observe(self) -> Observation:
         """Asks once. Raises ProbeError where the answer is no page of metrics, or does not come."""
@@ -81,4 +94,6 @@ def _describe(page: Page) -> str:
         notes.append(f"{page.dropped} more than the {MOST_SERIES} that are kept: name fewer in keep")
     if page.missing:
         notes.append(f"not on the page: {', '.join(page.missing)}")
+    if page.refused:
+        notes.append(f"the watchdog's own, and left out: {', '.join(page.refused)}")
     return "; ".join(notes)
