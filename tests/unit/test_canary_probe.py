@@ -366,7 +366,7 @@ def test_a_stream_that_just_ends_is_judged_by_what_came() -> None:
         ({"api": "ollama", "endpoint": "embeddings"}, "endpoint goes with api: openai"),
         ({"endpoint": "embeddings", "expect": Expect(text="OK")}, "an embedding is no text"),
         ({"expect": Expect(embedding=Path("/nowhere"))}, "goes with endpoint: embeddings, or api: http"),
-        ({"expect": Expect(regex="(")}, "expect.regex is no regular expression"),
+        ({"expect": Expect(regex="(")}, 'expect.regex: "(" cannot be used'),
         ({"expect": Expect(embedding=Path("/nowhere"))}, "there is no file /nowhere"),
         ({"api": "http", "body": {"a": 1}, "file": Upload(Path("/nowhere"))}, "state body or file, not both"),
     ],
@@ -385,3 +385,10 @@ def test_a_distance_lies_between_0_and_2(distance: Any) -> None:
 def test_expectations_that_cannot_be(written: Any) -> None:
     with pytest.raises(ValueError, match="expect"):
         Expect.parse(written)
+
+
+def test_a_pattern_that_could_go_on_for_ever_holds_nobody_up() -> None:
+    server = Server(v1__chat__completions=(200, SSE, [event("a" * 200 + "!")]))
+    began = time.monotonic()
+    (seen,) = ask(server, lambda url: Canary(url, model="m", expect=Expect(regex=r"(a+)+$")))
+    assert value(seen, "canary_answer_correct") == 0 and time.monotonic() - began < 2

@@ -183,7 +183,7 @@ FAULTS = {
     ),
     "expect.distance takes a number between 0 and 2, such as 0.02": "expect.distance 应为 0 到 2 之间的数，例如 0.02",
     "expect.json takes paths with their values, such as {{label: cat}}": "expect.json 应为路径及其值，例如 {{label: cat}}",
-    "expect.regex is no regular expression: {cause}": "expect.regex 不是正则表达式：{cause}",
+    "expect.regex: {cause}": "expect.regex：{cause}",
     "expect: {{embedding: …}} goes with endpoint: embeddings, or api: http": (
         "expect: {{embedding: …}} 与 endpoint: embeddings 或 api: http 搭配使用"
     ),

@@ -27,6 +27,7 @@ from model_watchdog.core.answer import Expected, judge_text, judge_vector, show
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.errors import ProbeError
+from model_watchdog.patterns import Pattern
 from model_watchdog.probes import Measurement, Observation, Surroundings
 from model_watchdog.wire import httpx
 
@@ -136,9 +137,9 @@ class Canary:
         expect = self.expect or Expect()
         found += self._find_unjudged(expect)
         try:
-            re.compile(expect.regex)
-        except re.error as error:
-            found.append(f"expect.regex is no regular expression: {error}")
+            Pattern(expect.regex)
+        except ValueError as error:
+            found.append(f"expect.regex: {error}")
         for path in (expect.embedding, self.file.path if self.file else None):
             if path is not None and not path.is_file():
                 found.append(f"there is no file {path}")
@@ -331,7 +332,7 @@ class _Running:
                 raise ProbeError(Failure.CONFIG, f"{expect.embedding} holds no list of numbers: {error}") from None
             if wrong := judge_vector(reference)[0]:  # whatever is compared with it would be right
                 raise ProbeError(Failure.CONFIG, f"{expect.embedding} holds no list of numbers: {wrong}")
-        return Expected(expect.text, expect.regex, reference, expect.distance)
+        return Expected(expect.text, expect.regex, reference, expect.distance, _search)
 
     def _judge_text(self, text: str, heard: Heard, began: float, secrets: Secrets) -> Observation:
         return self._conclude(judge_text(text, self._expected(), secrets.mask_text), heard, began, secrets.mask_text(text))
@@ -348,3 +349,7 @@ class _Running:
         if (rate := heard.tokens_per_second) is not None:
             measured.append((RATE, {}, rate))
         return Observation(measured, wrong or f"answered {show(answer.strip())}" * bool(answer))
+
+
+def _search(pattern: str, text: str) -> bool:
+    return Pattern(pattern).count(text.encode()) > 0
