@@ -26,6 +26,7 @@ from model_watchdog.crashpoint import crash_point
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
 from model_watchdog.means import Means
+from model_watchdog.notes import keep_notes
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.recalling import recall_of_host, recall_service
 from model_watchdog.record import FILE
@@ -124,6 +125,7 @@ class Daemon:
             look_at_gpus=lambda: self.host.look_at_gpus(),
             common=CommonCause(self.config.host.common_cause),
             next_id=self.store.next_id(),
+            notes=self.store.load_notes(),
         )
         kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
         self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock), self.means)
@@ -268,7 +270,7 @@ class Daemon:
         if self.store.replaced == self._replaced:
             return
         self._replaced = self.store.replaced
-        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes())
+        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes(), *keep_notes(self.means.notes))
         self.host.write_anew()
         for watch in self.watches.values():
             watch.write_anew()

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.tables import ROWS
 from tests.rig.box import RIG_IN_BOX
 from tests.rig.sinks import HttpSink
 from tests.rig.stand import MODELS, UNIT_ONLY, Model, Stand
 from tests.rig.waiting import holds_for, wait_until
 
-SCENARIO_ROWS = "MODEL_WATCHDOG_SCENARIO_ROWS"
 FAST = {"every": "500ms", "timeout": "400ms", "retry_every": "500ms"}
 PATIENT = {"every": "1s", "timeout": "1s", "retry_every": "1s"}
 """Where processor time or a heartbeat decides: a machine that is busy with other tests must not make it look still."""
@@ -180,7 +180,7 @@ def judge(night: dict[str, Seen], request: pytest.FixtureRequest) -> Callable[[s
 
 def _record(name: str, case: Case, one: Seen, test: str) -> None:
     """One line of the table that `make scenarios` prints."""
-    if path := os.environ.get(SCENARIO_ROWS):
+    if path := os.environ.get(ROWS):
         found = one.detected
         detected = "" if found is None else f"{found.event} ({found.cause})" if found.cause else found.event
         after = "" if found is None else f"{found.after:.1f} s"

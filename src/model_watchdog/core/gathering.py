@@ -6,7 +6,7 @@ from model_watchdog.core.diagnosis import Evidence, is_moving, is_wrong
 from model_watchdog.core.facts import Facts
 from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.rule import Then
-from model_watchdog.core.sample import Outcome, SeriesId
+from model_watchdog.core.sample import PROBE_SUCCESS, Outcome, SeriesId
 from model_watchdog.core.state import EVIDENCE, STALE_AFTER, Service, ServiceState
 
 CHANGES, CHANGES_WITHIN = 6, 10
@@ -88,7 +88,7 @@ def find_mute(service: Service, state: ServiceState) -> Reason | None:
 
 def _count_wanted(service: Service, probe: str) -> int:
     """How many bad runs in a row it takes until a rule has the service restarted for this probe."""
-    series = SeriesId.of("probe_success", {"service": service.name, "probe": probe})
+    series = SeriesId.of(PROBE_SUCCESS, {"service": service.name, "probe": probe})
     return max((rule.times or 1 for rule in service.rules if rule.then is Then.RESTART and rule.selector.matches(series)), default=1)
 
 

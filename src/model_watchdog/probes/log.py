@@ -142,7 +142,7 @@ class _Running:
         if can_hang(kind := find_file_system(str(tail.path), read_file_systems())):
             text = f"{tail.path} lies on a file system that may hang ({kind}): have the service write to a local disk, or to the journal"
             raise ProbeError(Failure.CONFIG, text)
-        end, mounted = time.monotonic() + min(BUDGET, self._timeout / 2), False
+        end, has_read = time.monotonic() + min(BUDGET, self._timeout / 2), False
         try:
             for piece in tail.read():
                 self._take(piece, tally, values)
@@ -150,9 +150,9 @@ class _Running:
                 if time.monotonic() > end:
                     notes.append(f"{tail.behind / 1e6:.0f} MB behind: the log grows faster than it is read")
                     break
-                mounted = True
+                has_read = True
         except FileNotFoundError:
-            if not mounted:
+            if not has_read:
                 notes.append(f"{tail.path} is not there (yet)")
         except OSError as error:
             if error.errno in OUT_OF:
