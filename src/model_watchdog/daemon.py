@@ -16,6 +16,7 @@ from model_watchdog.cgroup import processes
 from model_watchdog.clock import STEP, Clock, ClockGuard, slept_so_far
 from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config
+from model_watchdog.containers import Containers
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.common import CommonCause
 from model_watchdog.core.decision import Cause, Decision, Event, Reason
@@ -114,7 +115,7 @@ class Daemon:
             store=self.store,
             outbox=self.outbox,
             systemd=systemd,
-            units=UnitReader(systemd),
+            units=UnitReader(systemd, containers=Containers(self.config.containers)),
             main_processes=MainProcessWatch(),
             hostname=os.uname().nodename,
             dry_run=self.dry_run,

@@ -66,6 +66,7 @@ def make_schema() -> Schema:
     service = {
         "unit": _of(str),
         "user": _of(str),
+        "container": _of(str),
         "server": {"anyOf": [{"enum": list(list_servers())}, VARIABLE]},
         "url": _of(str),
         "heartbeat": names,

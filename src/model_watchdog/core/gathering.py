@@ -75,7 +75,10 @@ def makes_steps(service: Service, state: ServiceState, now: float) -> bool:
 
 
 def find_mute(service: Service, state: ServiceState) -> Reason | None:
-    """A probe that should show what the service does, and has shown nothing for long, with what is to be changed."""
+    """A probe that should show what the service does, and has shown nothing for long, with what is to be changed; or a container that
+    cannot be found: without it the service looks as if it stood still."""
+    if state.unit is not None and state.unit.is_up and state.unit.container_error:
+        return Reason("container_missing", {"detail": state.unit.container_error})
     for plan in service.probes:
         outcome = state.outcomes.get(plan.name)
         if outcome is None or state.mute.get(plan.name, 0) < MUTE_AFTER:

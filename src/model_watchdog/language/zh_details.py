@@ -152,6 +152,12 @@ DETAILS = {
     "the child process that sends ended without an answer (exit {code})": "发送子进程未给出结果便已结束（退出码 {code}）",
     "the child process that sends ended without an answer (killed by signal {code})": "发送子进程未给出结果便已结束（被信号 {code} 杀死）",
     "the Python package apprise cannot be imported: {cause}": "无法导入 Python 包 apprise：{cause}",
+    # containers
+    "the container {name} is not found among the monitors of podman and docker; docker tells its number to nobody else: "
+    "start it with docker run --cidfile FILE, and let FILE be readable": (
+        "在 podman 和 docker 的监护进程中找不到容器 {name}；docker 不向其他用户透露容器编号："
+        "请用 docker run --cidfile FILE 启动，并让 FILE 可读"
+    ),
     # the record
     "{path}: the record cannot be written: {why}": "{path}：无法写入记录：{why}",
     "{path}: the record was damaged ({cause}); it is kept as {aside}, and a new one has begun": (

@@ -59,6 +59,8 @@ FAULTS = {
     "root's units are the system's; take user: out": "root 的单元属于系统；请去掉 user:",
     "{text} is no name of a user; it takes letters, digits, _ . -": "{text} 不是合法用户名；只能用字母、数字和 _ . -",
     "says in whose manager the unit is, and there is none; state unit: beside it": "指明单元属于谁的管理器，但此处没有单元；请同时写 unit:",
+    "says what the unit runs, and there is none; state unit: beside it": "指明单元运行什么，但此处没有单元；请同时写 unit:",
+    "{text} is no name of a container; it takes letters, digits, _ . - and begins with a letter or a digit": "{text} 不是合法的容器名",
     "line {line}": "第 {line} 行",
     "no such key": "没有该键",
     "{path} cannot be read: {cause}; root and the group model-watchdog should be able to": (
