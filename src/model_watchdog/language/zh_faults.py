@@ -170,6 +170,7 @@ FAULTS = {
     "pattern goes with format: text": "pattern 与 format: text 搭配使用",
     "pattern has no group named {names}, as (?P<{name}>[0-9.]+) would be": "pattern 中没有名为 {names} 的分组，应如 (?P<{name}>[0-9.]+)",
     '"{name}" cannot be the name of a field': "“{name}”不能作为字段名",
+    'there is no time zone "{name}" on this machine, as "Asia/Shanghai" would be one': "本机没有时区“{name}”，应如“Asia/Shanghai”",
     # model servers, progress, canaries
     '"{name}" is no name of a metric; it takes letters, digits, _ and :': "“{name}”不能作为指标名；可用字母、数字、_ 和 :",
     "{name} goes with api: {kind}": "{name} 与 api: {kind} 搭配使用",
@@ -381,20 +382,4 @@ FAULTS = {
         "mailto://USER:PASSWORD@SERVER?from=ADDRESS&to=ADDRESS，USER 或 PASSWORD 中的 @ 写作 %40"
     ),
     "ntfys://SERVER/TOPIC, or ntfy://TOPIC for ntfy.sh": "ntfys://SERVER/TOPIC；ntfy.sh 可写 ntfy://TOPIC",
-}
-
-USAGE = {
-    # of a command line, in argparse's words and in ours
-    "argument {name}: {why}": "参数 {name}：{why}",
-    "expected one argument": "后面须有一个值",
-    "invalid choice: {word} (choose from {names})": "没有 {word}（可选：{names}）",
-    "not allowed with argument {other}": "不能与 {other} 同用",
-    "ignored explicit argument {word}": "不带值，却写了 {word}",
-    "invalid int value: {word}": "{word} 不是整数",
-    "invalid float value: {word}": "{word} 不是数值",
-    "the following arguments are required: {names}": "缺少参数：{names}",
-    "one of the arguments {names} is required": "须写以下参数之一：{names}",
-    "it is empty; say why in a few words": "为空；请用几个字说明原因",
-    "the path is empty": "路径为空",
-    "{word} arrives later": "{word} 尚未支持",
 }
