@@ -225,7 +225,7 @@ def test_any_call_with_a_body_or_a_file(tmp_path: Path) -> None:
         ((500, JSON, [b'{"error": {"message": "CUDA error: out of memory"}}']), Failure.STATUS, "CUDA error: out of memory"),
         ((200, SSE, [event("O"), b'data: {"error": {"message": "engine died"}}\n\n']), Failure.STATUS, "engine died"),
         ((503, JSON, [b"{}"]), Failure.STATUS, "status 503"),
-        ((401, JSON, [b"{}"]), Failure.CONFIG, "status 401"),
+        ((401, JSON, [b"{}"]), Failure.CONFIG, "status 401; it wants a key: state bearer:"),
         ((422, JSON, [b'{"detail": "no"}']), Failure.CONFIG, "status 422"),
         ((302, JSON, [b""]), Failure.CONFIG, "redirect 302"),
         ((200, SSE, [b"<html>"]), Failure.CONFIG, "none of this API"),

@@ -48,6 +48,7 @@ DETAILS = {
     "{place}; is the path right? {what}": "{place}；请检查路径。{what}",
     "this is no page of metrics: it is {body}; is the path right? {what}": "这不是指标页：内容为 {body}；请检查路径。{what}",
     "{count} of {limit} series": "取 {limit} 个序列中的 {count} 个",
+    "{place}; it wants a key: state bearer:": "{place}；需要密钥：请写 bearer:",
     "{place}; not on the page: {names}": "{place}；页面上没有：{names}",
     "{place}; the watchdog's own, and left out: {names}": "{place}；由本程序自己测量，已略去：{names}",
     "{place}; {more} more than the {most} that are kept: name fewer in keep": "{place}；另有 {more} 个超出上限 {most}：keep 应少列一些",
@@ -177,6 +178,7 @@ DETAILS = {
 PARTS = {
     # scrape
     "{count} of {limit} series": "取 {limit} 个序列中的 {count} 个",
+    "{place}; it wants a key: state bearer:": "{place}；需要密钥：请写 bearer:",
     "{place}; not on the page: {names}": "{place}；页面上没有：{names}",
     "{place}; {more} more than the {most} that are kept: name fewer in keep": "{place}；另有 {more} 个超出上限 {most}：keep 应少列一些",
     "vLLM, SGLang, TGI and llama.cpp serve /metrics (SGLang with --enable-metrics, llama.cpp with --metrics), Triton on port 8002": (
