@@ -200,7 +200,7 @@ class Watch:
         started = clock.steady()
         observation, failure, detail = await self._runners.observe(probe, f"{self.service.name}/{probe.name}")
         at = clock.steady()
-        vitals = signs.read() if failure in (Failure.TIMEOUT, Failure.SLOW) else UNSEEN
+        vitals = signs.read() if failure in (Failure.TIMEOUT, Failure.SLOW, Failure.STATUS) else UNSEEN
         signs.stop()
         if observation.facts is not None:
             await self._take_facts(observation.facts)

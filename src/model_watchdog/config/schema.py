@@ -80,6 +80,8 @@ def make_schema() -> Schema:
         "work": names,
         "attempts": names,
         "stall_after": _of(Seconds),
+        "engine": _of(str),
+        "page_asks_engine": _of(bool),
         "startup": _of(Seconds),
         "startup_max": _of(Seconds),
         "busy_patience": _of(Seconds),

@@ -27,7 +27,7 @@ from model_watchdog.recoveries import Recovery
 
 KEYS = (
     *("unit", "user", "container", "server", "url", "startup", "startup_max", "busy_patience"),
-    *("heartbeat", "work", "attempts", "stall_after", "probes", "rules", "recovery"),
+    *("heartbeat", "work", "attempts", "stall_after", "engine", "page_asks_engine", "probes", "rules", "recovery"),
 )
 OF_A_UNIT = ("unit", "process")
 """Kinds of probes that look at the service's unit."""

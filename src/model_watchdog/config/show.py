@@ -62,6 +62,7 @@ def _show_service(service: ServiceConfig) -> dict[str, Any]:
             if names := getattr(core.progress, name):
                 tree[name] = list(names)
         tree["stall_after"] = _show_value(core.progress.stall_after, Seconds)
+        tree |= {"engine": core.progress.engine, "page_asks_engine": core.progress.page_asks_engine}
     tree["probes"] = _show_probes(service.probes)
     builtin = make_builtin_rules(core.unit, {probe.name: probe.kind for probe in service.probes}, core.progress)
     named = {rule.name: _show_rule(rule) for rule in core.rules}

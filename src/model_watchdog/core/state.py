@@ -106,6 +106,7 @@ class ServiceState:
     failing: dict[str, int] = field(default_factory=dict)
     changes: dict[str, deque[float]] = field(default_factory=dict)
     reached: set[str] = field(default_factory=set)  # probes that ever got an answer, good or bad, in any invocation
+    good: set[str] = field(default_factory=set)  # probes that have ever been good, as they are configured
     busy: dict[str, float] = field(default_factory=dict)  # probe: since when it times out while the service works
     progress: Progress = field(default_factory=Progress)
     mute: dict[str, int] = field(default_factory=dict)  # probe of EVIDENCE: so many runs in a row have shown nothing
