@@ -8,6 +8,8 @@ import re2  # type: ignore[import-untyped]  # it has no types
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
 _OPTIONS.never_nl = True  # no match goes beyond its line
+_SILENT = re2.Options()
+_SILENT.log_errors = False
 
 
 class Pattern:
@@ -44,3 +46,28 @@ class Pattern:
             place = text.find(b"\n", found.end()) + 1
             if not place:
                 return
+
+
+class Whole:
+    """A compiled pattern that a text must match from its first letter to its last, as a label's value must. Raises ValueError as `Pattern`.
+
+    A dot stands for any letter, a line's end too.
+    """
+
+    def __init__(self, written: str) -> None:
+        try:
+            self._compiled = re2.compile(f"(?s:{written})", _SILENT)
+        except re2.error as error:
+            said = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+            raise ValueError(f'"{written}" cannot be used: {said}; patterns are RE2, without look-around and references back') from None
+
+    def matches(self, text: str) -> bool:
+        return self._compiled.fullmatch(text) is not None
+
+    def find_groups(self, text: str) -> dict[str, str] | None:
+        """What its groups found, by number and by name; None where it does not match. A group that took no part found nothing: ""."""
+        found = self._compiled.fullmatch(text)
+        if found is None:
+            return None
+        groups = {str(number): found.group(number) or "" for number in range(self._compiled.groups + 1)}
+        return groups | {name: groups[str(number)] for name, number in self._compiled.groupindex.items()}
