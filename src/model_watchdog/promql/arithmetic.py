@@ -99,12 +99,16 @@ def round_to(value: float, nearest: float) -> float:
 
 
 def smaller(left: float, right: float) -> float:
-    """NaN where one of them is."""
+    """As Go has it: minus infinity before all, and then NaN."""
+    if -math.inf in (left, right):
+        return -math.inf
     return left if left != left or left < right else right
 
 
 def larger(left: float, right: float) -> float:
-    """NaN where one of them is."""
+    """As Go has it: infinity before all, and then NaN."""
+    if math.inf in (left, right):
+        return math.inf
     return left if left != left or left > right else right
 
 
