@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from model_watchdog.promql.elements import Elements, Notes
 from model_watchdog.promql.faults import EvaluationError
-from model_watchdog.promql.labels import EMPTY, NAME, Labels, drop, keep, set_label
+from model_watchdog.promql.labels import EMPTY, NAMING, Labels, drop, keep, set_label
 from model_watchdog.promql.summing import add_up, take_largest, take_mean, take_quantile, take_smallest
 from model_watchdog.promql.tree import Aggregation
 
@@ -62,7 +62,7 @@ def aggregate(node: Aggregation, elements: Elements, parameter: float | str | No
 
 def _group(node: Aggregation, elements: Elements, labels: frozenset[str]) -> dict[Labels, Elements]:
     groups = dict[Labels, Elements]()
-    names = labels | {NAME} if node.without else labels
+    names = labels | NAMING if node.without else labels
     pick = drop if node.without else keep
     for element in elements:
         groups.setdefault(pick(element[0], names), []).append(element)

@@ -6,13 +6,12 @@ from functools import partial
 from model_watchdog.promql.arithmetic import ARITHMETIC, COMPARE
 from model_watchdog.promql.elements import Element, Elements
 from model_watchdog.promql.faults import EvaluationError
-from model_watchdog.promql.labels import EMPTY, NAME, Labels, drop, get, keep, set_label, show_braced, without_name
+from model_watchdog.promql.labels import EMPTY, NAMING, Labels, drop, get, keep, set_label, show_braced, without_name
 from model_watchdog.promql.tree import Binary, Cardinality, Matching
 
 _TWICE = "many-to-many matching not allowed: matching labels must be unique on one side"
 _IMPLICIT = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
 _NOT_UNIQUE = "multiple matches for labels: grouping labels must ensure unique matches"
-_KEPT_NAMES = frozenset({NAME})
 
 Sign = Callable[[Labels], Labels]
 
@@ -106,7 +105,7 @@ def _signing(matching: Matching) -> Sign:
     """What two series must have in common to be partners."""
     if matching.on:
         return partial(keep, names=matching.labels) if matching.labels else lambda labels: EMPTY
-    return partial(drop, names=matching.labels | _KEPT_NAMES) if matching.labels else without_name
+    return partial(drop, names=matching.labels | NAMING) if matching.labels else without_name
 
 
 def _shaping(node: Binary) -> Callable[[Labels, Labels], Labels]:

@@ -18,7 +18,7 @@ from model_watchdog.promql import Expression, Memory, Notes, PromqlError, Unsupp
 from model_watchdog.promql.arithmetic import DATES, MATH
 from model_watchdog.promql.elements import Vector
 from model_watchdog.promql.evaluating import LOOKBACK, Evaluation
-from model_watchdog.promql.labels import EMPTY, NAME, Labels, get, make_labels, show, without_name
+from model_watchdog.promql.labels import EMPTY, NAME, Labels, get, make_labels, show
 from model_watchdog.promql.scripts import NATIVE, Clear, Eval, Load, Unknown, Values, is_close, read_script
 from model_watchdog.promql.storage import STALE
 from model_watchdog.promql.tree import Aggregation, Call, Kind, Node, Range, Selector, children
@@ -55,8 +55,8 @@ class Stored:
     native: Memory = field(default_factory=Memory)
 
     def load(self, loaded: Load) -> None:
-        for labels, values in loaded.series:
-            name, rest = get(labels, NAME), without_name(labels)
+        for labels, values in dict(loaded.series).items():  # of a series stated twice the last counts
+            name, rest = get(labels, NAME), tuple(pair for pair in labels if pair[0] != NAME)
             for place, value in enumerate(values):
                 at = place * loaded.step / 1000
                 if value is None:

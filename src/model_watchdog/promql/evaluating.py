@@ -30,7 +30,7 @@ from model_watchdog.promql.tree import (
 LOOKBACK = 5 * 60 * 1000
 """A sample counts for so many milliseconds; then its series is taken to be gone."""
 _COUNTER_ENDINGS = ("_total", "_sum", "_count", "_bucket")
-_NOT_A_BUCKET = frozenset({"le", NAME})
+_BOUND = frozenset({"le"})
 
 Value = float | str | Elements
 
@@ -181,27 +181,28 @@ def _expected_labels(node: Node) -> Labels:
 
 def _histogram_quantile(evaluation: Evaluation, arguments: tuple[Node, ...]) -> Elements:
     share, notes = evaluation.number(arguments[0]), evaluation.notes
-    groups, names = dict[Labels, list[tuple[float, float]]](), dict[Labels, str]()
+    groups = dict[Labels, list[tuple[float, float]]]()
     for labels, value, _ in evaluation.vector(arguments[1]):
         bound = read_bound(get(labels, "le"))
-        name = get(labels, NAME)
         if bound is None:
             said = f'bucket label "le" is missing or has a malformed value of "{get(labels, "le")}"'
-            notes.warn(f"PromQL warning: {said}" + (f' for metric name "{name}"' if name else ""))
-            continue
-        group = drop(labels, _NOT_A_BUCKET)
-        groups.setdefault(group, []).append((bound, value))
-        names.setdefault(group, name)
+            notes.warn(f"PromQL warning: {said}{_of_metric(labels)}")
+        else:
+            groups.setdefault(drop(labels, _BOUND), []).append((bound, value))
     if not 0 <= share <= 1:
         notes.warn(f"PromQL warning: quantile value should be between 0 and 1, got {show_number(share)}")
     result = Elements()
-    for group, buckets in groups.items():
+    for labels, buckets in groups.items():
         quantile, raised = find_quantile(share, buckets)
         if raised:
-            of = f' for metric name "{names[group]}"' if names[group] else ""
-            notes.inform(f"PromQL info: input to histogram_quantile needed to be fixed for monotonicity{of}")
-        result.append((group, quantile, True))
+            notes.inform(f"PromQL info: input to histogram_quantile needed to be fixed for monotonicity{_of_metric(labels)}")
+        result.append((labels, quantile, True))
     return result
+
+
+def _of_metric(labels: Labels) -> str:
+    name = get(labels, NAME)
+    return f' for metric name "{name}"' if name else ""
 
 
 def _timestamp(evaluation: Evaluation, arguments: tuple[Node, ...]) -> Elements:

@@ -11,6 +11,8 @@ from functools import lru_cache
 Labels = tuple[tuple[str, str], ...]
 
 NAME = "__name__"
+NAMING = frozenset({NAME, "__type__", "__unit__"})
+"""What says what a series is, rather than which: it goes where the name goes, and counts for no match."""
 EMPTY: Labels = ()
 _KEPT = 1 << 15
 """So many results of each function below are kept, for the same labels come back at each evaluation."""
@@ -38,7 +40,7 @@ def set_label(labels: Labels, name: str, value: str) -> Labels:
 
 @lru_cache(_KEPT)
 def without_name(labels: Labels) -> Labels:
-    return tuple(pair for pair in labels if pair[0] != NAME)
+    return tuple(pair for pair in labels if pair[0] not in NAMING)
 
 
 @lru_cache(_KEPT)
