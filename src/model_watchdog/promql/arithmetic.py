@@ -139,7 +139,7 @@ MATH: dict[str, Callable[[float], float]] = {
 }
 
 
-def _read_date(seconds: float) -> tuple[int, int, int, int]:
+def read_date(seconds: float) -> tuple[int, int, int, int]:
     """Year, month, day of the month, and day of the year, in UTC; by the calendar that is used today, whenever it was."""
     days = int(seconds) // _SECONDS_A_DAY + 719_468  # since 1 March of the year 0, so that a leap day is the last of its year
     era, of_era = divmod(days, 146_097)
@@ -164,12 +164,12 @@ def _of_date(read: Callable[[float], int]) -> Callable[[float], float]:
 
 
 DATES: dict[str, Callable[[float], float]] = {
-    "day_of_month": _of_date(lambda seconds: _read_date(seconds)[2]),
+    "day_of_month": _of_date(lambda seconds: read_date(seconds)[2]),
     "day_of_week": _of_date(lambda seconds: (int(seconds) // _SECONDS_A_DAY + 4) % 7),
-    "day_of_year": _of_date(lambda seconds: _read_date(seconds)[3]),
-    "days_in_month": _of_date(lambda seconds: _days_in(*_read_date(seconds)[:2])),
+    "day_of_year": _of_date(lambda seconds: read_date(seconds)[3]),
+    "days_in_month": _of_date(lambda seconds: _days_in(*read_date(seconds)[:2])),
     "hour": _of_date(lambda seconds: int(seconds) // 3600 % 24),
     "minute": _of_date(lambda seconds: int(seconds) // 60 % 60),
-    "month": _of_date(lambda seconds: _read_date(seconds)[1]),
-    "year": _of_date(lambda seconds: _read_date(seconds)[0]),
+    "month": _of_date(lambda seconds: read_date(seconds)[1]),
+    "year": _of_date(lambda seconds: read_date(seconds)[0]),
 }
