@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from model_watchdog.config.loading import load
+from model_watchdog.exporting import export_rules
 from model_watchdog.promql import Memory
 from model_watchdog.promql.alerting import AlertingRule, RunningGroup, State
 from model_watchdog.promql.labels import NAME
@@ -18,6 +20,7 @@ from tests.rig.prometheus import find_tool
 
 pytestmark = pytest.mark.skipif(find_tool("promtool") is None, reason="no promtool on this machine: scripts/setup test unpacks one")
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.yaml"
 EVERY = 61
 """Seconds from sample to sample: so that none is exactly as old as a sample may be, of which Prometheus 2 and 3 think differently."""
 ALERT = {"alert": "A", "expr": "up == 0"}
@@ -259,3 +262,12 @@ def test_templates_say_what_promtool_says(tmp_path: Path) -> None:
     assert not any("error expanding" in said["said"] for _, found in expected for alerts in found.values() for _, said in alerts)
     tested = promtool("test", "rules", write_rule_test(tmp_path, rules, series, expected))
     assert tested.returncode == 0, (tested.stdout + tested.stderr)[-6000:]
+
+
+def test_what_is_exported_promtool_accepts(tmp_path: Path) -> None:
+    config = load(EXAMPLE, environment={}, credentials_dir=None, strict_secrets=False)
+    path = tmp_path / "exported.yml"
+    path.write_text(export_rules(config))
+    checked = promtool("check", "rules", path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "rules found" in checked.stdout
