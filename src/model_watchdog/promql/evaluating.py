@@ -8,6 +8,7 @@ from model_watchdog.promql.arithmetic import DATES, MATH, larger, round_to, smal
 from model_watchdog.promql.binary import combine_numbers, combine_sets, combine_vectors, combine_with_number
 from model_watchdog.promql.buckets import find_quantile, read_bound
 from model_watchdog.promql.elements import Elements, Notes
+from model_watchdog.promql.faults import EvaluationError
 from model_watchdog.promql.labels import EMPTY, NAME, Labels, drop, get, make_labels
 from model_watchdog.promql.ranges import COUNTERS_ONLY, KEEPS_NAME, RANGE_FUNCTIONS, Window
 from model_watchdog.promql.relabelling import join_labels, replace_label
@@ -60,7 +61,7 @@ class Evaluation:
             case Binary():
                 return self._combine(node)
             case Range():
-                raise TypeError("a range vector is looked at through a function")
+                raise EvaluationError("a range vector has no value of its own; put it into a function, such as rate or avg_over_time")
 
     def select(self, selector: Selector) -> list[tuple[Labels, int, float]]:
         """The newest sample of each series, with its time."""

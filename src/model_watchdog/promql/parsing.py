@@ -1,5 +1,6 @@
 """Text to tree: `promql-parser` reads it, and what it read becomes values of our own, or is refused by name."""
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
@@ -43,8 +44,18 @@ _CARDINALITIES = {
     "VectorMatchCardinality.ManyToMany": Cardinality.MANY_TO_MANY,
 }
 _LONGEST = 200 * 365 * 24 * 3600 * 1000
-DEEPEST = 100
-"""So many brackets may stand in each other: the parser and the evaluation go down one by one."""
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
+_NUMBER = r"(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)"
+_SUBQUERY = re.compile(r"\[[^\]]*:[^\]]*\]")
+_BEFORE_SPAN = r"(?:\boffset|@|\[)\s*[-+]?\s*"
+_SPAN = re.compile(rf"{_BEFORE_SPAN}{_NUMBER}(ms|[smhdwy]|(?![\w.]))|(?<![\w.:]){_NUMBER}(ms|[smhdwy])", re.IGNORECASE)
+_NO_SPAN = re.compile(rf"{_BEFORE_SPAN}(nan|inf)\b", re.IGNORECASE)
+LONGEST_TEXT = 20_000
+DEEPEST, MOST_OPERATORS = 50, 200
+"""So many brackets may stand in each other, and so many operators in an expression: the parser and the evaluation go down one by one, and
+the parser ends the process where its stack does."""
+_BRACED = re.compile(r"\{[^}]*\}")
+_OPERATOR = re.compile(r"[-+*/%^]|[=!<>]=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
 
 def read_tree(text: str, functions: frozenset[str]) -> Node:
@@ -52,16 +63,29 @@ def read_tree(text: str, functions: frozenset[str]) -> Node:
 
     Raises PromqlError where it is none, and Unsupported, which names it, where it needs what is not supported.
     """
+    if len(text) > LONGEST_TEXT:
+        raise PromqlError(f"the expression is longer than {LONGEST_TEXT} letters; split it with record: rules")
     whole, bare = rewrite_literals(text)
-    if _depth(bare) > DEEPEST:
-        raise PromqlError(f"brackets stand more than {DEEPEST} deep in each other; split the expression with record: rules")
+    if _depth(bare) > DEEPEST or len(_OPERATOR.findall(_BRACED.sub("", bare))) > MOST_OPERATORS:
+        raise _too_deep()
+    if _SUBQUERY.search(bare):  # before the parser, which panics at some
+        raise refuse_subquery()
+    if found := _NO_SPAN.search(bare):
+        raise PromqlError(f"{found[1]} is no duration; write it as 5m or 1h30m")
+    if any(_is_too_long(span) for span in _SPAN.finditer(bare)):
+        raise _too_long()
     _register_own_functions()
     try:
-        parsed = promql_parser.parse(whole)
+        return _Reader(functions).read(promql_parser.parse(whole))
     except ValueError as error:
         said = str(error)
         raise refuse_unparsed(bare, said) or _explain(said, functions) from None
-    return _Reader(functions).read(parsed)
+    except RecursionError:
+        raise _too_deep() from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # the parser's own end, which is no Exception
+            raise
+        raise PromqlError("the parser cannot read this expression; write it differently") from None
 
 
 @cache
@@ -69,6 +93,22 @@ def _register_own_functions() -> None:
     """The parser takes functions of ours once a process."""
     matrix, vector = promql_parser.ValueType.Matrix, promql_parser.ValueType.Vector
     promql_parser.register_extra_functions([promql_parser.Function("rolling_sigma", [matrix], vector)])
+
+
+def _is_too_long(span: "re.Match[str]") -> bool:
+    """The parser panics at spans that its numbers do not hold."""
+    number, unit = (span[1], span[2]) if span[1] else (span[3], span[4])
+    return float(number) * _UNITS[unit.lower() or "s"] > _LONGEST
+
+
+def _too_deep() -> PromqlError:
+    return PromqlError(
+        f"the expression has more than {DEEPEST} brackets in each other, or {MOST_OPERATORS} operators; split it with record: rules"
+    )
+
+
+def _too_long() -> PromqlError:
+    return PromqlError("a duration is longer than 200 years; write a shorter one")
 
 
 def _depth(bare: str) -> int:
@@ -111,8 +151,6 @@ class _Reader:
             "BinaryExpr": self._read_binary,
         }
         name = type(parsed).__name__
-        if name == "SubqueryExpr":
-            raise refuse_subquery()
         if name not in readers:
             raise PromqlError(f"the parser read a {name}, which nothing is known of; write it differently")
         return readers[name](parsed)
@@ -176,5 +214,5 @@ def _read_selector(parsed: Any) -> Selector:
 def _milliseconds(span: Any) -> int:
     milliseconds: int = round(span.total_seconds() * 1000)
     if abs(milliseconds) > _LONGEST:
-        raise PromqlError("a duration is longer than 200 years; write a shorter one")
+        raise _too_long()
     return milliseconds

@@ -38,7 +38,6 @@ _EXTENDED = re.compile(r"\b(smoothed|anchored)\b")
 _TRIM = re.compile(r"</|>/")
 _BRACKETS = re.compile(r"\[([^\][]*)\]")
 _DURATION = re.compile(r"\s*\w+\s*")
-_SUBQUERY = re.compile(r"[^:]*:[^:]*")
 _OFFSET = re.compile(r"\boffset\s*([-+]?\s*\(|[-+]?\s*(step|range|min|max)\b|[-+]?\s*\w+\s*[*/^%])", re.I)
 _UNKNOWN = re.compile(r"unknown function with name '(\w+)'")
 
@@ -78,8 +77,6 @@ def refuse_unparsed(bare: str, said: str) -> Unsupported | None:
         return Unsupported("</ and >/ are of native histograms", _CLASSIC)
     if "@" in bare:
         return refuse_at()
-    if any(_SUBQUERY.fullmatch(inside) for inside in _BRACKETS.findall(bare)):
-        return refuse_subquery()
     if _OFFSET.search(bare) or any(not _DURATION.fullmatch(inside) for inside in _BRACKETS.findall(bare)):
         return Unsupported("a calculated duration is experimental in Prometheus", "write it as a number: 5m")
     return None
