@@ -4,6 +4,8 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable
 
+from model_watchdog.promql.arithmetic import divide
+
 _SMALLEST = 2.2250738585072014e-308
 _LARGEST = 1.7976931348623157e308
 _TOLERANCE = 1e-12
@@ -44,7 +46,7 @@ def _interpolate(rank: float, bounds: list[float], counts: list[float]) -> float
     if place == 0 and bounds[0] <= 0:
         return bounds[0]
     begin, below = (bounds[place - 1], counts[place - 1]) if place else (0.0, 0.0)
-    return begin + (bounds[place] - begin) * ((rank - below) / (counts[place] - below))
+    return begin + (bounds[place] - begin) * divide(rank - below, counts[place] - below)
 
 
 def _merge(buckets: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:

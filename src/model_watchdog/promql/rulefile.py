@@ -184,6 +184,8 @@ class _Reader:
     def _read_expression(self, path: Path, rule: Mapping[str, Any]) -> Expression | None:
         path = (*path, "expr")
         text = self._text(path[:-1], rule, "expr")
+        if isinstance(rule.get("expr"), (Mapping, list)):
+            return None  # and said so
         if not text.strip():
             self.add(path, "a rule needs an expression; write expr: EXPRESSION")
             return None
