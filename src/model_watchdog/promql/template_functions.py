@@ -20,7 +20,7 @@ _VERB = re.compile(r"%([-+# 0]*)(\d*)(?:\.(\d*))?([a-zA-Z%])")
 _NO_QUERY = "it asks Prometheus; write the value with $value, or another rule"
 REFUSED = {
     **dict.fromkeys(("query", "first", "value", "strvalue", "label", "sortByLabel"), _NO_QUERY),
-    **dict.fromkeys(("tableLink", "graphLink"), "there is no page of graphs here; write a link"),
+    **dict.fromkeys(("tableLink", "graphLink"), "no page of graphs is here; write a link"),
     **dict.fromkeys(("safeHtml", "tmpl", "args"), "it is for console pages"),
     **dict.fromkeys(("externalURL", "pathPrefix"), "use $externalURL"),
     **dict.fromkeys(
