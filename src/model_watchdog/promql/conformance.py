@@ -53,8 +53,10 @@ class Stored:
 
     numbers: Memory = field(default_factory=Memory)
     native: Memory = field(default_factory=Memory)
+    unread: str = ""
 
     def load(self, loaded: Load) -> None:
+        self.unread = self.unread or loaded.unread
         for labels, values in dict(loaded.series).items():  # of a series stated twice the last counts
             name, rest = get(labels, NAME), tuple(pair for pair in labels if pair[0] != NAME)
             for place, value in enumerate(values):
@@ -147,6 +149,8 @@ def _ask(asked: Eval, stored: Stored) -> None:
         raise Skip(refused.what) from None
     except PromqlError as error:
         return _compare_failure(asked, str(error), of_parser=True)
+    if stored.unread and expression.needs.selectors:
+        raise Skip(stored.unread)
     if asked.expects_native or any(stored.has_native(expression.tree, at) for at in _moments(asked)):
         raise Skip("native histograms")
     notes = Notes()

@@ -21,12 +21,16 @@ Values = list[float | str | None]
 
 @dataclass(frozen=True)
 class Load:
-    """Series to be stored, `step` milliseconds between their values; `converted` where native histograms are to be made of classic ones."""
+    """Series to be stored, `step` milliseconds between their values; `converted` where native histograms are to be made of classic ones.
+
+    `unread` says why some of it could not be read, so that nothing can be asked of what is loaded.
+    """
 
     line: int
     step: int
     series: list[tuple[Labels, Values]]
     converted: bool = False
+    unread: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ _WINDOW = re.compile(r"expect\s+range\s+vector\s+from\s+(\S+)\s+to\s+(\S+)\s+ste
 _STRING = re.compile(r"expect\s+string\s+(.+)")
 _EXPECT = re.compile(r"expect\s+(fail|warn|info|no_warn|no_info|ordered)\b\s*(?:(msg|regex)\s*:\s*(.*))?")
 _OLD_FAIL = re.compile(r"expected_fail_(message|regexp)\s+(.+)")
+_STARTED = re.compile(r"^[^\s{]*(?:\{[^}]*\})?@st\b")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
 _SERIES_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -118,7 +123,9 @@ def _read_statement(number: int, head: str, body: list[str]) -> Statement:
     if head == "clear":
         return Clear(number)
     if loaded := _LOAD.fullmatch(head):
-        return Load(number, read_duration(loaded[2]), [_read_series(line) for line in body], bool(loaded[1]))
+        return _read_load(number, read_duration(loaded[2]), bool(loaded[1]), body)
+    if head.startswith("load"):
+        return Load(number, 1, [], unread=f"a load that this runner does not know: {head}")
     if asked := _INSTANT.fullmatch(head):
         at = read_duration(asked[2])
         return _read_expected(Eval(number, asked[3], at, at), asked[1], body)
@@ -128,6 +135,19 @@ def _read_statement(number: int, head: str, body: list[str]) -> Statement:
             raise ValueError("the step is not above 0")
         return _read_expected(Eval(number, asked[5], begin, end, step), asked[1], body)
     raise ValueError("a statement that this runner does not know")
+
+
+def _read_load(number: int, step: int, converted: bool, body: list[str]) -> Load:
+    series, unread = list[tuple[Labels, Values]](), ""
+    for line in body:
+        if _STARTED.search(line):
+            unread = "start timestamps (@st)"
+            continue
+        try:
+            series.append(_read_series(line))
+        except (ValueError, PromqlError) as error:
+            unread = f"what is loaded cannot be read: {error}"
+    return Load(number, step, series, converted, unread)
 
 
 def _read_expected(question: Eval, variant: str | None, body: list[str]) -> Eval:
@@ -179,7 +199,7 @@ def _read_series(line: str) -> tuple[Labels, Values]:
         place += 1
         while line[place : place + 1] != "}":
             found = _LABEL.match(line, place)
-            if found is None:
+            if found is None or (found["value"] is None and not found["name"].startswith('"')):
                 raise ValueError(f"these are no labels: {line[place:]}")
             name = read_literal(found["name"]) if found["name"].startswith('"') else found["name"]
             if found["value"] is None:
