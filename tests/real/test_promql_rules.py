@@ -146,6 +146,10 @@ TEMPLATES = [
         "{{ ne 1 2 }}{{ le 1 1 }}{{ ge 1.5 2.5 }}",
     ),
 ]
+TEMPLATES += [
+    '{{ $labels.instance | stripPort }} {{ stripPort "[::1]:80" }} {{ stripPort "::1" }} {{ stripPort "host" }} {{ stripPort "a:b:c" }}',
+    '{{ parseDuration "1h30m" }} {{ $value | printf "%.0f" | len }}',
+]
 VALUES = [
     "0",
     "1",

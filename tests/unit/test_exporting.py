@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from model_watchdog.cli.main import main
 from model_watchdog.config.loading import load
 from model_watchdog.config.model import Config
 from model_watchdog.exporting import export_rules
@@ -124,3 +125,16 @@ def test_a_series_that_ends_is_missed_and_one_that_never_came_too(tmp_path: Path
 
 def test_a_service_whose_rules_cannot_be_exported_is_a_group_without_rules(exported: Exported) -> None:
     assert exported("a: {metric: unit_tasks, sigma: 3}", "down: off", "unhealthy: off") == {}
+
+
+def test_the_command_prints_the_file_in_the_language_of_the_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config.yaml"
+    for language, said in (("en", "# The rules of "), ("zh", f"# {path} 的规则")):
+        path.write_text(f"language: {language}\nservices: {{m: {{unit: m}}}}\nhost: {{probes: {{}}}}\n")
+        assert main(["--config", str(path), "export-rules"]) == 0
+        printed = capsys.readouterr()
+        assert printed.out.startswith(said) and printed.err == ""
+        assert not read_rule_file(yaml.safe_load(printed.out))[1]
+    path.write_text("services: {m: {unit: m, nosuch: 1}}\n")
+    assert main(["--config", str(path), "export-rules"]) == 2
+    assert "nosuch" in capsys.readouterr().err

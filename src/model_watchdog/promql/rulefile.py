@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from model_watchdog.promql import Expression, Kind, Needs, add_needs, parse
+from model_watchdog.promql.durations import read_duration
 from model_watchdog.promql.faults import PromqlError
 from model_watchdog.promql.labels import NAME, is_label_name
 from model_watchdog.promql.templating import Template, read_template
@@ -22,10 +23,6 @@ _GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 _ALERT_KEYS = ("alert", "expr", "for", "keep_firing_for", "labels", "annotations")
 _RECORD_KEYS = ("record", "expr", "labels")
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_DURATION = re.compile(
-    r"(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?(?:(?P<ms>\d+)ms)?"
-)
-_SECONDS = {"y": 31_536_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 @dataclass(frozen=True)
@@ -93,16 +90,6 @@ def read_rule_file(content: Any) -> tuple[tuple[Group, ...], tuple[Fault, ...]]:
     reader = _Reader()
     groups = tuple(reader.read_groups(content))
     return groups, tuple(reader.faults)
-
-
-def read_duration(text: str) -> float | None:
-    """`1h30m` in seconds, as Prometheus writes durations: whole numbers, the larger unit first; None for what is none."""
-    if text == "0":
-        return 0.0
-    found = _DURATION.fullmatch(text)
-    if found is None or not text:
-        return None
-    return sum(int(number) * _SECONDS[unit] for unit, number in found.groupdict().items() if number)
 
 
 class _Reader:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from model_watchdog.patterns import Anywhere
+from model_watchdog.promql.durations import read_duration
 from model_watchdog.promql.humanizing import (
     humanize,
     humanize_1024,
@@ -16,6 +17,7 @@ from model_watchdog.promql.humanizing import (
 )
 from model_watchdog.promql.relabelling import expand
 
+_HOST_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*)):([^:\[\]]*)")
 _VERB = re.compile(r"%([-+# 0]*)(\d*)(?:\.(\d*))?([a-zA-Z%])")
 _NO_QUERY = "it asks Prometheus; write the value with $value, or another rule"
 REFUSED = {
@@ -24,7 +26,7 @@ REFUSED = {
     **dict.fromkeys(("safeHtml", "tmpl", "args"), "it is for console pages"),
     **dict.fromkeys(("externalURL", "pathPrefix"), "use $externalURL"),
     **dict.fromkeys(
-        ("html", "js", "urlquery", "call", "slice", "toTime", "urlQueryEscape", "now", "stripDomain", "stripPort", "parseDuration"),
+        ("html", "js", "urlquery", "call", "slice", "toTime", "urlQueryEscape", "now"),
         "write the text without it",
     ),
 }
@@ -99,6 +101,34 @@ def _text(value: Any) -> str:
 def _title(text: str) -> str:
     """The first letter of each word as a capital; the others stay."""
     return re.sub(r"(?:(?<=[^\w'])|^)\w", lambda found: found[0].upper(), text)
+
+
+def _split_port(text: str) -> tuple[str, str] | None:
+    """Host and port; None where it does not name a port."""
+    found = _HOST_PORT.fullmatch(text)
+    return None if found is None else (found[1] if found[1] is not None else found[2], found[3])
+
+
+def _strip_port(text: str) -> str:
+    split = _split_port(text)
+    return text if split is None else split[0]
+
+
+def _strip_domain(text: str) -> str:
+    """The first part of a host's name, with the port that stood there; an address stays."""
+    host, port = _split_port(text) or (text, "")
+    if ":" in host or re.fullmatch(r"\d+(?:\.\d+){3}", host):
+        return text
+    first = host.split(".")[0]
+    return f"{first}:{port}" if port else first
+
+
+def _parse_duration(*arguments: Any) -> float:
+    text = _text(_only(arguments))
+    seconds = read_duration(text)
+    if seconds is None:
+        raise TemplateError(f'not a valid duration string: "{text}"')
+    return seconds
 
 
 def _match(*arguments: Any) -> bool:
@@ -237,10 +267,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ne": lambda *arguments: not _equals(*arguments[:2]),
     "not": lambda *arguments: not is_true(_only(arguments)),
     "or": _or,
+    "parseDuration": _parse_duration,
     "print": lambda *arguments: "".join(map(show_value, arguments)),
     "printf": _print_formatted,
     "println": lambda *arguments: " ".join(map(show_value, arguments)) + "\n",
     "reReplaceAll": _replace_all,
+    "stripDomain": _of_text(_strip_domain),
+    "stripPort": _of_text(_strip_port),
     "title": _of_text(_title),
     "toLower": _of_text(str.lower),
     "toUpper": _of_text(str.upper),

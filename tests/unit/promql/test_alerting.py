@@ -161,6 +161,8 @@ def test_a_number_is_a_series_without_labels() -> None:
             "<error expanding template: incompatible types for comparison: float64 and int; write 5.0 to compare with $value>",
         ),
         ("{{ humanize $labels.gpu }}{{ humanize $labels }}", "<error expanding template: can't convert map[string]string to float>"),
+        ('{{ stripDomain "a.b.c:80" }} {{ stripDomain "a.b" }} {{ stripDomain "1.2.3.4:5" }}', "a:80 a 1.2.3.4:5"),
+        ('{{ parseDuration "x" }}', '<error expanding template: not a valid duration string: "x">'),
         ("{{ $externalURL }}{{ len $labels }}", "1"),
     ],
 )

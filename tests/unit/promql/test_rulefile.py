@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from model_watchdog.promql.rulefile import Alerting, Recording, read_duration, read_rule_file
+from model_watchdog.promql.durations import read_duration
+from model_watchdog.promql.rulefile import Alerting, Recording, read_rule_file
 
 SEED = """\
 # alert.rules.yml
