@@ -43,7 +43,7 @@ def make_data(chance: random.Random) -> Data:
         for instance in ("a", "b", "c"):
             total = chance.uniform(1e5, 1e6)
             for number in range(COUNT):
-                total = chance.uniform(5e4, 1e5) if chance.random() < 0.004 else total + chance.randrange(0, 50)
+                total = chance.uniform(5e4, 1e5) if chance.random() < 0.03 else total + chance.randrange(0, 50)
                 data.add("http_requests_total", {"status": status, "instance": instance}, BASE + number * STEP, total)
     for gpu in ("0", "1", "2"):
         level = chance.uniform(40, 90)
