@@ -19,6 +19,7 @@ from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, re
 from model_watchdog.language.zh import PHRASES
 from model_watchdog.language.zh_details import DETAILS, PARTS
 from model_watchdog.language.zh_faults import FAULTS
+from model_watchdog.language.zh_promql import PROMQL
 from model_watchdog.language.zh_usage import USAGE
 from model_watchdog.moments import tell_moment
 from model_watchdog.wording import duration, en, zh
@@ -127,7 +128,9 @@ def test_doctor_says_nothing_past_the_phrases() -> None:
     assert not [texts for texts in said if any(re.search("[a-z]", text) for text in texts)]
 
 
-@pytest.mark.parametrize(("told", "chinese"), [*PHRASES.items(), *DETAILS.items(), *PARTS.items(), *FAULTS.items(), *USAGE.items()])
+@pytest.mark.parametrize(
+    ("told", "chinese"), [*PHRASES.items(), *DETAILS.items(), *PARTS.items(), *FAULTS.items(), *USAGE.items(), *PROMQL.items()]
+)
 def test_both_fill_the_same_blanks(told: str, chinese: str) -> None:
     assert fields(told) == fields(chinese)
     assert told != chinese or COMMANDS_ONLY.fullmatch(told), f"{told} is not Chinese"

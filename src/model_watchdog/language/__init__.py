@@ -27,9 +27,10 @@ def speak(language: str) -> None:
     """From now on, until it is called again: one of `LANGUAGES`; any other is English."""
     _Spoken.language, _Spoken.tables = "en", {}
     if language == "zh":
-        from model_watchdog.language import zh, zh_details, zh_faults, zh_usage  # English has no need of them
+        from model_watchdog.language import zh, zh_details, zh_faults, zh_promql, zh_usage  # English has no need of them
 
-        tables = {"phrases": zh.PHRASES, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": zh_faults.FAULTS}
+        faults = zh_faults.FAULTS | zh_promql.PROMQL
+        tables = {"phrases": zh.PHRASES, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": faults}
         tables["usage"] = zh_faults.FAULTS | zh_usage.USAGE
         _Spoken.language, _Spoken.tables = language, tables
     _patterns.cache_clear()
