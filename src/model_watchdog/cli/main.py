@@ -46,6 +46,7 @@ COMMANDS = {
     "doctor": "look at every link of the chain, and say what mends a broken one",
     "install": "set up the user, the directories, the unit and the polkit rule",
     "uninstall": "take away what install set up",
+    "export-rules": "print the rules as a Prometheus rule file",
     "detect": "run the sigma rule over a CSV of numbers",
     "demo": "the whole story on this machine in about a minute",
     "schema": "print the JSON Schema of the configuration, for editors",
@@ -53,8 +54,8 @@ COMMANDS = {
 }
 SPEAKING = frozenset(("status", "events", "pause", "resume", "restart", "reset", "reload", "notify-test", "doctor"))
 """They speak the daemon's language, as wrong usage does, those of `READING` the configuration's; the others, and every --help, English."""
-READING = frozenset(("check", "run"))
-LATER = frozenset(("incidents", "incident", "drill", "replay", "ack", "silence", "export-rules", "web", "report"))
+READING = frozenset(("check", "run", "export-rules"))
+LATER = frozenset(("incidents", "incident", "drill", "replay", "ack", "silence", "web", "report"))
 
 GLOBAL_OPTIONS = {
     "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),
