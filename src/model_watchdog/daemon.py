@@ -24,6 +24,7 @@ from model_watchdog.core.gap import begin_after_gap, is_gap
 from model_watchdog.core.host import set_condition, tell_once
 from model_watchdog.core.rule import Severity
 from model_watchdog.crashpoint import crash_point
+from model_watchdog.feeding import Feed
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
 from model_watchdog.means import Means
@@ -127,7 +128,9 @@ class Daemon:
             common=CommonCause(self.config.host.common_cause),
             next_id=self.store.next_id(),
             notes=self.store.load_notes(),
+            feed=Feed(self.clock.steady, self.clock.wall),
         )
+        self.means.feed.follow(self.config.needs)
         kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
         self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock), self.means)
         for service in self.config.services.values():

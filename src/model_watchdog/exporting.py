@@ -15,6 +15,7 @@ from model_watchdog.core.sample import Selector
 from model_watchdog.core.template import fill, list_names
 from model_watchdog.language import phrase
 from model_watchdog.rules.absent import Absent
+from model_watchdog.rules.expr import Alerted, Expr
 from model_watchdog.rules.sigma import Sigma
 from model_watchdog.rules.threshold import Threshold
 
@@ -32,7 +33,8 @@ def export_rules(config: Config) -> str:
     parts = list[tuple[str, str | None, tuple[ProbeConfig, ...], tuple[Rule, ...]]]()
     for name, service in config.services.items():
         parts.append((f"model-watchdog: {name}", name, service.probes, service.core.rules))
-    parts.append(("model-watchdog: host", None, config.host.probes, config.host.rules))
+    of_host = tuple(rule for rule in config.host.rules if not isinstance(rule.condition, Alerted))  # a rule file is one already
+    parts.append(("model-watchdog: host", None, config.host.probes, of_host))
     parts = [part for part in parts if part[-1]]
     lines = [f"# {phrase('The rules of {path}, written by watchdog export-rules', path=_one_line(str(config.path)))}", "groups:"]
     for group, of, probes, rules in parts:
@@ -103,6 +105,8 @@ class _Writer:
                 return self._write_absent(absent)
             case Sigma() as sigma:
                 return self._write_sigma(sigma)
+            case Expr(expr=text):
+                return text
             case _:
                 raise _NotExpressible(phrase("Prometheus has no baseline that learns"))
 

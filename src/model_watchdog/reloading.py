@@ -112,6 +112,7 @@ class Reloading:
             daemon.host.take(config.host)
         daemon.outbox.follow(config.notifiers)
         daemon.means.units.containers.expect(config.containers)
+        daemon.means.feed.follow(config.needs)
         daemon.store.kept = config.record.raw
         self._arrange(list(daemon.watches))
         later = [name for name, watch in daemon.watches.items() if watch.leaving]

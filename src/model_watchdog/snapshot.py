@@ -115,7 +115,7 @@ def describe_host(state: HostState, clock: Clock, oldest: float) -> list[Entry]:
     return [
         {"metric": sample.series.metric, "labels": dict(sample.series.labels), "value": sample.value, "at": stamp(clock, sample.at)}
         for sample in state.newest.values()
-        if sample.at >= oldest
+        if sample.at >= oldest and not sample.series.metric.startswith("expr:")
     ]
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from model_watchdog.config import document
@@ -16,7 +17,7 @@ from model_watchdog.config.masking import MASK, mask_url
 from model_watchdog.config.model import Config, NotifierConfig, RecordConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, Options, list_options
 from model_watchdog.config.probe_section import COMMON
-from model_watchdog.config.service_section import read_host, read_service
+from model_watchdog.config.service_section import list_measured, read_host, read_service
 from model_watchdog.config.sources import Sources, tell
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.rule import Severity
@@ -26,7 +27,7 @@ from model_watchdog.notifiers import Notifier
 
 __all__ = ["InvalidConfig", "load", "load_here", "mask_url"]
 
-KEYS = ("include", "defaults", "services", "host", "notifiers", "language", "record")
+KEYS = ("include", "defaults", "services", "host", "rule_files", "notifiers", "language", "record")
 
 
 def load(
@@ -53,12 +54,30 @@ def load(
     context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root))
     services = _read_services(context, root)
     host = read_host(context, root.entries.get("host"), root.place)
+    rule_files: tuple[Path, ...] = ()
+    if "rule_files" in root.entries or context.expressions:
+        from model_watchdog.config import expr_section  # what it needs takes 6 MB, and few have expressions
+
+        files = expr_section.read_rule_files(context, root.entries.get("rule_files"), host.rules)
+        host = replace(host, rules=(*host.rules, *files.rules), probes=(*host.probes, *files.probes))
+        rule_files = files.paths
+        expr_section.warn_of_unknown(context, *list_measured(services.values(), host, files.recorded))
     notifiers = _read_notifiers(context, root, ask_notifiers)
     language = _read_language(context, root)
     entry = root.entries.get("record")
     record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
     faults.raise_if_any()
-    return Config(path, services, host, notifiers, language, record, faults.warnings, tuple(faults.files[1:]))
+    return Config(
+        path,
+        services,
+        host,
+        notifiers,
+        language,
+        record,
+        faults.warnings,
+        tuple(path for path in faults.files[1:] if path not in rule_files),
+        rule_files,
+    )
 
 
 def load_here(path: Path, *, ask_notifiers: bool = False) -> Config:

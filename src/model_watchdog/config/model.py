@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.rule import Rule, Severity
@@ -11,6 +12,13 @@ from model_watchdog.core.units import Seconds
 from model_watchdog.notifiers import Notifier
 from model_watchdog.probes import Probe
 from model_watchdog.recoveries import Recovery
+
+if TYPE_CHECKING:
+    from model_watchdog.promql import Needs
+
+
+EXPRESSIONS = "expr"
+"""The kind of the probes that nobody writes down: they evaluate what `expr` rules and rule files say."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,13 @@ class Config:
     record: RecordConfig = RecordConfig()
     warnings: tuple[str, ...] = ()
     included: tuple[Path, ...] = ()
+    rule_files: tuple[Path, ...] = ()
+
+    @property
+    def needs(self) -> "list[Needs]":
+        """What the expressions look at."""
+        probes = [*self.host.probes, *(probe for service in self.services.values() for probe in service.probes)]
+        return [probe.probe.group.needs for probe in probes if probe.kind == EXPRESSIONS]  # type: ignore[attr-defined]
 
     @property
     def containers(self) -> dict[str, str]:

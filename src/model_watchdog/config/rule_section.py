@@ -19,7 +19,7 @@ from model_watchdog.core.sample import Selector, SeriesId
 from model_watchdog.core.units import Number, Seconds
 
 COMMON = ("metric", "severity", "then", "for", "times", "over", "as", "minus", "keep_firing_for", "message", "state")
-PLAIN_FORM = "threshold"
+PLAIN_FORM, EXPR = "threshold", "expr"
 _TIMED = ("over", "absent", "minus", "for", "max_gap")
 """What is held against the probes that give the metric."""
 UNHEALTHY_TIMES = 3
@@ -173,13 +173,16 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     if table is None:
         return None
     gaps = options.gaps
-    if "expr" in table.entries:
-        options.check_keys({"expr": table.entries["expr"]}, path, (), "rule")
-        return None
     form, cls = _find_form(table)
     names = [option.name for option in list_options(cls)]
     _check_form(context, table, path, form, [*COMMON, *names], getattr(cls, "refuses", {}))
-    selector = _read_selector(context, table, place, path, scope)
+    if form == EXPR:
+        from model_watchdog.config import expr_section  # what it needs takes 6 MB, and few have expressions
+
+        is_right = expr_section.read_expression(context, table.entries[EXPR], f"{path}.{EXPR}")
+        selector = Selector(f"{EXPR}:{entry.key.text}") if is_right else None
+    else:
+        selector = _read_selector(context, table, place, path, scope)
     mine = {name: table.entries[name] for name in names if name in table.entries}
     condition = options.build(cls, mine, path, place, gaps)
     severity = _read(context, table, "severity", Severity, path, Severity.WARNING)
@@ -198,7 +201,7 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     keep = read_keep_firing_for(context, table, path, then)
     ours = selector is None or is_ours(selector.metric)
     means = _read_state(context, table, path, scope, then)
-    message = read_message(context, table, path, selector, scope.service, ours=ours)
+    message = read_message(context, table, path, None if form == EXPR else selector, scope.service, ours=ours)
     if options.gaps != gaps or selector is None or condition is None:
         return None
     return Rule(entry.key.text, selector, condition, severity, then, times, for_, over, as_, minus, keep, message, means)

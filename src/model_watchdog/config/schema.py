@@ -100,6 +100,7 @@ def make_schema() -> Schema:
         "defaults": _table(_defaults()),
         "services": _named({**_table(service), "anyOf": [{"required": ["unit"]}, {"required": ["recovery"]}], **_KINDS_WITHOUT_A_SERVER}),
         "host": _table(host),
+        "rule_files": {"anyOf": [_of(str), {"type": "array", "items": _of(str)}]},
         "notifiers": _named(notifiers),
         "record": _options(RecordConfig),
         "language": {"anyOf": [{"enum": list(LANGUAGES)}, VARIABLE]},
@@ -156,7 +157,7 @@ def _rule() -> Schema:
     assert set(rule_section.COMMON) == set(_RULE_OPTIONS)
     no_restart = {"properties": {"then": {"not": {"const": Then.RESTART.value}}}}
     only_telling = {"if": {"anyOf": [*telling.values()]}, "then": no_restart}
-    return {**_table(properties, empty=False), "required": ["metric"], **only_telling}
+    return {**_table(properties, empty=False), "anyOf": [{"required": ["metric"]}, {"required": ["expr"]}], **only_telling}
 
 
 def _by_kind(folder: str, kinds: Sequence[str], common: Mapping[str, Schema]) -> Schema:

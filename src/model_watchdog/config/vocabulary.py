@@ -1,9 +1,8 @@
 """Words that are known but not yet understood, so that they are refused as arriving later and not as misspelt."""
 
 LATER_KEYS: dict[str, dict[str, str]] = {
-    "file": dict.fromkeys(("rule_files", "maintenance", "report", "web"), ""),
+    "file": dict.fromkeys(("maintenance", "report", "web"), ""),
     "service": {"maintenance": ""},
-    "rule": {"expr": ""},
     "notifier": dict.fromkeys(("message", "maintenance"), ""),
 }
 """Key to what it is, by the kind of mapping it stands in."""

@@ -83,7 +83,9 @@ class Alert:
             return None
         if self.pace is not None:
             self.pace.count()
-        self.value, self.judged_at = value, at
+        self.judged_at = at
+        if value == value:  # what is over may have none
+            self.value = value
         if verdict.judgement is Judgement.BREACH:
             return self._breach(at, verdict)
         if self.phase is Phase.FIRING and self.rule.keep_firing_for is not None:

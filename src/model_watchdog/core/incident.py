@@ -34,6 +34,12 @@ def alert_reason(alert: Alert) -> Reason:
         params["minus"] = str(rule.minus)
     if "above" in alert.numbers and rule.selector.metric in OWN_WORDS:
         return Reason(OWN_WORDS[rule.selector.metric], {**dict(alert.series.labels), **params})
+    if "expr" in alert.numbers:
+        tell = getattr(rule.condition, "tell", None)
+        if tell is not None and (said := tell(dict(alert.series.labels), alert.value)):
+            return Reason("message", {**params, "text": said})
+        labels = ", ".join(f"{name}={value}" for name, value in alert.series.labels if name != "service")
+        return Reason("expr", {**params, "labels": labels})
     key = next((key for key in ("above", "below", "equals", "low", "absent") if key in alert.numbers), "unlike")
     return Reason("outside" if key == "low" else key, params)
 
@@ -41,7 +47,7 @@ def alert_reason(alert: Alert) -> Reason:
 def over_reason(alert: Alert) -> Reason:
     """It is over; with the value that says so, where the rule judges values as they are measured."""
     rule, params = alert.rule, dict[str, Param](rule=alert.rule.name)
-    if rule.silence is None and rule.as_ is None and rule.minus is None:
+    if rule.silence is None and rule.as_ is None and rule.minus is None and "expr" not in alert.numbers:
         params.update(series=str(alert.series), value=alert.value)
     return Reason("over", params)
 

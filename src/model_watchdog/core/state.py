@@ -17,7 +17,7 @@ from model_watchdog.core.units import Seconds
 STALE_AFTER = 3
 """A probe that has not spoken for so many times `every` (and its deadline) is silent."""
 
-EVIDENCE = ("scrape", "canary", "log", "json")
+EVIDENCE = ("scrape", "canary", "log", "json", "expr")
 """Kinds of probes that tell what a service does, and not by themselves whether it is well: what they cannot see is held against nobody."""
 LOADS_KEPT = 3
 """Of so many starts it is kept how long they took."""

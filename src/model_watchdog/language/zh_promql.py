@@ -85,8 +85,7 @@ PROMQL = {
     "a rule states one of alert and record, not both": "规则只能写 alert 和 record 之一",
     "a rule states alert or record; write alert: NAME": "规则要写 alert 或 record；请写 alert: NAME",
     "a rule needs an expression; write expr: EXPRESSION": "规则需要表达式；请写 expr: EXPRESSION",
-    "the expression gives a range vector; a rule needs a vector or a number": "表达式的结果是区间向量；规则需要向量或数值",
-    "the expression gives a string; a rule needs a vector or a number": "表达式的结果是字符串；规则需要向量或数值",
+    "the expression gives a {kind}; a rule needs a vector or a number": "表达式的结果是 {kind}；规则需要向量或数值",
     '"{name}" is no name of a metric; write letters, digits, _ and :': '"{name}" 不是指标名；请用字母、数字、_ 和 :',
     '"{name}" is no name of a label; write letters, digits and _': '"{name}" 不是标签名；请用字母、数字和 _',
     "{name} are a mapping of names to texts": "{name} 应是名称到文本的映射",
@@ -115,4 +114,11 @@ PROMQL = {
     "it is for console pages": "它用于控制台页面",
     "use $externalURL": "请用 $externalURL",
     "write the text without it": "请改写文本，不要使用它",
+    # what is looked at
+    'nothing here measures "{name}", so that this would never fire; did you mean "{near}"?': (
+        "此处没有任何探测提供“{name}”，因此永远不会触发；是否想写“{near}”？"
+    ),
+    'nothing here measures "{name}", so that this would never fire; a probe of kind scrape with keep would give it': (
+        "此处没有任何探测提供“{name}”，因此永远不会触发；可由 scrape 探测的 keep 提供"
+    ),
 }

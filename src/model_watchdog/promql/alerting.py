@@ -8,7 +8,7 @@ from model_watchdog.promql.elements import Notes
 from model_watchdog.promql.faults import DUPLICATES, EvaluationError
 from model_watchdog.promql.labels import EMPTY, Labels, make_labels, without_name
 from model_watchdog.promql.rulefile import Alerting, Group, Recording
-from model_watchdog.promql.storage import STALE, Memory, Source
+from model_watchdog.promql.storage import STALE, Keeper, Source
 
 ALERTS = "ALERTS"
 """The metric by which rules can look at the alerts of other rules."""
@@ -169,7 +169,7 @@ class RunningGroup:
             for rule in self.group.rules
         ]
 
-    def evaluate(self, memory: Memory, at: float) -> tuple[list[Change], list[tuple[Alerting | Recording, str]]]:
+    def evaluate(self, memory: Keeper, at: float) -> tuple[list[Change], list[tuple[Alerting | Recording, str]]]:
         """One rule after the other, so that one sees what those before it have recorded. What has changed, and which rules failed and why:
         what they gave stays as it is."""
         changes, failures = list[Change](), list[tuple[Alerting | Recording, str]]()
@@ -187,7 +187,7 @@ class RunningGroup:
                     self._give(place, memory, ALERTS, [], at)
         return changes, failures
 
-    def _give(self, place: int, memory: Memory, metric: str, series: list[tuple[Labels, float]], at: float) -> None:
+    def _give(self, place: int, memory: Keeper, metric: str, series: list[tuple[Labels, float]], at: float) -> None:
         """Samples of a rule's series, and stale markers for those that it gave last time and gives no more."""
         given = {labels for labels, _ in series}
         before = self._given.setdefault(place, {}).get(metric, set())

@@ -24,13 +24,13 @@ def is_stale(value: float) -> bool:
 class Track:
     """The samples of one series, oldest first. Times are milliseconds."""
 
-    __slots__ = ("_has_nan", "labels", "times", "values")
+    __slots__ = ("has_nan", "labels", "times", "values")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
         self.times = array("q")
         self.values = array("d")
-        self._has_nan = False
+        self.has_nan = False
 
     def append(self, at: int, value: float) -> bool:
         """Takes a sample; False for one that is not newer than the last, which is left out as Prometheus leaves it out."""
@@ -38,7 +38,7 @@ class Track:
             return False
         self.times.append(at)
         self.values.append(value)
-        self._has_nan = self._has_nan or value != value
+        self.has_nan = self.has_nan or value != value
         return True
 
     def forget(self, until: int) -> None:
@@ -47,7 +47,7 @@ class Track:
         if gone > _MOST_KEPT or gone == len(self.times):
             del self.times[:gone]
             del self.values[:gone]
-            self._has_nan = any(value != value for value in self.values)
+            self.has_nan = any(value != value for value in self.values)
 
     def find_last(self, after: int, until: int) -> tuple[int, float] | None:
         """The newest sample of the window; None where there is none, or where it is a stale marker."""
@@ -66,7 +66,7 @@ class Track:
         begin = bisect_right(all_times, after)
         end = len(all_times) if all_times and all_times[-1] <= until else bisect_right(all_times, until)
         times, values = all_times[begin:end].tolist(), self.values[begin:end].tolist()
-        if self._has_nan and any(value != value for value in values):
+        if self.has_nan and any(value != value for value in values):
             kept = [place for place, value in enumerate(values) if not is_stale(value)]
             return [times[place] for place in kept], [values[place] for place in kept]
         return times, values
@@ -78,6 +78,12 @@ class Source(Protocol):
     def find(self, selector: Selector) -> Sequence[Track]:
         """The series that fit; each at most once."""
         ...
+
+
+class Keeper(Source, Protocol):
+    """A source that takes samples, too."""
+
+    def append(self, metric: str, labels: Labels, at: float, value: float) -> bool: ...
 
 
 class Memory:
@@ -107,6 +113,18 @@ class Memory:
         if self._span is not None:
             track.forget(moment - self._span)
         return track.append(moment, value)
+
+    def take_over(self, other: "Memory") -> None:
+        """What another one has kept, as far as it is wanted here."""
+        for (metric, labels), track in other._tracks.items():
+            if track is not None and (own := self._begin((metric, labels))) is not None and not own.times:
+                own.times, own.values, own.has_nan = track.times, track.values, track.has_nan
+
+    def shift(self, seconds: float) -> None:
+        """Moves all samples in time."""
+        for tracks in self._by_name.values():
+            for track in tracks:
+                track.times = array("q", (at + round(seconds * 1000) for at in track.times))
 
     def find(self, selector: Selector) -> Sequence[Track]:
         found = self._found.get(selector.matchers)

@@ -141,6 +141,7 @@ SENTENCES: Sentences = {
     "below": lambda p: f"{_subject(p)} is {number(p['value'])}, below {number(p['below'])}",
     "equals": lambda p: f"{_subject(p)} is {number(p['value'])}",
     "outside": lambda p: f"{_subject(p)} is {number(p['value'])}, outside {number(p['low'])} to {number(p['high'])}",
+    "expr": lambda p: f"{p['expr']} gives {number(p['value'])}" + (f" for {p['labels']}" if p["labels"] else ""),
     "absent": lambda p: f"{p['series']} has not arrived for {duration(float(p['value']))}",
     "message": lambda p: str(p["text"]),
     "unlike": lambda p: (

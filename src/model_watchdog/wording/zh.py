@@ -153,6 +153,7 @@ SENTENCES: Sentences = {
     "below": lambda p: f"{_subject(p)} 为 {number(p['value'])}，低于 {number(p['below'])}",
     "equals": lambda p: f"{_subject(p)} 为 {number(p['value'])}",
     "outside": lambda p: f"{_subject(p)} 为 {number(p['value'])}，超出 {number(p['low'])} 至 {number(p['high'])} 的范围",
+    "expr": lambda p: f"{p['expr']} 的值为 {number(p['value'])}" + (f"（{p['labels']}）" if p["labels"] else ""),
     "absent": lambda p: f"{p['series']} 已 {duration(float(p['value']))}没有数据",
     "message": lambda p: str(p["text"]),
     "unlike": lambda p: (
