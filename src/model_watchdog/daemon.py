@@ -25,6 +25,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
+from model_watchdog.learnt import Learnt
 from model_watchdog.means import Means
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.recalling import recall_of_host, recall_service
@@ -126,10 +127,11 @@ class Daemon:
             next_id=self.store.next_id(),
         )
         kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
-        self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock), self.means)
+        self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock, self.store), self.means)
         for service in self.config.services.values():
             state = recall_service(service, kept.get(service.name), self.clock, self.store, away)
             self.watches[service.name] = Watch(service, state, self.means)
+        self._learnt = Learnt(self.means)
         self.rights = rights.Rights(self.watches, self.host, self.means)
         self._next_beat: asyncio.Handle
         self._look_every = int(min(LOOK_EVERY, max(1.0, alive_within() / 3)))
@@ -204,6 +206,7 @@ class Daemon:
         self._lag = max(lag, self._lag)
         if number % 10 == 0:
             self.write_info(lag)
+            self._learnt.write(self.watches.values(), self.host)
             if self.means.host_stopping:
                 self.spawn(self._look_at_host())
 
@@ -387,6 +390,7 @@ class Daemon:
         await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close())
         await self.outbox.close()
         self._write_what_waits()
+        self._learnt.write(self.watches.values(), self.host, at_once=True)
         self.store.put(record.setting(RUNNING, ""))
         self.means.main_processes.close()
         self.means.systemd.close()

@@ -11,7 +11,15 @@ from model_watchdog.config.faults import Place, find_nearest, quote, suggest
 from model_watchdog.config.kinds import find_kind, list_kinds
 from model_watchdog.config.model import ProbeConfig
 from model_watchdog.config.options import MISSING, list_options
-from model_watchdog.config.rule_options import check_times, list_labels, read_keep_firing_for, read_message, read_minus, read_over
+from model_watchdog.config.rule_options import (
+    check_times,
+    choose_step,
+    list_labels,
+    read_keep_firing_for,
+    read_message,
+    read_minus,
+    read_over,
+)
 from model_watchdog.config.vocabulary import ADDED, EVERY_PROBE, LATER_METRICS, OWN_METRICS
 from model_watchdog.core.progress import STALLED_SECONDS, ProgressPlan
 from model_watchdog.core.rule import Rule, Severity, Then
@@ -20,7 +28,7 @@ from model_watchdog.core.units import Number, Seconds
 
 COMMON = ("metric", "severity", "then", "for", "times", "over", "as", "minus", "keep_firing_for", "message", "state")
 PLAIN_FORM = "threshold"
-_TIMED = ("over", "absent", "minus", "for", "max_gap")
+_TIMED = ("over", "absent", "minus", "for", "max_gap", "sigma")
 """What is held against the probes that give the metric."""
 UNHEALTHY_TIMES = 3
 BUILTIN = ("unhealthy", "down", "stalled", "canary-failed", "wrong-answers")
@@ -193,6 +201,7 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     over, as_ = read_over(context, table, path, selector, judged)
     givers = scope.find_probes(selector) if selector and not table.entries.keys().isdisjoint(_TIMED) else []
     check_times(context, table, path, condition, over, for_, givers)
+    condition = choose_step(table, condition, givers)
     together = {probe.kind: scope.list_given(probe.name, probe.kind) for probe in givers}
     minus = read_minus(context, table, path, selector, together) if judged else None
     keep = read_keep_firing_for(context, table, path, then)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from model_watchdog.core.pace import Pace
 from model_watchdog.core.rollup import As
@@ -48,6 +48,8 @@ class Verdict:
 
 OK = Verdict(Judgement.OK)
 UNKNOWN = Verdict(Judgement.UNKNOWN)
+GATHERED = Verdict(Judgement.UNKNOWN)
+"""The sample will be judged together with those that follow; until then what was said last stands."""
 
 
 class Watch(Protocol):
@@ -55,6 +57,20 @@ class Watch(Protocol):
 
     def judge(self, value: float, at: float, firing: bool) -> Verdict:
         """Judges one new sample of steady time `at`; `firing` tells whether the alert fires now (its end may lie at another level)."""
+
+
+@runtime_checkable
+class Learner(Watch, Protocol):
+    """A watch that learns what is usual, which takes long: it is kept over a restart of the daemon."""
+
+    def look(self, value: float, at: float, firing: bool) -> Verdict:
+        """As `judge`, and learns nothing: what a service does while it is not well is not its usual."""
+
+    def remember(self) -> Any:
+        """What it has learnt, as plain values; None where that would be too much."""
+
+    def recall(self, plain: Any, shift: float) -> None:
+        """Takes back what `remember` gave, its times moved by `shift` seconds."""
 
 
 class Condition(Protocol):

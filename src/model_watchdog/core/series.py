@@ -56,6 +56,10 @@ class RollingWindow:
         if self._pushed % self.size == 0:
             self._recompute()
 
+    def remember(self) -> list[float]:
+        """Its values, oldest first."""
+        return list(self._values)
+
     def _recompute(self) -> None:
         self._mean = math.fsum(self._values) / len(self._values)
         self._squares = math.fsum((value - self._mean) ** 2 for value in self._values)
