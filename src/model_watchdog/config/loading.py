@@ -68,6 +68,11 @@ def load_here(path: Path, *, ask_notifiers: bool = False) -> Config:
     return load(path, environment=os.environ, credentials_dir=directory, strict_secrets=True, ask_notifiers=ask_notifiers)
 
 
+def load_here_leniently(path: Path) -> Config:
+    """The same to look at, and not to act on: what is not set here is left out."""
+    return load(path, environment=os.environ, credentials_dir=None, strict_secrets=False)
+
+
 def _read_services(context: Context, root: Table) -> dict[str, ServiceConfig]:
     services, units = {}, dict[str, tuple[str, Place]]()
     for name, entry in _read_section(context, root, "services").items():

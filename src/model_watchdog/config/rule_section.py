@@ -46,13 +46,14 @@ HELD_FOR = 30.0
 class Scope:
     """What a rule can look at: the probes of one service, or of the host (`service` None). A kind is None where it is not known.
 
-    `probes` are those that could be read, by name.
+    `probes` are those that could be read, by name. Where it `is_open` nothing is known of them, and any metric may be there.
     """
 
     service: str | None
     kinds: Mapping[str, str | None]
     probes: Mapping[str, ProbeConfig] = field(default_factory=dict)
     progress: ProgressPlan | None = None
+    is_open: bool = False
 
     @property
     def place(self) -> str:
@@ -286,7 +287,7 @@ def _read_selector(context: Context, table: Table, place: Place, path: str, scop
         note = " (variables are not replaced in rules)" if "${" in text else ""
         context.literal.refuse(entry.value.place, inside, f"{error}{note}")
         return None
-    fault = _judge_metric(selector.metric, scope) or _judge_matchers(selector, scope)
+    fault = "" if scope.is_open else _judge_metric(selector.metric, scope) or _judge_matchers(selector, scope)
     if fault:
         context.literal.refuse(entry.value.place, inside, fault)
     return None if fault else selector

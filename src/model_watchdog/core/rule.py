@@ -117,5 +117,11 @@ class Rule:
         """What it judges of a sample: its value, less that of `minus` among the `others` of its probe; None where there is none."""
         if self.minus is None:
             return sample.value
-        wanted = SeriesId.of(self.minus.metric, {**dict(sample.series.labels), **{name: value for name, _, value in self.minus.matchers}})
+        wanted = self.find_other(sample.series)
         return next((sample.value - other.value for other in others if other.series == wanted), None)
+
+    def find_other(self, series: SeriesId) -> SeriesId | None:
+        """The series that `minus` takes off this one."""
+        if self.minus is None:
+            return None
+        return SeriesId.of(self.minus.metric, {**dict(series.labels), **{name: value for name, _, value in self.minus.matchers}})

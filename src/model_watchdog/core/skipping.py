@@ -1,0 +1,115 @@
+"""Many samples at once, where they provably change nothing: what makes a replay fast.
+
+A sample changes nothing of an alert where its phase is the same behind it and nothing is to be told. A level that no value of a stretch
+crosses is known by the smallest and the largest of them alone; any other rule judges each of them, as it always does, and gives the
+stretch up, unchanged, where one of them brings a change. Whoever skips a stretch feeds what is left to `step`, in smaller ones.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from model_watchdog.core.alert import FORGOTTEN, Alert, Phase
+from model_watchdog.core.rule import Then
+
+
+@runtime_checkable
+class Levels(Protocol):
+    """A condition that remembers nothing and looks at the value alone."""
+
+    def spares(self, low: float, high: float, firing: bool) -> bool:
+        """No value from `low` to `high` is in breach."""
+
+    def condemns(self, low: float, high: float, firing: bool) -> bool:
+        """Every value from `low` to `high` is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Samples of one series, in the order of their times."""
+
+    times: Sequence[float]
+    values: Sequence[float]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+class Kept:
+    """Alerts as they were before a stretch, for the case that it has to be given up."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Alert, dict[str, Any]]] = []
+
+    def keep(self, alert: Alert) -> None:
+        fields = {name: getattr(alert, name) for name in Alert.__slots__}
+        fields["watch"] = alert.watch if isinstance(alert.watch, Levels) else deepcopy(alert.watch)
+        fields["pace"], fields["rollup"], fields["numbers"] = deepcopy(alert.pace), deepcopy(alert.rollup), dict(alert.numbers)
+        self._kept.append((alert, fields))
+
+    def restore(self) -> None:
+        for alert, fields in reversed(self._kept):
+            for name, value in fields.items():
+                setattr(alert, name, value)
+        self._kept.clear()
+
+
+def pass_over(alert: Alert, stretch: Stretch, kept: Kept) -> bool:
+    """Moves the alert behind the stretch where nothing in it changes it; False where something does: then `kept` must be restored.
+
+    `kept` takes the alert before it is touched.
+    """
+    if not stretch:
+        return True
+    if alert.judged_at is not None and stretch.times[0] - alert.judged_at > FORGOTTEN:
+        return False
+    if alert.rollup is None and isinstance(alert.rule.condition, Levels) and (said := _read_levels(alert, stretch)) is not None:
+        if said:
+            kept.keep(alert)
+            _take_last(alert, stretch)
+        return said
+    kept.keep(alert)
+    judge, phase = alert.judge, alert.phase
+    for value, at in zip(stretch.values, stretch.times, strict=True):
+        if judge(value, at) is not None or alert.phase is not phase:
+            return False
+    return True
+
+
+def pass_over_difference(alert: Alert, stretch: Stretch, other: Stretch, kept: Kept) -> bool:
+    """The same for a rule that judges how far one series lies above another, by the extremes of both; their times must be the same."""
+    condition = alert.rule.condition
+    if alert.rollup is not None or not isinstance(condition, Levels) or alert.phase is not Phase.INACTIVE or alert.sent:
+        return False
+    if alert.judged_at is not None and stretch.times[0] - alert.judged_at > FORGOTTEN:
+        return False
+    low, high = min(stretch.values) - max(other.values), max(stretch.values) - min(other.values)
+    last = stretch.values[-1] - other.values[-1]
+    if low != low or high != high or last != last or stretch.times != other.times or not condition.spares(low, high, False):
+        return False
+    kept.keep(alert)
+    alert.judge(last, stretch.times[-1])
+    return True
+
+
+def _read_levels(alert: Alert, stretch: Stretch) -> bool | None:
+    """Whether it changes nothing, by the extremes; None where they do not tell."""
+    condition = alert.rule.condition
+    assert isinstance(condition, Levels)
+    low, high = min(stretch.values), max(stretch.values)
+    if low != low or high != high:  # NaN came first; later ones do not show, and change nothing
+        return None
+    if alert.phase is Phase.INACTIVE and not alert.sent:
+        return True if condition.spares(low, high, False) else None
+    if alert.phase is Phase.FIRING and not alert.muted and alert.rule.then is not Then.RESTART:
+        return True if condition.condemns(low, high, True) else None
+    return None
+
+
+def _take_last(alert: Alert, stretch: Stretch) -> None:
+    """As the newest sample leaves it: in breach where the alert fires, and not where it is quiet. One that is NaN was no verdict."""
+    place = len(stretch) - 1
+    while stretch.values[place] != stretch.values[place]:
+        place -= 1
+    alert.judge(stretch.values[place], stretch.times[place])
