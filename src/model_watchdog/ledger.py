@@ -1,13 +1,13 @@
 """What a replay has found: what fired and for how long, what would have been restarted, how many messages would have been sent."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from model_watchdog.core.alert import Alert
 from model_watchdog.core.decision import Concluded, Decision, Notification, Restart, State
 from model_watchdog.core.incident import CONDITION, alert_reason
-from model_watchdog.core.rule import Severity
+from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.wording import say
 
 
@@ -15,6 +15,7 @@ class Owner(Protocol):
     """Whose alerts they are: a service, or the host (`name` None)."""
 
     name: str | None
+    rules: tuple[Rule, ...]
 
     @property
     def alerts(self) -> dict[str, Alert]:
@@ -52,9 +53,11 @@ class Made:
 
 @dataclass
 class Ledger:
-    """`least` is the severity from which on people are told."""
+    """`least` is the severity from which on people are told. Without `conditions` it is of the rules alone, and not of what is told of
+    the state of a service."""
 
     least: Severity = Severity.WARNING
+    conditions: bool = True
     firings: list[Firing] = field(default_factory=list)
     restarts: list[Made] = field(default_factory=list)
     messages: int = 0
@@ -72,7 +75,9 @@ class Ledger:
             elif isinstance(decision, Concluded) and decision.attempt in self._made:
                 self._made.pop(decision.attempt).result = decision.result
             elif isinstance(decision, Notification) and decision.severity.rank >= self.least.rank:
-                self._note_message(owner.name, decision.params)
+                rule = str(decision.params.get("rule", ""))
+                if self.conditions or not rule or any(rule == one.name for one in owner.rules):
+                    self._note_message(owner.name, rule)
 
     def find_firing(self, rules: Iterable[str], at: float) -> str:
         """Which of these rules of the host fired at a time, or nothing."""
@@ -84,7 +89,8 @@ class Ledger:
         alerts = owner.alerts
         for key, alert in alerts.items():
             found = self._open.get((name, key))
-            if alert.is_firing and found is None and alert.rule.means != State.SLEEPING:
+            is_told = alert.rule.means != State.SLEEPING and (self.conditions or alert.series.metric != CONDITION)
+            if alert.is_firing and found is None and is_told:
                 rule, series = alert.rule, "" if alert.series.metric == CONDITION else str(alert.series)
                 reason = say(alert_reason(alert)) if series else ""
                 made = Firing(rule.name, name, series, rule.severity, rule.then.value, alert.since, reason)
@@ -105,9 +111,9 @@ class Ledger:
             one.restarts += 1
             self._last[service] = one
 
-    def _note_message(self, name: str | None, params: Mapping[str, object]) -> None:
+    def _note_message(self, name: str | None, rule: str) -> None:
         """To the firing of its rule; what tells of a restart, or of what came of it, to the one that brought it about."""
         self.messages += 1
-        firing = self._by_rule.get((name, str(params.get("rule", "")))) or self._last.get(name)
+        firing = self._by_rule.get((name, rule)) or self._last.get(name)
         if firing is not None:
             firing.messages += 1

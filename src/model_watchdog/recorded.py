@@ -109,7 +109,7 @@ def read_prometheus(path: Path, since: float | None, tell: Progress) -> Iterator
     try:
         found = json.loads(path.read_bytes())
         for part in ("data", "result"):
-            found = found[part] if isinstance(found, dict) and part in found else found
+            found = found[part] if isinstance(found, dict) and (part in found or part == "result") else found
         columns = [_read_series(one) for one in found]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         template = "{path}: this is no answer of query_range ({error}); it holds data.result, a list of metric and values"
@@ -126,7 +126,8 @@ def read_pages(path: Path, since: float | None, tell: Progress) -> Iterator[Wind
     if not files:
         raise Unreadable(phrase("{path}: there is no file in it; save pages there: curl -s URL/metrics > $(date +%s).txt", path=path))
     begin = float("-inf") if since is None else files[-1][0] - since
-    reader, found = Reader(("*",)), dict[SeriesId, tuple[array[float], array[float]]]()
+    reader = Reader(("*",))
+    found: dict[SeriesId, tuple[array[float], array[float]]] = {}
     for number, (at, file) in enumerate(files, 1):
         if at < begin:
             continue

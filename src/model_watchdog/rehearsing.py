@@ -74,7 +74,7 @@ class Rehearsal:
     skips: bool = True
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.rules.least)
+        self.ledger = Ledger(self.rules.least, conditions=self.rules.config is not None)
         self.samples = 0
         self._reached = float("inf")  # the end of the window before
         self.begin, self.end = float("inf"), float("-inf")
@@ -158,13 +158,14 @@ class Rehearsal:
 
     def _make(self, owner: str | None, series: Iterable[SeriesId]) -> Subject | None:
         config = self.rules.config
+        alone = tuple(rule for rule in self.rules.alone if rule.silence is None or any(rule.selector.matches(one) for one in series))
         if owner is None:
-            rules = config.host.rules if config is not None else tuple(rule for rule in self.rules.alone if rule.then is not Then.RESTART)
+            rules = config.host.rules if config is not None else tuple(rule for rule in alone if rule.then is not Then.RESTART)
             probes = {probe.name: probe for probe in config.host.probes} if config is not None else {}
             scope = Scope(None, {name: probe.kind for name, probe in probes.items()}, probes)
             return HostSubject(rules, _probe_finder(scope), self.ledger)
         if config is None:
-            return ServiceSubject(*_make_service(owner, self.rules.alone, series), self.ledger, stops=self.stops.get(owner, ()))
+            return ServiceSubject(*_make_service(owner, alone, series), self.ledger, stops=self.stops.get(owner, ()))
         if owner not in config.services:
             self.strangers.add(owner)
             return None

@@ -113,6 +113,10 @@ class Subject:
         """One run of a probe through `step`."""
         raise NotImplementedError
 
+    def pass_runs(self, spans: Sequence[Span]) -> None:
+        """The runs in these spans were passed over: what `step` would know of the newest of them is to be known."""
+        raise NotImplementedError
+
     # how it goes on
 
     def _track(self, column: Column) -> Track:
@@ -143,14 +147,8 @@ class Subject:
 
     def _step_through(self, spans: Sequence[Span]) -> None:
         """Each run of each probe: the samples that it gave at one time."""
-        runs: dict[tuple[float, str], list[Sample]] = {}
-        for span in spans:
-            column, probe = span.track.column, span.track.probe
-            for place in range(span.begin, span.end):
-                at = column.times[place]
-                runs.setdefault((at, probe), []).append(Sample(column.series, column.values[place], at))
-        for at, probe in sorted(runs):
-            decisions = self.feed(probe, tuple(runs[at, probe]), at)
+        for (at, probe), samples in sorted(list_runs(spans).items(), key=lambda run: run[0]):
+            decisions = self.feed(probe, tuple(samples), at)
             self.ledger.note(self, decisions, at)
 
     def _skip(self, spans: Sequence[Span]) -> bool:
@@ -166,6 +164,7 @@ class Subject:
         if not all(self._pass_over(span, kept) for span in before):
             kept.restore()
             return False
+        self.pass_runs(before)
         self._step_through([span for _, span in rest])
         return True
 
@@ -205,6 +204,27 @@ class Subject:
         begin, end = bisect_left(times, stretch.times[0]), bisect_right(times, stretch.times[-1])
         alert = self.alerts.get(f"{rule.name} {span.track.column.series}")
         return begin == end or (alert is not None and pass_over_difference(alert, stretch, other.cut(begin, end), kept))
+
+
+def list_runs(spans: Sequence[Span]) -> dict[tuple[float, str], list[Sample]]:
+    """The samples of each run of each probe, by its time and the probe's name."""
+    runs: dict[tuple[float, str], list[Sample]] = {}
+    for span in spans:
+        column, probe = span.track.column, span.track.probe
+        for place in range(span.begin, span.end):
+            at = column.times[place]
+            runs.setdefault((at, probe), []).append(Sample(column.series, column.values[place], at))
+    return runs
+
+
+def find_newest(spans: Sequence[Span]) -> dict[str, tuple[float, tuple[Sample, ...]]]:
+    """The newest run of each probe, with its time."""
+    newest: dict[str, tuple[float, tuple[Sample, ...]]] = {}
+    for (at, probe), samples in sorted(
+        list_runs([Span(span.track, span.end - 1, span.end) for span in spans]).items(), key=lambda run: run[0]
+    ):
+        newest[probe] = at, tuple(samples)
+    return newest
 
 
 def keeps_coming(span: Span, since: float, most: float) -> bool:

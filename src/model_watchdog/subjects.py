@@ -21,7 +21,7 @@ from model_watchdog.core.service import step
 from model_watchdog.core.state import STALE_AFTER, Service, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.ledger import Ledger
-from model_watchdog.replaying import Span, Subject, keeps_coming
+from model_watchdog.replaying import Span, Subject, find_newest, keeps_coming
 
 NEW_LIFE = 3.0
 """Seconds by which the start of a unit, reckoned back from its age, must have moved for it to be another one."""
@@ -109,6 +109,14 @@ class ServiceSubject(Subject):
                 speaking.add(probe)
         return speaking == service.health_probes and _all_arrive(state.arrivals, state.alerts, self.rules, spans, end)
 
+    def pass_runs(self, spans: Sequence[Span]) -> None:
+        assert self.state is not None
+        _pass_arrivals(self.state.arrivals, self.rules, spans)
+        self.state.wake_at = None  # nothing was due in between, and the next step says what is
+        for probe, (at, samples) in find_newest(spans).items():
+            self.state.outcomes[probe] = self._make_outcome(probe, self._kinds.get(probe, ""), samples, at)
+            self.state.judged[probe] = at
+
     def _is_one_life(self, span: Span) -> bool:
         """The unit's age grew with time all along: nothing began anew."""
         times, ages = (part[span.begin : span.end] for part in (span.track.column.times, span.track.column.values))
@@ -191,6 +199,19 @@ class HostSubject(Subject):
             if span.track.column.series.metric == "probe_success" and min(span.track.column.values[span.begin : span.end]) < 1.0:
                 return False
         return _all_arrive(self.state.arrivals, self.state.alerts, self.rules, spans, max(span.last for span in spans))
+
+    def pass_runs(self, spans: Sequence[Span]) -> None:
+        _pass_arrivals(self.state.arrivals, self.rules, spans)
+        self.state.wake_at = None
+        for probe, (at, _) in find_newest(spans).items():
+            self.state.judged[probe] = at
+
+
+def _pass_arrivals(arrivals: Arrivals | None, rules: Sequence[Rule], spans: Sequence[Span]) -> None:
+    """What was passed over has arrived."""
+    for rule in rules:
+        if rule.silence is not None and arrivals is not None:
+            arrivals.seen[rule.name].update((span.track.column.series, span.last) for span in spans if rule in span.track.rules)
 
 
 def _all_arrive(arrivals: Arrivals | None, alerts: Mapping[str, Alert], rules: Sequence[Rule], spans: Sequence[Span], end: float) -> bool:

@@ -205,9 +205,8 @@ def _print(doc: dict[str, Any], rehearsals: Sequence[Rehearsal]) -> None:
     print(_summarise(doc, doc))
     if "compare" in doc:
         other = doc["compare"]
-        for key, template in (("only_here", "only with {path}:"), ("only_there", "only with {path}:")):
-            path = doc["rules"] if key == "only_here" else other["rules"]
-            print("\n" + phrase(template, path=one_line(path)))
+        for key, path in (("only_here", doc["rules"]), ("only_there", other["rules"])):
+            print("\n" + phrase("only with {path}:", path=one_line(path)))
             _print_table(other[key])
         print("\n" + phrase("with {path}: {summary}", path=one_line(other["rules"]), summary=_summarise(doc, other)))
     for one in [doc, *([doc["compare"]] if "compare" in doc else [])]:
@@ -226,7 +225,8 @@ def _print_table(firings: Sequence[dict[str, Any]]) -> None:
     if not firings:
         print(phrase("nothing would have fired"))
         return
-    head = [phrase(word) for word in ("RULE", "SERVICE", "FIRED", "FOR", "RESTARTS", "MESSAGES", "REASON")]
+    times = phrase("FIRED"), phrase("FOR")
+    head = [phrase("RULE"), phrase("SERVICE"), *times, phrase("RESTARTS"), phrase("MESSAGES"), phrase("REASON")]
     rows = [head, *([one_line(cell) for cell in _row(one)] for one in firings)]
     widths = [max(count_cells(row[column]) for row in rows) for column in range(len(head) - 1)]
     for row in rows:
