@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 
 from model_watchdog.config import document
@@ -50,13 +51,14 @@ def load(
     literal = Options(faults, None)
     root = include(root, options)
     options.check_keys(root.entries, "", KEYS, "file")
-    context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root))
+    entry = root.entries.get("record")
+    record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
+    kept = record.raw if isinstance(record, RecordConfig) else inf
+    context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root), kept)
     services = _read_services(context, root)
     host = read_host(context, root.entries.get("host"), root.place)
     notifiers = _read_notifiers(context, root, ask_notifiers)
     language = _read_language(context, root)
-    entry = root.entries.get("record")
-    record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
     faults.raise_if_any()
     return Config(path, services, host, notifiers, language, record, faults.warnings, tuple(faults.files[1:]))
 

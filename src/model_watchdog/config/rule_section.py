@@ -20,6 +20,7 @@ from model_watchdog.config.rule_options import (
     read_minus,
     read_over,
 )
+from model_watchdog.config.rule_sense import warn_of_vain
 from model_watchdog.config.vocabulary import ADDED, EVERY_PROBE, LATER_METRICS, OWN_METRICS
 from model_watchdog.core.progress import STALLED_SECONDS, ProgressPlan
 from model_watchdog.core.rule import Rule, Severity, Then
@@ -28,8 +29,6 @@ from model_watchdog.core.units import Number, Seconds
 
 COMMON = ("metric", "severity", "then", "for", "times", "over", "as", "minus", "keep_firing_for", "message", "state")
 PLAIN_FORM = "threshold"
-_TIMED = ("over", "absent", "minus", "for", "max_gap", "sigma")
-"""What is held against the probes that give the metric."""
 UNHEALTHY_TIMES = 3
 BUILTIN = ("unhealthy", "down", "stalled", "canary-failed", "wrong-answers")
 BUILTIN_OF_HOST = ("disk-full", "memory-short", "gpu-lost", "gpu-hot", "gpu-memory-held")
@@ -200,7 +199,7 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     elif then is Then.RESTART and no_proof:
         options.refuse(table.entries["then"].value.place, f"{path}.then", f"{no_proof}. A rule {form} may alert or inhibit")
     over, as_ = read_over(context, table, path, selector, judged)
-    givers = scope.find_probes(selector) if selector and not table.entries.keys().isdisjoint(_TIMED) else []
+    givers = scope.find_probes(selector) if selector else []
     check_times(context, table, path, condition, over, for_, givers)
     condition = choose_step(table, condition, givers)
     together = {probe.kind: scope.list_given(probe.name, probe.kind) for probe in givers}
@@ -211,7 +210,9 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     message = read_message(context, table, path, selector, scope.service, ours=ours)
     if options.gaps != gaps or selector is None or condition is None:
         return None
-    return Rule(entry.key.text, selector, condition, severity, then, times, for_, over, as_, minus, keep, message, means)
+    rule = Rule(entry.key.text, selector, condition, severity, then, times, for_, over, as_, minus, keep, message, means)
+    warn_of_vain(context, table, path, rule, givers, ours=ours)
+    return rule
 
 
 def _read_state(context: Context, table: Table, path: str, scope: Scope, then: Then) -> str:

@@ -1,6 +1,11 @@
 """Chinese of what is said of rules: of what they learn, of those that can never fire, and of what they would have done."""
 
 FAULTS = {
+    "{time} is longer than the record keeps samples: record: {kept}": "{time} 长于记录保留样本的时间：record: {kept}",
+    "is never above {limit}, so that the rule never fires; the most is {count}": "不会高于 {limit}，因此规则永不触发；最大值为 {count}",
+    "is never below {limit}, so that the rule never fires; the least is {count}": "不会低于 {limit}，因此规则永不触发；最小值为 {count}",
+    "is never {limit}, so that the rule never fires": "不会等于 {limit}，因此规则永不触发",
+    "is never outside of these, so that the rule never fires": "不会超出此范围，因此规则永不触发",
     "step must be at most 1h; 0s takes each sample as it comes": "step 不得超过 1h；0s 表示逐个样本判断",
 }
 
