@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import nextafter
 from operator import sub
 
 from model_watchdog.core.alert import MOST_SERIES, Alert
@@ -22,10 +23,10 @@ from model_watchdog.core.sample import Sample, SeriesId
 from model_watchdog.core.skipping import Kept, Stretch, pass_over, pass_over_difference
 from model_watchdog.ledger import Ledger
 
-LARGEST_STRETCH = 16_384
-"""So many samples of a series are tried at once: where one of them changes something, the others are judged again."""
-SMALL = 48
-"""A stretch of fewer samples goes through `step`."""
+LARGEST_STRETCH, LEAST_STRETCH = 16_384, 16
+"""So many samples of a series are tried at once: where one of them changes something, those before it are judged again."""
+FEW = 4
+"""So few samples go through `step`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Subject:
         self.ledger = ledger
         self._find_probe = find_probe
         self._known: dict[SeriesId, tuple[str, tuple[Rule, ...]]] = {}
+        self._reach = LEAST_STRETCH  # grows while nothing changes
         self._seen = Counter[str]()  # series by rule
 
     @property
@@ -128,22 +130,30 @@ class Subject:
         return Track(column, *known)
 
     def _advance(self, spans: list[Span]) -> None:
-        """All of it over at once, or in two halves, or step by step."""
-        spans = [span for span in spans if len(span)]
-        if not spans:
-            return
-        longest = max(spans, key=len)
-        times = longest.track.column.times
-        middle = times[(longest.begin + longest.end) // 2]
-        if len(longest) <= LARGEST_STRETCH and self.skips and self._skip(spans):
-            return
-        small = sum(map(len, spans)) <= max(SMALL, 2 * len(spans))
-        if small or not self.skips or len(longest) < 2:
-            self._step_through(spans)
-            return
-        halves = [span.split(middle) for span in spans]
-        self._advance([before for before, _ in halves])
-        self._advance([after for _, after in halves])
+        """From its beginning to its end: what it can be at once, and step by step where something changes."""
+        waiting = [spans]
+        while waiting:
+            spans = [span for span in waiting.pop() if len(span)]
+            if not spans:
+                continue
+            if not self.skips or sum(map(len, spans)) <= max(FEW, 2 * len(spans)):
+                self._step_through(spans)
+                continue
+            longest = max(spans, key=len)
+            times = longest.track.column.times
+            if len(longest) > self._reach:
+                waiting += _split(spans, times[longest.begin + self._reach])
+                continue
+            stop = self._skip(spans)
+            if stop is None:
+                self._reach = min(2 * self._reach, LARGEST_STRETCH)
+                continue
+            self._reach = max(LEAST_STRETCH, len(longest) // 2)
+            if stop == float("inf"):
+                waiting += _split(spans, times[(longest.begin + longest.end) // 2] if len(longest) > 1 else longest.last)
+            else:
+                after, before = _split(spans, stop)
+                waiting += [*_split(after, nextafter(stop, float("inf"))), before]
 
     def _step_through(self, spans: Sequence[Span]) -> None:
         """Each run of each probe: the samples that it gave at one time."""
@@ -151,22 +161,25 @@ class Subject:
             decisions = self.feed(probe, tuple(samples), at)
             self.ledger.note(self, decisions, at)
 
-    def _skip(self, spans: Sequence[Span]) -> bool:
-        """Passes over all but the newest run of each probe, which is fed; False, and nothing is changed, where that cannot be."""
+    def _skip(self, spans: Sequence[Span]) -> float | None:
+        """Passes over all but the newest run of each probe, which is fed. Where that cannot be nothing is changed, and it gives the time
+        of what stands in the way, infinity where that is not known."""
         newest: dict[str, float] = {}
         for span in spans:
             newest[span.track.probe] = max(newest.get(span.track.probe, 0.0), span.last)
         rest = [span.split(newest[span.track.probe]) for span in spans]
         before = [span for span, _ in rest if len(span)]
         if sum(map(len, before)) * 2 < sum(map(len, spans)) or not self.is_calm(spans) or not self._expects_all(spans):
-            return False
+            return float("inf")
         kept = Kept()
-        if not all(self._pass_over(span, kept) for span in before):
-            kept.restore()
-            return False
+        for span in before:
+            stop = self._pass_over(span, kept)
+            if stop is not None:
+                kept.restore()
+                return stop
         self.pass_runs(before)
         self._step_through([span for _, span in rest])
-        return True
+        return None
 
     def _expects_all(self, spans: Sequence[Span]) -> bool:
         """Whether every series has been seen before, and none of them was told about by what is of the state and not of a series."""
@@ -183,27 +196,36 @@ class Subject:
                     return False
         return True
 
-    def _pass_over(self, span: Span, kept: Kept) -> bool:
+    def _pass_over(self, span: Span, kept: Kept) -> float | None:
         track = span.track
         for rule in track.rules:
             if rule.silence is not None:
                 continue  # `is_calm` has looked at it
             if rule.minus is not None:
-                if not self._is_near(span, rule, kept):
-                    return False
-            elif not pass_over(self.alerts[f"{rule.name} {track.column.series}"], track.cut(span.begin, span.end), kept):
-                return False
-        return True
+                stop = self._pass_over_difference(span, rule, kept)
+            else:
+                stop = pass_over(self.alerts[f"{rule.name} {track.column.series}"], track.cut(span.begin, span.end), kept)
+            if stop is not None:
+                return stop
+        return None
 
-    def _is_near(self, span: Span, rule: Rule, kept: Kept) -> bool:
+    def _pass_over_difference(self, span: Span, rule: Rule, kept: Kept) -> float | None:
         """A rule on the difference of two series: by the extremes of both."""
         other = span.track.partners.get(rule.name)
         if other is None:
-            return True
+            return None
         times, stretch = other.column.times, span.track.cut(span.begin, span.end)
         begin, end = bisect_left(times, stretch.times[0]), bisect_right(times, stretch.times[-1])
         alert = self.alerts.get(f"{rule.name} {span.track.column.series}")
-        return begin == end or (alert is not None and pass_over_difference(alert, stretch, other.cut(begin, end), kept))
+        if begin == end or (alert is not None and pass_over_difference(alert, stretch, other.cut(begin, end), kept)):
+            return None
+        return float("inf")
+
+
+def _split(spans: Sequence[Span], at: float) -> tuple[list[Span], list[Span]]:
+    """What comes with a time or later, and what comes before it."""
+    halves = [span.split(at) for span in spans]
+    return [after for _, after in halves], [before for before, _ in halves]
 
 
 def list_runs(spans: Sequence[Span]) -> dict[tuple[float, str], list[Sample]]:

@@ -8,6 +8,7 @@ import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +128,13 @@ class Baseline:
             self.newness = self._levels.look(x, s, self._n, aside)
         return (y - c) / s
 
+    def fork(self) -> "Baseline":
+        """Another one that has learnt the same."""
+        made = copy(self)
+        made._recent, made._aside = self._recent.copy(), deepcopy(self._aside)
+        made._levels = None if self._levels is None else self._levels.copy()
+        return made
+
     def remember(self) -> list[Any]:
         """What was learnt, as plain values, for `recall`."""
         at = self._at if math.isfinite(self._at) else None
@@ -167,7 +175,7 @@ class _Recent:
 
     def copy(self) -> "_Recent":
         made = _Recent(self._size)
-        made.recall(self.remember())
+        made._values, made._next, made._sum = self._values[:], self._next, self._sum
         return made
 
     def remember(self) -> list[Any]:
@@ -232,6 +240,11 @@ class _Levels:
         newest = _take_largest(aside.largest, aside.seen, e, self._newness.hold)
         aside.seen += 1
         return newest
+
+    def copy(self) -> "_Levels":
+        made = _Levels(self._newness)
+        made._levels, made._met, made._largest = self._levels[:], self._met[:], deque(self._largest)
+        return made
 
     def copy_newest(self) -> deque[tuple[int, float]]:
         return deque(self._largest)

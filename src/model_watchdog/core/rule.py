@@ -66,6 +66,9 @@ class Learner(Watch, Protocol):
     def look(self, value: float, at: float, firing: bool) -> Verdict:
         """As `judge`, and learns nothing: what a service does while it is not well is not its usual."""
 
+    def fork(self) -> "Learner":
+        """Another one that stands as this does."""
+
     def remember(self) -> Any:
         """What it has learnt, as plain values; None where that would be too much."""
 

@@ -6,12 +6,12 @@ stretch up, unchanged, where one of them brings a change. Whoever skips a stretc
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from model_watchdog.core.alert import FORGOTTEN, Alert, Phase
-from model_watchdog.core.rule import Then
+from model_watchdog.core.rule import Learner, Then
 
 
 @runtime_checkable
@@ -44,8 +44,9 @@ class Kept:
 
     def keep(self, alert: Alert) -> None:
         fields = {name: getattr(alert, name) for name in Alert.__slots__}
-        fields["watch"] = alert.watch if isinstance(alert.watch, Levels) else deepcopy(alert.watch)
-        fields["pace"], fields["rollup"], fields["numbers"] = deepcopy(alert.pace), deepcopy(alert.rollup), dict(alert.numbers)
+        if not isinstance(alert.watch, Levels):
+            fields["watch"] = alert.watch.fork() if isinstance(alert.watch, Learner) else deepcopy(alert.watch)
+        fields["pace"], fields["rollup"], fields["numbers"] = copy(alert.pace), deepcopy(alert.rollup), dict(alert.numbers)
         self._kept.append((alert, fields))
 
     def restore(self) -> None:
@@ -55,26 +56,24 @@ class Kept:
         self._kept.clear()
 
 
-def pass_over(alert: Alert, stretch: Stretch, kept: Kept) -> bool:
-    """Moves the alert behind the stretch where nothing in it changes it; False where something does: then `kept` must be restored.
+def pass_over(alert: Alert, stretch: Stretch, kept: Kept) -> float | None:
+    """Moves the alert behind the stretch where nothing in it changes it. Else it gives the time of what does, and `kept` must be restored.
 
     `kept` takes the alert before it is touched.
     """
     if not stretch:
-        return True
+        return None
     if alert.judged_at is not None and stretch.times[0] - alert.judged_at > FORGOTTEN:
-        return False
-    if alert.rollup is None and isinstance(alert.rule.condition, Levels) and (said := _read_levels(alert, stretch)) is not None:
-        if said:
-            kept.keep(alert)
-            _take_last(alert, stretch)
-        return said
+        return stretch.times[0]
     kept.keep(alert)
+    if alert.rollup is None and isinstance(alert.rule.condition, Levels) and _stays(alert, stretch):
+        _take_last(alert, stretch)
+        return None
     judge, phase = alert.judge, alert.phase
     for value, at in zip(stretch.values, stretch.times, strict=True):
         if judge(value, at) is not None or alert.phase is not phase:
-            return False
-    return True
+            return at
+    return None
 
 
 def pass_over_difference(alert: Alert, stretch: Stretch, other: Stretch, kept: Kept) -> bool:
@@ -93,18 +92,17 @@ def pass_over_difference(alert: Alert, stretch: Stretch, other: Stretch, kept: K
     return True
 
 
-def _read_levels(alert: Alert, stretch: Stretch) -> bool | None:
-    """Whether it changes nothing, by the extremes; None where they do not tell."""
+def _stays(alert: Alert, stretch: Stretch) -> bool:
+    """Whether the extremes alone prove that it changes nothing."""
     condition = alert.rule.condition
     assert isinstance(condition, Levels)
     low, high = min(stretch.values), max(stretch.values)
     if low != low or high != high:  # NaN came first; later ones do not show, and change nothing
-        return None
+        return False
     if alert.phase is Phase.INACTIVE and not alert.sent:
-        return True if condition.spares(low, high, False) else None
-    if alert.phase is Phase.FIRING and not alert.muted and alert.rule.then is not Then.RESTART:
-        return True if condition.condemns(low, high, True) else None
-    return None
+        return condition.spares(low, high, False)
+    steady = alert.phase is Phase.FIRING and not alert.muted and alert.rule.then is not Then.RESTART
+    return steady and condition.condemns(low, high, True)
 
 
 def _take_last(alert: Alert, stretch: Stretch) -> None:

@@ -9,6 +9,7 @@ the value is new (core/baseline.py). Its score is 1 at the bar: it is in breach 
 
 import math
 from collections.abc import Container
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -100,6 +101,11 @@ class SigmaWatch:
         if off <= bar:
             return OK
         return Verdict(Judgement.BREACH, {"mean": mean, "usual": usual, "sigma": rule.sigma})
+
+    def fork(self) -> "SigmaWatch":
+        made = copy(self)
+        made._window = self._window.fork()
+        return made
 
     def remember(self) -> list[float] | None:
         """The window's values."""
@@ -215,6 +221,11 @@ class AdaptiveWatch:
             return UNKNOWN
         mean = self._gathered.take(value, at, self._step, learns=False) if self._step else value
         return GATHERED if mean is None else self._say(self._baseline.look(mean), firing)
+
+    def fork(self) -> "AdaptiveWatch":
+        made = copy(self)
+        made._baseline, made._gathered = self._baseline.fork(), copy(self._gathered)
+        return made
 
     def remember(self) -> list[Any]:
         """What its baseline has learnt."""
