@@ -5,7 +5,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -70,7 +70,7 @@ def _measure_record(directory: Path, count: int, note: Note) -> None:
 
 
 def _run(
-    rules: Rule | tuple[Rule, ...], windows: Iterator[Window], service: str | None, known: list[SeriesId] = []
+    rules: Rule | tuple[Rule, ...], windows: Iterator[Window], service: str | None, known: Sequence[SeriesId] = ()
 ) -> tuple[float, int, int]:
     """Samples a second of processor time, what fired, and how much memory it took."""
     alone = rules if isinstance(rules, tuple) else (rules,)

@@ -162,23 +162,17 @@ class Subject:
             self.ledger.note(self, decisions, at)
 
     def _skip(self, spans: Sequence[Span]) -> float | None:
-        """Passes over all but the newest run of each probe, which is fed. Where that cannot be nothing is changed, and it gives the time
-        of what stands in the way, infinity where that is not known."""
-        newest: dict[str, float] = {}
-        for span in spans:
-            newest[span.track.probe] = max(newest.get(span.track.probe, 0.0), span.last)
-        rest = [span.split(newest[span.track.probe]) for span in spans]
-        before = [span for span, _ in rest if len(span)]
-        if sum(map(len, before)) * 2 < sum(map(len, spans)) or not self.is_calm(spans) or not self._expects_all(spans):
+        """Passes over all of it. Where that cannot be nothing is changed, and it gives the time of what stands in the way, infinity where
+        that is not known."""
+        if not self.is_calm(spans) or not self._expects_all(spans):
             return float("inf")
         kept = Kept()
-        for span in before:
+        for span in spans:
             stop = self._pass_over(span, kept)
             if stop is not None:
                 kept.restore()
                 return stop
-        self.pass_runs(before)
-        self._step_through([span for _, span in rest])
+        self.pass_runs(spans)
         return None
 
     def _expects_all(self, spans: Sequence[Span]) -> bool:

@@ -87,7 +87,10 @@ class ServiceSubject(Subject):
         end = max(span.last for span in spans)
         if state.well_since is None or begin - state.well_since < service.stable or any(state.mute.values()) or state.grace_until > begin:
             return False
-        if any(alert.is_firing and alert.rule.then == "restart" for alert in state.alerts.values()) or state.breaker.state != "closed":
+        breaker = state.breaker
+        if breaker.state != "closed" or breaker.failures or breaker.restarts or breaker.healthy_since is None:
+            return False  # an hour of health will change it
+        if any(alert.is_firing and alert.rule.then == "restart" for alert in state.alerts.values()):
             return False
         plans = {plan.name: plan for plan in service.probes}
         speaking = set()

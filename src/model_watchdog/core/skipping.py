@@ -8,13 +8,12 @@ stretch up, unchanged, where one of them brings a change. Whoever skips a stretc
 from collections.abc import Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from model_watchdog.core.alert import FORGOTTEN, Alert, Phase
-from model_watchdog.core.rule import Learner, Then
+from model_watchdog.core.rule import Then
 
 
-@runtime_checkable
 class Levels(Protocol):
     """A condition that remembers nothing and looks at the value alone."""
 
@@ -44,9 +43,14 @@ class Kept:
 
     def keep(self, alert: Alert) -> None:
         fields = {name: getattr(alert, name) for name in Alert.__slots__}
-        if not isinstance(alert.watch, Levels):
-            fields["watch"] = alert.watch.fork() if isinstance(alert.watch, Learner) else deepcopy(alert.watch)
-        fields["pace"], fields["rollup"], fields["numbers"] = copy(alert.pace), deepcopy(alert.rollup), dict(alert.numbers)
+        watch: Any = alert.watch  # asked by hand: isinstance() of a protocol takes longer than all the rest
+        if _find_levels(alert) is None:
+            fields["watch"] = watch.fork() if hasattr(watch, "fork") else deepcopy(watch)
+        if alert.pace is not None:
+            fields["pace"] = copy(alert.pace)
+        if alert.rollup is not None:
+            fields["rollup"] = deepcopy(alert.rollup)
+        fields["numbers"] = dict(alert.numbers)
         self._kept.append((alert, fields))
 
     def restore(self) -> None:
@@ -66,7 +70,8 @@ def pass_over(alert: Alert, stretch: Stretch, kept: Kept) -> float | None:
     if alert.judged_at is not None and stretch.times[0] - alert.judged_at > FORGOTTEN:
         return stretch.times[0]
     kept.keep(alert)
-    if alert.rollup is None and isinstance(alert.rule.condition, Levels) and _stays(alert, stretch):
+    levels = _find_levels(alert)
+    if levels is not None and _stays(alert, levels, stretch):
         _take_last(alert, stretch)
         return None
     judge, phase = alert.judge, alert.phase
@@ -78,8 +83,8 @@ def pass_over(alert: Alert, stretch: Stretch, kept: Kept) -> float | None:
 
 def pass_over_difference(alert: Alert, stretch: Stretch, other: Stretch, kept: Kept) -> bool:
     """The same for a rule that judges how far one series lies above another, by the extremes of both; their times must be the same."""
-    condition = alert.rule.condition
-    if alert.rollup is not None or not isinstance(condition, Levels) or alert.phase is not Phase.INACTIVE or alert.sent:
+    condition = _find_levels(alert)
+    if condition is None or alert.phase is not Phase.INACTIVE or alert.sent:
         return False
     if alert.judged_at is not None and stretch.times[0] - alert.judged_at > FORGOTTEN:
         return False
@@ -92,10 +97,14 @@ def pass_over_difference(alert: Alert, stretch: Stretch, other: Stretch, kept: K
     return True
 
 
-def _stays(alert: Alert, stretch: Stretch) -> bool:
+def _find_levels(alert: Alert) -> Levels | None:
+    """What the rule judges each value by, where that is all it does."""
+    condition: Any = alert.rule.condition
+    return condition if alert.rollup is None and hasattr(condition, "spares") else None
+
+
+def _stays(alert: Alert, condition: Levels, stretch: Stretch) -> bool:
     """Whether the extremes alone prove that it changes nothing."""
-    condition = alert.rule.condition
-    assert isinstance(condition, Levels)
     low, high = min(stretch.values), max(stretch.values)
     if low != low or high != high:  # NaN came first; later ones do not show, and change nothing
         return False
