@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from model_watchdog.core.alert import Alert
-from model_watchdog.core.decision import Concluded, Decision, Notification, Restart, State
+from model_watchdog.core.decision import Concluded, Decision, Event, Notification, Restart, State
 from model_watchdog.core.incident import CONDITION, alert_reason
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.wording import say
@@ -68,7 +68,8 @@ class Ledger:
 
     def note(self, owner: Owner, decisions: Sequence[Decision], at: float) -> None:
         """Takes in how the alerts stand after a step, and what it decided."""
-        self._note_alerts(owner, at)
+        fired = next((decision.reason for decision in decisions if isinstance(decision, Event) and decision.event == "alert_fired"), None)
+        self._note_alerts(owner, at, say(fired) if fired is not None else "")
         for decision in decisions:
             if isinstance(decision, Restart):
                 self._note_restart(owner.name or "", decision, at)
@@ -84,7 +85,8 @@ class Ledger:
         wanted = set(rules)
         return next((one.rule for one in self.firings if one.rule in wanted and one.at <= at and (one.until is None or at < one.until)), "")
 
-    def _note_alerts(self, owner: Owner, at: float) -> None:
+    def _note_alerts(self, owner: Owner, at: float, fired: str) -> None:
+        """`fired` is the reason of what has just fired, where that comes from the state of a service."""
         name = owner.name
         alerts = owner.alerts
         for key, alert in alerts.items():
@@ -92,7 +94,7 @@ class Ledger:
             is_told = alert.rule.means != State.SLEEPING and (self.conditions or alert.series.metric != CONDITION)
             if alert.is_firing and found is None and is_told:
                 rule, series = alert.rule, "" if alert.series.metric == CONDITION else str(alert.series)
-                reason = say(alert_reason(alert)) if series else ""
+                reason = say(alert_reason(alert)) if series else fired
                 made = Firing(rule.name, name, series, rule.severity, rule.then.value, alert.since, reason)
                 self.firings.append(made)
                 self._open[name, key] = self._by_rule[name, rule.name] = self._last[name] = made

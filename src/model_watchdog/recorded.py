@@ -2,11 +2,13 @@
 
 import json
 import re
+import stat
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate, islice
+from math import isfinite
 from operator import lt
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ CHUNKS = 4096
 BLOCK = 4 * 1024 * 1024
 """Bytes of a CSV that make one."""
 PAGES = 200
+LONGEST_LINE = 1024 * 1024
 LARGEST_JSON = 512 * 1024 * 1024
 LARGEST_PAGE = 16 * 1024 * 1024
 _STAMP = re.compile(r"\d{4}-?\d\d-?\d\d[T_ ]?\d\d[:.-]?\d\d(?:[:.-]?\d\d)?(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?|(?<!\d)\d{9,10}(?:\.\d+)?(?!\d)")
@@ -87,12 +90,12 @@ def list_stops(record: Record) -> dict[str, list[tuple[float, float]]]:
 
 def read_csv(path: Path, series: SeriesId, since: float | None, tell: Progress) -> Iterator[Window]:
     """`timestamp,value` with a header, times in unix seconds or as ISO 8601 writes them; rows without a value are left out."""
-    size, line, last = path.stat().st_size, 1, float("-inf")
+    size, line, last = _measure(path), 1, float("-inf")
     begin = float("-inf") if since is None else _last_time(path) - since
     with path.open("rb") as file:
-        when, what, width = _read_header(path, file.readline())
+        when, what, width = _read_header(path, file.readline(LONGEST_LINE))
         while block := file.read(BLOCK):
-            block += file.readline()
+            block += file.readline(LONGEST_LINE)
             times, values = _read_block(path, block, line, when, what, width)
             line += block.count(b"\n")
             column = _order(Column(series, times, values), max(last, begin))
@@ -104,7 +107,7 @@ def read_csv(path: Path, series: SeriesId, since: float | None, tell: Progress) 
 
 def read_prometheus(path: Path, since: float | None, tell: Progress) -> Iterator[Window]:
     """The answer of `/api/v1/query_range` (or its `data`, or its `result`): a matrix."""
-    if path.stat().st_size > LARGEST_JSON:
+    if _measure(path) > LARGEST_JSON:
         raise Unreadable(phrase("{path}: it is larger than 512 MiB; ask for fewer series, or a shorter time", path=path))
     try:
         found = json.loads(path.read_bytes())
@@ -120,13 +123,14 @@ def read_prometheus(path: Path, since: float | None, tell: Progress) -> Iterator
     yield [_order(column, begin) for column in columns]
 
 
-def read_pages(path: Path, since: float | None, tell: Progress) -> Iterator[Window]:
-    """A directory of pages of metrics, each with its time in its name (unix seconds, or a date and a time), else by when it was written."""
+def read_pages(path: Path, wanted: Sequence[str], since: float | None, tell: Progress) -> Iterator[Window]:
+    """A directory of pages, each with its time in its name (unix seconds, or a date and a time), else by when it was written; of them the
+    metrics that are `wanted`."""
     files = sorted((_time_of(file), file) for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     if not files:
         raise Unreadable(phrase("{path}: there is no file in it; save pages there: curl -s URL/metrics > $(date +%s).txt", path=path))
     begin = float("-inf") if since is None else files[-1][0] - since
-    reader = Reader(("*",))
+    reader = Reader(tuple(wanted))
     found: dict[SeriesId, tuple[array[float], array[float]]] = {}
     for number, (at, file) in enumerate(files, 1):
         if at < begin:
@@ -202,6 +206,14 @@ def _order(column: Column, after: float) -> Column:
     return Column(column.series, times, values)
 
 
+def _measure(path: Path) -> int:
+    """The size of a file. What is none (a pipe, say) could hold us up for ever."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise Unreadable(phrase("{path}: it is not a regular file; save the data to one first", path=path))
+    return found.st_size
+
+
 # ---------------------------------------------------------------- CSV
 def _read_header(path: Path, line: bytes) -> tuple[int, int, int]:
     """In which columns timestamp and value stand, and how many there are."""
@@ -219,7 +231,8 @@ def _read_block(path: Path, block: bytes, line: int, when: int, what: int, width
         if rows == block.count(b",") == len(fields) / 2:
             try:
                 numbers = array("d", map(float, fields))
-                return numbers[when::2], numbers[what::2]
+                if isfinite(sum(numbers[when::2])):
+                    return numbers[when::2], numbers[what::2]
             except ValueError:
                 pass
     times, values = array("d"), array("d")
@@ -239,7 +252,7 @@ def _read_block(path: Path, block: bytes, line: int, when: int, what: int, width
 def _last_time(path: Path) -> float:
     """Of the last row of a CSV."""
     with path.open("rb") as file:
-        when, _, _ = _read_header(path, file.readline())
+        when, _, _ = _read_header(path, file.readline(LONGEST_LINE))
         file.seek(max(file.tell(), path.stat().st_size - 64 * 1024))
         rows = [row for row in file.read().decode("utf-8", "replace").split("\n") if row.strip()]
     try:
@@ -251,9 +264,12 @@ def _last_time(path: Path) -> float:
 def _read_time(text: str) -> float:
     """Unix seconds, or as ISO 8601 writes it (without a zone: this machine's)."""
     try:
-        return float(text)
+        at = float(text)
     except ValueError:
         return datetime.fromisoformat(text).timestamp()
+    if not isfinite(at):
+        raise ValueError(f"Invalid isoformat string: {text!r}")
+    return at
 
 
 def _explain(error: Exception) -> str:

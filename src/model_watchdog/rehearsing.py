@@ -3,7 +3,9 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import sub
 from pathlib import Path
+from statistics import median
 
 from model_watchdog.config.loading import load_here_leniently
 from model_watchdog.config.model import Config
@@ -48,6 +50,15 @@ class Rules:
         return tuple(self.config.services) if self.config is not None else ()
 
     @property
+    def metrics(self) -> set[str]:
+        """All that any of the rules looks at."""
+        config, rules, found = self.config, list(self.alone), set[str]()
+        if config is not None:
+            rules += [*config.host.rules, *(rule for service in config.services.values() for rule in service.core.rules)]
+            found = {name for service in config.services.values() if service.core.progress for name in service.core.progress.names}
+        return found | {selector.metric for rule in rules for selector in (rule.selector, rule.minus) if selector is not None}
+
+    @property
     def least(self) -> Severity:
         """From which severity on anybody is told."""
         notifiers = self.config.notifiers.values() if self.config is not None else ()
@@ -63,7 +74,7 @@ class Rehearsal:
     """Rules on their way through the data. `default` is the service of series that name none; None: they are the host's.
 
     `known` are series that are in the data, as far as that is known before. `is_record`: where nothing at all was measured, the
-    watchdog was not there; in data from elsewhere it means that the series had stopped.
+    watchdog was not there; in data from elsewhere it means that the series had stopped. `only`: the data are of this service alone.
     """
 
     rules: Rules
@@ -71,11 +82,13 @@ class Rehearsal:
     known: Sequence[SeriesId] = ()
     stops: Mapping[str, Stops] = field(default_factory=dict)
     is_record: bool = False
+    only: str | None = None
     skips: bool = True
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.rules.least, conditions=self.rules.config is not None)
         self.samples = 0
+        self._away = 0.0  # so many seconds without a sample
         self._reached = float("inf")  # the end of the window before
         self.begin, self.end = float("inf"), float("-inf")
         self.strangers: set[str] = set()  # services that are in the data, and not configured
@@ -89,7 +102,9 @@ class Rehearsal:
     def take(self, window: Window) -> None:
         """The next window of data."""
         self._count(window)
-        least = max(AWAY, 3 * self.rules.longest_every)
+        if self.is_record and not self._away:
+            self._away = max(AWAY, 3 * self.rules.longest_every, 3 * _find_pace(window))
+        least = self._away
         gaps = find_gaps(window, least) if self.is_record else []
         if self.is_record and self._reached < _first(window) - least:
             self._leave(_first(window))
@@ -115,8 +130,10 @@ class Rehearsal:
             yield self.default, self.rules.alone
             return
         for name, service in self.rules.config.services.items():
-            yield name, service.core.rules
-        yield None, self.rules.config.host.rules
+            if self.only in (None, name):
+                yield name, service.core.rules
+        if self.only is None:
+            yield None, self.rules.config.host.rules
 
     def _count(self, window: Window) -> None:
         for column in window:
@@ -237,6 +254,12 @@ def _keep_probes(service: Service, seen: set[str], metrics: set[str]) -> Service
         plans += (ProbePlan(DATA, "scrape"),)
     progress = service.progress if service.progress is not None and metrics & set(service.progress.names) else None
     return replace(service, unit=unit, probes=plans, progress=progress)
+
+
+def _find_pace(window: Sequence[Column]) -> float:
+    """Seconds from one sample to the next, of the series that has most."""
+    paces = [median(map(sub, column.times[1:50], column.times[:49])) for column in window if len(column.times) > 1]
+    return min(paces, default=0.0)
 
 
 def _first(window: Sequence[Column]) -> float:

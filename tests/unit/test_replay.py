@@ -29,7 +29,7 @@ services:
     probes:
       health: {kind: http, url: "http://127.0.0.1:1/health", every: 10s}
     rules:
-      slow: {metric: 'probe_duration_seconds{probe="health"}', above: 1, times: 3}
+      slow: {metric: 'probe_duration_seconds{probe="health"}', above: 2, times: 3}
 host:
   probes: {system: {kind: host, every: 10s}}
   rules: {hot: {metric: host_cpu_percent, above: 90, for: 1m}, never: {metric: host_swap_percent, above: 90}}
@@ -150,7 +150,7 @@ def test_pages_have_their_time_in_their_names(replay: Replay, tmp_path: Path, na
         (pages / named).write_text(f'# TYPE latency gauge\nlatency{{engine="0"}} {9.5 if 10 <= row < 20 else 1.0}\nother 3\n')
         os.utime(pages / named, (START + 10 * row,) * 2)
     doc = replay("--pages", str(pages), "--json").doc
-    assert (doc["series"], doc["samples"]) == (2, 60)
+    assert (doc["series"], doc["samples"]) == (1, 30)  # what no rule looks at is not read
     assert [(one["fired_at"], one["seconds"]) for one in doc["firings"]] == [(stamp(START + 110), 90.0)]
 
 
@@ -289,6 +289,7 @@ def test_two_files_of_rules_are_compared(replay: Replay, tmp_path: Path) -> None
         ("time,value\n1,2\n", "{d}/a.csv:1: the header must name the columns timestamp and value"),
         ("timestamp,value\n1,2\n2,x\n", "{d}/a.csv:3: it holds 'x', which is no number and no time; mend the line, or take it out"),
         ("timestamp,value\nsoon,2\n", "{d}/a.csv:2: it holds 'soon', which is no number and no time; mend the line, or take it out"),
+        ("timestamp,value\nnan,2\n", "{d}/a.csv:2: it holds 'nan', which is no number and no time; mend the line, or take it out"),
         ("timestamp,value\n1,2\n7\n", "{d}/a.csv:3: it has fewer columns than the header; mend the line, or take it out"),
     ],
 )
@@ -303,6 +304,45 @@ def test_what_is_no_answer_of_prometheus_is_told(replay: Replay, tmp_path: Path,
     (tmp_path / "a.json").write_text(text)
     answer = replay("--prometheus", str(tmp_path / "a.json"))
     assert answer.code == 1 and f"{tmp_path / 'a.json'}: this is no answer of query_range" in answer.err
+
+
+def test_what_is_no_file_is_told_and_waited_for_by_nobody(replay: Replay, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for options in (("--csv", f"{tmp_path}/pipe", "--metric", "x"), ("--prometheus", f"{tmp_path}/pipe")):
+        answer = replay(*options)
+        assert (answer.code, "it is not a regular file" in answer.err) == (1, True)
+
+
+def test_a_record_of_slow_probes_has_no_gaps(replay: Replay, tmp_path: Path) -> None:
+    connection, _ = connect(tmp_path / FILE, 0.0)
+    history = History(connection)
+    for row in range(60):
+        with connection:
+            samples = [Sample(SeriesId.of("latency", {"service": "m"}), 9.0 if 20 <= row < 40 else 1.0, 120.0 * row)]
+            history.append(writes.samples("boot", float(START), samples))
+    connection.close()
+    doc = replay("--json", rules="rules:\n  slow: {metric: latency, above: 5, for: 10m}\n").doc
+    assert [(one["fired_at"], one["seconds"]) for one in doc["firings"]] == [(stamp(START + 25 * 120), 1800.0)]
+
+
+def test_a_metric_of_a_configured_service_comes_from_a_csv(replay: Replay, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", range(50, 60))
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    config = "--config", str(tmp_path / "config.yaml"), "--csv", str(path), "--metric", 'probe_duration_seconds{probe="health"}'
+    doc = replay(*config, "--json", rules=None).doc
+    assert [(one["rule"], one["service"], one["fired_at"]) for one in doc["firings"]] == [("slow", "model", stamp(START + 520))]
+    assert {one["rule"] for one in doc["without_data"]} == {"unhealthy", "down"}
+    told = replay(*config, "--service", "modle", rules=None)
+    assert told.code == 4 and 'did you mean "model"?' in told.err
+
+
+def test_chinese_is_spoken(replay: Replay, tmp_path: Path, english_again: None) -> None:
+    path = write_csv(tmp_path / "a.csv", range(50, 60))
+    (tmp_path / "config.yaml").write_text("language: zh\n" + CONFIG)
+    metric = 'probe_duration_seconds{probe="health"}'
+    told = replay("--config", str(tmp_path / "config.yaml"), "--csv", str(path), "--metric", metric, rules=None).out.splitlines()
+    assert told[0].split() == ["规则", "服务", "触发时间", "持续", "重启", "消息", "原因"]
+    assert told[-1] == "200 个样本，1 个序列，历时 33 分钟：告警 1 次，重启 0 次，消息 2 条"
 
 
 def test_pages_that_are_none_are_told(replay: Replay, tmp_path: Path) -> None:

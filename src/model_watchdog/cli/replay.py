@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     progress = _Progress()
     began = time.monotonic()
     if args.csv or args.prometheus or args.pages:
-        rehearsals = [Rehearsal(one, _choose_service(args, one)) for one in rules]
-        _run(rehearsals, _read_file(args, progress), progress)
+        rehearsals = [Rehearsal(one, service, only=service) for one in rules for service in [_choose_service(args, one)]]
+        _run(rehearsals, _read_file(args, progress, sorted({name for one in rules for name in one.metrics})), progress)
     else:
         with Record.open(find_state_dir(args)) as record:
             rehearsals = _open_record(args, record, rules)
@@ -82,7 +82,7 @@ def _choose_service(args: argparse.Namespace, rules: Rules) -> str | None:
     return args.service or (rules.services[0] if len(rules.services) == 1 else None)
 
 
-def _read_file(args: argparse.Namespace, progress: "_Progress") -> Iterator[Window]:
+def _read_file(args: argparse.Namespace, progress: "_Progress", wanted: Sequence[str]) -> Iterator[Window]:
     if args.csv:
         if args.metric is None:
             raise CommandError(phrase("--csv needs --metric NAME beside it: the series that its numbers are of"), EXIT_USAGE)
@@ -93,7 +93,7 @@ def _read_file(args: argparse.Namespace, progress: "_Progress") -> Iterator[Wind
         return read_csv(args.csv, selector.to_series(), args.since, progress.tell)
     if args.prometheus:
         return read_prometheus(args.prometheus, args.since, progress.tell)
-    return read_pages(args.pages, args.since, progress.tell)
+    return read_pages(args.pages, wanted, args.since, progress.tell)
 
 
 def _open_record(args: argparse.Namespace, record: Record, rules: Sequence[Rules]) -> list[Rehearsal]:
@@ -103,7 +103,7 @@ def _open_record(args: argparse.Namespace, record: Record, rules: Sequence[Rules
         text = phrase("the record has nothing of a service {name}", name=one_line(args.service)) + suggest_known(args.service, services)
         raise CommandError(text, EXIT_UNKNOWN_NAME)
     stops = list_stops(record)
-    return [Rehearsal(one, known=known, stops=stops, is_record=True) for one in rules]
+    return [Rehearsal(one, known=known, stops=stops, is_record=True, only=args.service) for one in rules]
 
 
 def _run(rehearsals: Sequence[Rehearsal], windows: Iterator[Window], progress: "_Progress") -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from model_watchdog.core.pace import Pace
 from model_watchdog.core.rollup import Rollup
-from model_watchdog.core.rule import GATHERED, Judgement, Learner, Rule, Then, Verdict, Watch
+from model_watchdog.core.rule import GATHERED, Judgement, Rule, Then, Verdict, Watch
 from model_watchdog.core.sample import Outcome, Sample, SeriesId
 
 VANISHED = 300.0
@@ -78,10 +78,8 @@ class Alert:
             if rolled is None:
                 return None
             value = rolled
-        if learns or not isinstance(self.watch, Learner):
-            verdict = self.watch.judge(value, at, self.phase is Phase.FIRING)
-        else:
-            verdict = self.watch.look(value, at, self.phase is Phase.FIRING)
+        look = self.watch.judge if learns else getattr(self.watch, "look", self.watch.judge)
+        verdict = look(value, at, self.phase is Phase.FIRING)
         if verdict.judgement is Judgement.UNKNOWN:
             if verdict is GATHERED and self.judged_at is not None:
                 self.judged_at = at

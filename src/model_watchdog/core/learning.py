@@ -16,7 +16,8 @@ def remember_learnt(alerts: Iterable[Alert]) -> list[Plain]:
     """Of each alert whose rule learns. Times stay steady seconds of this boot."""
     found = []
     for alert in alerts:
-        learnt = alert.watch.remember() if isinstance(alert.watch, Learner) else None
+        remember = getattr(alert.watch, "remember", None)
+        learnt = remember() if remember is not None else None
         if learnt is not None:
             found.append(
                 {

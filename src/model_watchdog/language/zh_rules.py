@@ -30,6 +30,7 @@ PHRASES = {
     "the record has nothing of a service {name}": "记录中没有服务 {name} 的数据",
     "{path}:1: the header must name the columns timestamp and value": "{path}:1：表头须有 timestamp 与 value 两列",
     "{path}:{line}: it {fault}; mend the line, or take it out": "{path}:{line}：该行{fault}；请修正或删去该行",
+    "{path}: it is not a regular file; save the data to one first": "{path}：不是普通文件；请先把数据存为文件",
     "has fewer columns than the header": "列数少于表头",
     "holds {word}, which is no number and no time": "中的 {word} 既非数值也非时间",
     "it lacks {name}": "缺少 {name}",
