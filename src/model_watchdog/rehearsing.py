@@ -24,6 +24,8 @@ DATA = "data"
 """What stands for the probe of samples of which no probe is known."""
 NAMELESS = "replay"
 """The service of data that name none, where nobody else does."""
+OF_SERVICES = ("watchdog_breaker_open", "watchdog_restarts_total")
+"""What the daemon tells of itself by service, which none of a service's probes gives, and no rule looks at."""
 AWAY = 30.0
 """Seconds without a sample of anything, or three of the longest intervals, in which the watchdog was not there."""
 
@@ -146,7 +148,7 @@ class Rehearsal:
         """The host before the services: its rules may forbid restarts."""
         by_owner: dict[str | None, list[Column]] = {}
         for column in window:
-            if len(column.times):
+            if len(column.times) and column.series.metric not in OF_SERVICES:
                 named = Column(self._named(column.series), column.times, column.values)
                 by_owner.setdefault(dict(named.series.labels).get("service"), []).append(named)
         for owner in sorted(by_owner, key=lambda name: (name is not None, name)):

@@ -3,8 +3,10 @@
 import json
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from model_watchdog.core.memory import recall, remember
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Failure, Outcome, Selector, SeriesId, conclude
 from model_watchdog.core.units import Number, Seconds
+from model_watchdog.learnt import Learnt
 from model_watchdog.recalling import recall_service
 from model_watchdog.recoveries.command import Command
 from model_watchdog.rules.sigma import AdaptiveSigma, AdaptiveWatch, Sigma, SigmaWatch
@@ -299,3 +302,62 @@ def test_alerts_are_kept_without_what_they_learnt_in_the_state_that_is_written_w
     world.run(3000.0)
     assert "slow" not in json.dumps(remember(world.state))
     assert recall(world.service, remember(world.state), 0.0, world.now).alerts == {}
+
+
+# ---------------------------------------------------------------- written down
+class Steady(Clock):
+    """A clock whose steady time a test sets."""
+
+    now = 1000.0
+
+    def steady(self) -> float:
+        return self.now
+
+
+def make_keeper(store: Store, series: int, *, dry_run: bool = False) -> tuple[Learnt, Steady, Callable[..., None]]:
+    """What writes it down, its clock, and a look at whether it is time for a service with so many series."""
+    clock = Steady()
+    means: Any = SimpleNamespace(store=store, clock=clock, dry_run=dry_run)
+    alerts = {f"{number}": Alert.on(make_rule(AdaptiveSigma(3.5)), SeriesId.of("value", {"n": f"{number}"})) for number in range(series)}
+    for alert in alerts.values():
+        for row in range(50):
+            alert.judge(float(row), row * EVERY)
+    watch: Any = SimpleNamespace(service=SimpleNamespace(name="model"), state=SimpleNamespace(invocation="1", alerts=alerts))
+    host: Any = SimpleNamespace(state=SimpleNamespace(alerts={}))
+    learnt = Learnt(means)
+    return learnt, clock, lambda **options: learnt.write([watch], host, **options)
+
+
+def count_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    written: list[str] = []
+    put = store.put
+
+    def see(*writes: Any) -> None:
+        written.extend(str(write.params[0]) for write in writes)
+        put(*writes)
+
+    monkeypatch.setattr(store, "put", see)
+    return written
+
+
+@pytest.mark.parametrize(("series", "pauses"), [(1, 1), (100, 3)])
+def test_what_has_learnt_much_is_written_less_often(store: Store, monkeypatch: pytest.MonkeyPatch, series: int, pauses: int) -> None:
+    _, clock, write = make_keeper(store, series)
+    written = count_written(store, monkeypatch)
+    write()
+    for _ in range(pauses - 1):
+        clock.now += 10.0
+        write()
+    assert written == ["learnt model"]
+    clock.now += 100.0
+    write()
+    assert written == ["learnt model"] * 2
+    write(at_once=True)
+    assert written == ["learnt model"] * 3
+
+
+def test_a_dry_run_and_a_service_that_learns_nothing_write_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = count_written(store, monkeypatch)
+    for series, dry_run in ((1, True), (0, False)):
+        make_keeper(store, series, dry_run=dry_run)[2](at_once=True)
+    assert written == []

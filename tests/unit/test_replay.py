@@ -71,7 +71,7 @@ def test_a_csv_gives_a_table_and_a_document(replay: Replay, tmp_path: Path) -> N
     head, row, summary = told.out.splitlines()
     assert (told.code, told.err, head.split()) == (0, "", ["RULE", "SERVICE", "FIRED", "FOR", "RESTARTS", "MESSAGES", "REASON"])
     assert row.split("  ")[0] == "slow" and "1 min 30 s" in row and row.endswith('latency{service="replay"} is 9.5, above 5')
-    assert summary == "200 samples of 1 series over 33 min: 1 alerts, 0 restarts, 2 messages"
+    assert summary == "200 samples of 1 series over 33 min; alerts: 1, restarts: 0, messages: 2"
     doc = replay(*options, "--json").doc
     assert (doc["schema"], doc["samples"], doc["from"], doc["until"]) == (1, 200, stamp(START), stamp(START + 1990))
     assert doc["firings"] == [
@@ -274,7 +274,7 @@ def test_two_files_of_rules_are_compared(replay: Replay, tmp_path: Path) -> None
     options = "--csv", str(path), "--metric", "latency", "--compare", str(other)
     told = replay(*options).out
     assert f"only with {tmp_path / 'rules.yaml'}:\nRULE" in told and f"only with {other}:\nRULE" in told
-    assert f"with {other}: 200 samples of 1 series over 33 min: 1 alerts, 0 restarts, 1 messages" in told
+    assert f"with {other}: 200 samples of 1 series over 33 min; alerts: 1, restarts: 0, messages: 1" in told
     doc = replay(*options, "--json").doc
     assert [one["rule"] for one in doc["compare"]["only_here"]] == ["slow"]
     assert [(one["rule"], one["until"]) for one in doc["compare"]["only_there"]] == [("low", None)]

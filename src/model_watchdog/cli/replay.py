@@ -241,7 +241,7 @@ def _row(one: dict[str, Any]) -> list[str]:
 
 
 def _summarise(doc: dict[str, Any], one: dict[str, Any]) -> str:
-    text = "{count} samples of {series} series over {duration}: {firings} alerts, {restarts} restarts, {messages} messages"
+    text = "{count} samples of {series} series over {duration}; alerts: {firings}, restarts: {restarts}, messages: {messages}"
     begin, end = (datetime.fromisoformat(doc[name].replace("Z", "+00:00")) if doc[name] else None for name in ("from", "until"))
     lasting = (end - begin).total_seconds() if begin and end else 0.0
     return phrase(

@@ -19,7 +19,7 @@ PHRASES = {
     "nothing would have fired": "不会触发任何告警",
     "only with {path}:": "仅在 {path} 下：",
     "with {path}: {summary}": "在 {path} 下：{summary}",
-    "{count} samples of {series} series over {duration}: {firings} alerts, {restarts} restarts, {messages} messages": (
+    "{count} samples of {series} series over {duration}; alerts: {firings}, restarts: {restarts}, messages: {messages}": (
         "{count} 个样本，{series} 个序列，历时 {duration}：告警 {firings} 次，重启 {restarts} 次，消息 {messages} 条"
     ),
     "{percent} %, {count} samples": "{percent} %，{count} 个样本",
