@@ -186,6 +186,27 @@ def test_nothing_is_learnt_while_the_service_is_not_well() -> None:
     assert sum(about == "alert_fired" and "slow" in str(at) for at, about, _ in world.told) <= 1
 
 
+@pytest.mark.parametrize("means", ["degraded", "sleeping"])
+def test_a_state_that_a_rule_declares_ends_when_the_new_level_is_usual(means: str) -> None:
+    """Else it would keep itself from ever learning that."""
+    world = SlowWorld(make_service(rules=(UNHEALTHY, DOWN, replace(SLOW, means=means))))
+    world.run(3000.0)
+    world.latency = 0.4
+    world.run(100.0)
+    assert world.state.state.value == means
+    world.run(7200.0)
+    assert world.state.state is State.HEALTHY
+
+
+def test_a_rule_that_declares_a_state_learns_nothing_of_a_service_that_is_ill() -> None:
+    world = SlowWorld(make_service(rules=(UNHEALTHY, DOWN, replace(SLOW, means="degraded"))))
+    world.run(3000.0)
+    before = find_watch(world.state).remember()
+    world.health, world.latency = lambda now: Failure.TLS, 3.0
+    world.run(3000.0)
+    assert world.state.state is State.UNHEALTHY and find_watch(world.state).remember()[:4] == before[:4]
+
+
 def test_a_new_invocation_opens_it_anew() -> None:
     world = make_world()
     world.run(3000.0)

@@ -38,7 +38,7 @@ def judge(
                     alert.start_over()  # what the certificate was to blame for does not count against the service
                     alert.untrusted = untrusted
                 alert.probe = outcome.probe
-                own = rule.means != ""  # a state that the rule itself declares must not keep it from its end
+                own = rule.means == diagnosis.state  # what the rule itself declares must not keep it from its end
                 change = alert.judge(value, sample.at, learns or own)
                 if rule.means == State.SLEEPING:
                     continue  # its state says so, and nobody needs to be told
