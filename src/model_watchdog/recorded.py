@@ -16,7 +16,7 @@ from typing import Any
 from model_watchdog.core.sample import SeriesId
 from model_watchdog.errors import WatchdogError
 from model_watchdog.exposition import Reader
-from model_watchdog.history import unpack_head, unpack_steps
+from model_watchdog.history import FOLD_SAMPLES, unpack_head, unpack_steps
 from model_watchdog.language import phrase
 from model_watchdog.record import Record
 from model_watchdog.replaying import Column
@@ -25,8 +25,8 @@ Window = list[Column]
 Progress = Callable[[float], None]
 """Is told how far the reading has got, from 0 to 1."""
 
-CHUNKS = 4096
-"""So many chunks of the record make a window, about."""
+WINDOW = 400_000
+"""So many samples of the record make a window, about."""
 BLOCK = 4 * 1024 * 1024
 """Bytes of a CSV that make one."""
 PAGES = 200
@@ -44,10 +44,10 @@ class Unreadable(WatchdogError):
 def read_record(record: Record, service: str | None, since: float | None, tell: Progress) -> Iterator[Window]:
     """What the record has of one service, or of everything; of the last `since` seconds of it."""
     last, head = record.head()
-    times = record.chunk_times(last)
+    times, numbers = record.chunk_times(last), record.series_numbers()
     names = {
         number: SeriesId.of(metric, labels)
-        for number, (metric, labels) in record.series_numbers().items()
+        for number, (metric, labels) in numbers.items()
         if service is None or labels.get("service") == service
     }
     newest = _unfold_head(head, names)
@@ -55,7 +55,8 @@ def read_record(record: Record, service: str | None, since: float | None, tell: 
     begin = float("-inf") if since is None else end - since
     waiting: dict[int, tuple[array[float], array[float]]] = {}
     if times is not None:
-        width = max(60.0, (times[1] - times[0]) * CHUNKS / max(times[2], 1))
+        samples = times[2] * FOLD_SAMPLES / max(len(numbers), 1)
+        width = max(60.0, (times[1] - times[0]) * WINDOW / max(samples, 1.0))
         place = max(times[0], begin - width)
         reached = float("-inf")  # a chunk that begins before what is wanted may reach into it
         while place <= times[1]:
@@ -114,7 +115,7 @@ def read_prometheus(path: Path, since: float | None, tell: Progress) -> Iterator
         for part in ("data", "result"):
             found = found[part] if isinstance(found, dict) and (part in found or part == "result") else found
         columns = [_read_series(one) for one in found]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         template = "{path}: this is no answer of query_range ({error}); it holds data.result, a list of metric and values"
         raise Unreadable(phrase(template, path=path, error=_explain(error))) from None
     end = max((column.times[-1] for column in columns if len(column.times)), default=0.0)

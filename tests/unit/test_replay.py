@@ -299,7 +299,9 @@ def test_a_csv_that_cannot_be_read_names_the_line(replay: Replay, tmp_path: Path
     assert (answer.code, answer.err) == (1, f"watchdog: {told.format(d=tmp_path)}\n")
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"status": "error"}', "[1]", '[{"metric": {}}]', '[{"metric": {}, "values": [[1, "x"]]}]'])
+@pytest.mark.parametrize(
+    "text", ["", "[" * 100_000, "{}", '{"status": "error"}', "[1]", '[{"metric": {}}]', '[{"metric": {}, "values": [[1, "x"]]}]']
+)
 def test_what_is_no_answer_of_prometheus_is_told(replay: Replay, tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     answer = replay("--prometheus", str(tmp_path / "a.json"))
