@@ -114,8 +114,7 @@ class ServiceSubject(Subject):
 
     def pass_runs(self, spans: Sequence[Span]) -> None:
         assert self.state is not None
-        _pass_arrivals(self.state.arrivals, self.rules, spans)
-        self.state.wake_at = None  # nothing was due in between, and the next step says what is
+        self.state.wake_at = _pass_arrivals(self.state.arrivals, self.state.alerts, self.rules, spans)
         for probe, (at, samples) in find_newest(spans).items():
             self.state.outcomes[probe] = self._make_outcome(probe, self._kinds.get(probe, ""), samples, at)
             self.state.judged[probe] = at
@@ -204,17 +203,22 @@ class HostSubject(Subject):
         return _all_arrive(self.state.arrivals, self.state.alerts, self.rules, spans, max(span.last for span in spans))
 
     def pass_runs(self, spans: Sequence[Span]) -> None:
-        _pass_arrivals(self.state.arrivals, self.rules, spans)
-        self.state.wake_at = None
+        self.state.wake_at = _pass_arrivals(self.state.arrivals, self.state.alerts, self.rules, spans)
         for probe, (at, _) in find_newest(spans).items():
             self.state.judged[probe] = at
 
 
-def _pass_arrivals(arrivals: Arrivals | None, rules: Sequence[Rule], spans: Sequence[Span]) -> None:
-    """What was passed over has arrived."""
+def _pass_arrivals(arrivals: Arrivals | None, alerts: dict[str, Alert], rules: Sequence[Rule], spans: Sequence[Span]) -> float | None:
+    """What was passed over has arrived; gives when something will have stayed away for too long, which is all that time alone can bring."""
+    if arrivals is None:
+        return None
     for rule in rules:
-        if rule.silence is not None and arrivals is not None:
-            arrivals.seen[rule.name].update((span.track.column.series, span.last) for span in spans if rule in span.track.rules)
+        if rule.silence is not None:
+            mine = [span for span in spans if rule in span.track.rules]
+            arrivals.seen.setdefault(rule.name, {}).update((span.track.column.series, span.last) for span in mine)
+    end = max(span.last for span in spans)
+    arrivals.judge(rules, alerts, (), end)
+    return arrivals.next_due(rules, alerts, end)
 
 
 def _all_arrive(arrivals: Arrivals | None, alerts: Mapping[str, Alert], rules: Sequence[Rule], spans: Sequence[Span], end: float) -> bool:
