@@ -8,9 +8,10 @@ from pathlib import Path
 from statistics import median
 
 from model_watchdog.config.loading import load_here_leniently
-from model_watchdog.config.model import Config
+from model_watchdog.config.model import Config, ProbeConfig
 from model_watchdog.config.rule_section import Scope
 from model_watchdog.config.rules_file import is_rules_file, load_rules
+from model_watchdog.core.progress import ProgressPlan
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import SeriesId
 from model_watchdog.core.state import ProbePlan, Service
@@ -163,9 +164,16 @@ class Rehearsal:
 
     def _named(self, series: SeriesId) -> SeriesId:
         labels = dict(series.labels)
-        if "service" in labels or self.default is None:
+        if "service" in labels or self.default is None or self._is_of_host(series.metric):
             return series
         return SeriesId.of(series.metric, {**labels, "service": self.default})
+
+    def _is_of_host(self, metric: str) -> bool:
+        """Whether the host's probes give it, whoever else is watched."""
+        config = self.rules.config
+        if config is None or metric.startswith("probe_"):
+            return False
+        return any(_make_scope(None, config.host.probes).find_givers(metric))
 
     def _find(self, owner: str | None, here: Sequence[SeriesId]) -> Subject | None:
         if owner not in self._subjects:
@@ -180,8 +188,7 @@ class Rehearsal:
         alone = tuple(rule for rule in self.rules.alone if rule.silence is None or any(rule.selector.matches(one) for one in series))
         if owner is None:
             rules = config.host.rules if config is not None else tuple(rule for rule in alone if rule.then is not Then.RESTART)
-            probes = {probe.name: probe for probe in config.host.probes} if config is not None else {}
-            scope = Scope(None, {name: probe.kind for name, probe in probes.items()}, probes)
+            scope = _make_scope(None, config.host.probes if config is not None else ())
             return HostSubject(rules, _probe_finder(scope), self.ledger)
         if config is None:
             return ServiceSubject(*_make_service(owner, alone, series), self.ledger, stops=self.stops.get(owner, ()))
@@ -189,9 +196,7 @@ class Rehearsal:
             self.strangers.add(owner)
             return None
         service = config.services[owner]
-        probes = {probe.name: probe for probe in service.probes}
-        scope = Scope(owner, {name: probe.kind for name, probe in probes.items()}, probes, service.core.progress)
-        find = _probe_finder(scope)
+        find = _probe_finder(_make_scope(owner, service.probes, service.core.progress))
         core = _keep_probes(service.core, {find(one) for one in series}, {one.metric for one in series})
         host = [rule.name for rule in config.host.rules if rule.then is Then.INHIBIT]
 
@@ -219,6 +224,10 @@ def compare(some: Sequence[Firing], others: Sequence[Firing], end: float) -> tup
 def _overlap(one: Firing, other: Firing, end: float) -> bool:
     mine, theirs = (end if firing.until is None else firing.until for firing in (one, other))
     return one.at <= theirs and other.at <= mine
+
+
+def _make_scope(service: str | None, probes: Sequence[ProbeConfig], progress: ProgressPlan | None = None) -> Scope:
+    return Scope(service, {probe.name: probe.kind for probe in probes}, {probe.name: probe for probe in probes}, progress)
 
 
 def _probe_finder(scope: Scope) -> FindProbe:

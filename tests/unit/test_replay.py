@@ -338,6 +338,14 @@ def test_a_metric_of_a_configured_service_comes_from_a_csv(replay: Replay, tmp_p
     assert told.code == 4 and 'did you mean "model"?' in told.err
 
 
+def test_a_metric_of_the_host_is_the_hosts_where_one_service_is_configured(replay: Replay, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", range(50, 60))
+    path.write_text(path.read_text().replace("9.5", "95"))
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    doc = replay("--config", str(tmp_path / "config.yaml"), "--csv", str(path), "--metric", "host_cpu_percent", "--json", rules=None).doc
+    assert [(one["rule"], one["service"], one["fired_at"]) for one in doc["firings"]] == [("hot", None, stamp(START + 560))]
+
+
 def test_chinese_is_spoken(replay: Replay, tmp_path: Path, english_again: None) -> None:
     path = write_csv(tmp_path / "a.csv", range(50, 60))
     (tmp_path / "config.yaml").write_text("language: zh\n" + CONFIG)
