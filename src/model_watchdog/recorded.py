@@ -227,15 +227,10 @@ def _read_header(path: Path, line: bytes) -> tuple[int, int, int]:
 def _read_block(path: Path, block: bytes, line: int, when: int, what: int, width: int) -> "tuple[array[float], array[float]]":
     """Whole lines of it: all at once where every field is a number, else line by line."""
     if width == 2 and b'"' not in block:
-        fields = block.replace(b",", b"\n").split()
-        rows = block.count(b"\n") + (not block.endswith(b"\n"))
-        if rows == block.count(b",") == len(fields) / 2:
-            try:
-                numbers = array("d", map(float, fields))
-                if isfinite(sum(numbers[when::2])):
-                    return numbers[when::2], numbers[what::2]
-            except ValueError:
-                pass
+        try:
+            return _read_plain(block, when, what)
+        except ValueError:
+            pass  # line by line it is known which
     times, values = array("d"), array("d")
     for number, row in enumerate(block.decode("utf-8", "replace").split("\n"), line + 1):
         parts = row.strip("\r").split(",")
@@ -247,6 +242,23 @@ def _read_block(path: Path, block: bytes, line: int, when: int, what: int, width
         except (ValueError, IndexError) as error:
             template = "{path}:{line}: it {fault}; mend the line, or take it out"
             raise Unreadable(phrase(template, path=path, line=number, fault=_explain(error))) from None
+    return times, values
+
+
+def _read_plain(block: bytes, when: int, what: int) -> "tuple[array[float], array[float]]":
+    """Where every line is a time and a number. Raises ValueError where one is not."""
+    fields = block.replace(b"\r\n", b"\n").removesuffix(b"\n").replace(b",", b"\n").split(b"\n")
+    rows = block.count(b"\n") + (not block.endswith(b"\n"))
+    if not rows == block.count(b",") == len(fields) / 2:
+        raise ValueError
+    values = array("d", map(float, fields[what::2]))
+    try:
+        times = array("d", map(float, fields[when::2]))
+    except ValueError:
+        stamps = (b"\n".join(fields[when::2])).decode().split("\n")
+        times = array("d", map(datetime.timestamp, map(datetime.fromisoformat, stamps)))
+    if not isfinite(sum(times)):
+        raise ValueError
     return times, values
 
 
