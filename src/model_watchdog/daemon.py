@@ -16,6 +16,7 @@ from model_watchdog.cgroup import processes
 from model_watchdog.clock import STEP, Clock, ClockGuard, slept_so_far
 from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config
+from model_watchdog.containers import Containers
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.common import CommonCause
 from model_watchdog.core.decision import Cause, Decision, Event, Reason
@@ -27,6 +28,7 @@ from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
 from model_watchdog.learnt import Learnt
 from model_watchdog.means import Means
+from model_watchdog.notes import keep_notes
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.recalling import recall_of_host, recall_service
 from model_watchdog.record import FILE
@@ -114,7 +116,7 @@ class Daemon:
             store=self.store,
             outbox=self.outbox,
             systemd=systemd,
-            units=UnitReader(systemd),
+            units=UnitReader(systemd, containers=Containers(self.config.containers)),
             main_processes=MainProcessWatch(),
             hostname=os.uname().nodename,
             dry_run=self.dry_run,
@@ -125,6 +127,7 @@ class Daemon:
             look_at_gpus=lambda: self.host.look_at_gpus(),
             common=CommonCause(self.config.host.common_cause),
             next_id=self.store.next_id(),
+            notes=self.store.load_notes(),
         )
         kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
         self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock, self.store), self.means)
@@ -271,7 +274,7 @@ class Daemon:
         if self.store.replaced == self._replaced:
             return
         self._replaced = self.store.replaced
-        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes())
+        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes(), *keep_notes(self.means.notes))
         self.host.write_anew()
         for watch in self.watches.values():
             watch.write_anew()

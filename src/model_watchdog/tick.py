@@ -69,7 +69,7 @@ class Watch:
         self._runners.take(self.config.probes)
 
     def _open_probe(self, probe: ProbeConfig) -> Running:
-        notes = StoredNotes(self.means.store, f"{self.service.name}/{probe.name}")
+        notes = StoredNotes(self.means.store, self.means.notes, f"{self.service.name}/{probe.name}")
         return probe.probe.open(Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units, self.means.gpus, notes))
 
     def take(self, config: ServiceConfig) -> None:
@@ -200,7 +200,7 @@ class Watch:
         started = clock.steady()
         observation, failure, detail = await self._runners.observe(probe, f"{self.service.name}/{probe.name}")
         at = clock.steady()
-        vitals = signs.read() if failure in (Failure.TIMEOUT, Failure.SLOW) else UNSEEN
+        vitals = signs.read() if failure in (Failure.TIMEOUT, Failure.SLOW, Failure.STATUS) else UNSEEN
         signs.stop()
         if observation.facts is not None:
             await self._take_facts(observation.facts)

@@ -18,7 +18,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken, zh_faults, zh_rules
 from model_watchdog.language import zh as chinese_phrases
 from model_watchdog.language.zh_details import DETAILS, PARTS
-from model_watchdog.language.zh_faults import USAGE
+from model_watchdog.language.zh_usage import USAGE
 from model_watchdog.moments import tell_moment
 from model_watchdog.wording import duration, en, zh
 

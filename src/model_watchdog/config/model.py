@@ -33,6 +33,7 @@ class ServiceConfig:
     probes: tuple[ProbeConfig, ...]
     recovery_kind: str
     recovery: Recovery
+    container: str = ""
 
     @property
     def name(self) -> str:
@@ -82,6 +83,12 @@ class Config:
     record: RecordConfig = RecordConfig()
     warnings: tuple[str, ...] = ()
     included: tuple[Path, ...] = ()
+
+    @property
+    def containers(self) -> dict[str, str]:
+        """The container of each unit that runs one."""
+        services = self.services.values()
+        return {service.core.unit: service.container for service in services if service.core.unit and service.container}
 
     @property
     def longest_every(self) -> float:

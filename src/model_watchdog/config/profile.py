@@ -1,8 +1,8 @@
 """`server:`: what is known of a model server, put under what the file says of the service. A profile is data: `profiles/NAME.yaml`.
 
 A profile is a piece of the file itself, with `{url}` where the service's own goes, so it is read, and checked, as if the user had
-written it. What the user has written stands: a key of the service, a probe or a rule of the same name takes the profile's place, and
-`off` takes one of its probes or rules away.
+written it. What the user has written stands: a key of the service, a probe or a rule of the same name takes the profile's place, a probe
+that does not say its `kind` changes the profile's, and `off` takes one of its probes or rules away.
 """
 
 import re
@@ -21,7 +21,11 @@ from model_watchdog.config.sources import tell
 FOLDER = "model_watchdog.profiles"
 _URL, _HOST = "{url}", "{host}"
 """The service's address as stated, and without its port."""
-_PORT = re.compile(r":[0-9]+$")
+_PORT = re.compile(r":[0-9]+(?:/.*)?$")
+_ROOT = re.compile(r"(?<=[^/])/v1$")
+"""What clients of OpenAI's API call the base: the server's own pages lie beside it."""
+_PAGES = re.compile(r"(?<=[^/])/(?:v1/.*|health(?:z|_generate)?|metrics|api/.*|v2/.*)$")
+"""Paths of pages: the address of one is not that of its server."""
 
 
 @cache
@@ -50,7 +54,11 @@ def expand(context: Context, table: Table, path: str) -> Table:
         text = f"is missing; server: {server} needs the address that it serves, such as url: http://127.0.0.1:8000"
         context.options.refuse((url or entry).key.place, f"{path}.url", text)
         return Table(own, table.place)
-    profile = _fill(_read(server), url.value.text.rstrip("/"), entry.value.place)
+    if server != "http" and (page := _PAGES.search(url.value.text.rstrip("/"))):
+        text = f"is the address of a page; take {page[0]} away, for the profile of {server} knows its pages"
+        context.options.refuse(url.value.place, f"{path}.url", text)
+        return Table(own, table.place)
+    profile = _fill(_read(server), _ROOT.sub("", url.value.text.rstrip("/")), entry.value.place)
     assert isinstance(profile, Table)
     return Table(_merge(profile.entries, own), table.place)
 
@@ -65,6 +73,7 @@ def _merge(profile: Mapping[str, Entry], own: Mapping[str, Entry]) -> dict[str, 
     """A probe that is `off` is none; a rule of the profile goes where what it looks at is measured no longer."""
     merged = {**profile, **own}
     under, above = _entries(profile, "probes"), _entries(own, "probes")
+    above = {name: _complete(entry, under[name]) if name in under else entry for name, entry in above.items()}
     changed = [(entry, above[name]) for name, entry in under.items() if name in above]
     probes = {name: entry for name, entry in {**under, **above}.items() if not (name in under and _is_off(entry))}
     rules = {
@@ -77,6 +86,13 @@ def _merge(profile: Mapping[str, Entry], own: Mapping[str, Entry]) -> dict[str, 
         if stated is not None and (name not in own or isinstance(own[name].value, Table)):
             merged[name] = Entry(stated.key, Table(entries, stated.value.place))
     return merged
+
+
+def _complete(entry: Entry, by: Entry) -> Entry:
+    """A probe that does not say its kind is the profile's, with these options; one that says it takes its place."""
+    if not isinstance(entry.value, Table) or not isinstance(by.value, Table) or "kind" in entry.value.entries:
+        return entry
+    return Entry(entry.key, Table({**by.value.entries, **entry.value.entries}, entry.value.place))
 
 
 def _entries(table: Mapping[str, Entry], name: str) -> Mapping[str, Entry]:

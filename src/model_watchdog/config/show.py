@@ -54,7 +54,7 @@ def show(config: Config) -> str:
 def _show_service(service: ServiceConfig) -> dict[str, Any]:
     core = service.core
     user, name = split_unit(core.unit or "")
-    tree: dict[str, Any] = {key: text for key, text in (("unit", name), ("user", user)) if text}
+    tree: dict[str, Any] = {key: text for key, text in (("unit", name), ("user", user), ("container", service.container)) if text}
     tree |= {"startup": _show_value(core.startup, Seconds), "startup_max": _show_value(core.startup_max, Seconds)}
     tree["busy_patience"] = _show_value(core.busy_patience, Seconds)
     if core.progress is not None:
@@ -62,6 +62,7 @@ def _show_service(service: ServiceConfig) -> dict[str, Any]:
             if names := getattr(core.progress, name):
                 tree[name] = list(names)
         tree["stall_after"] = _show_value(core.progress.stall_after, Seconds)
+        tree |= {"engine": core.progress.engine, "page_asks_engine": core.progress.page_asks_engine}
     tree["probes"] = _show_probes(service.probes)
     builtin = make_builtin_rules(core.unit, {probe.name: probe.kind for probe in service.probes}, core.progress)
     named = {rule.name: _show_rule(rule) for rule in core.rules}

@@ -72,10 +72,11 @@ def _judge_arrivals(
 def _is_excused(service: Service, state: ServiceState, rule: Rule, outcome: Outcome, diagnosis: Diagnosis, now: float) -> bool:
     """What says nothing against the service: the whole of it is excused, or this probe had to wait because it works."""
     if rule.then is Then.RESTART:
-        busy = is_moving(outcome) and now - state.busy.get(outcome.probe, now) < service.busy_patience
         is_canary = any(plan.name == outcome.probe for plan in service.list_probes("canary"))
+        busy = is_moving(outcome) and (is_canary or now - state.busy.get(outcome.probe, now) < service.busy_patience)
         outdone = is_outdone(outcome, steps=makes_steps(service, state, now))
         outdone |= is_canary and outcome.ok is False and state.progress.moved_since(outcome.started)
-        return diagnosis.is_excused or busy or outdone
+        unproven = is_canary and outcome.probe not in state.good
+        return diagnosis.is_excused or busy or outdone or unproven
     down_on_purpose = diagnosis.state is State.STOPPED and diagnosis.is_excused
     return outcome.ok is False and (diagnosis.state is State.LOADING or down_on_purpose)

@@ -52,6 +52,7 @@ def remember(state: ServiceState) -> Plain:
         "systemd_restarts": list(state.systemd_restarts),
         "busy": state.busy,
         "reached": sorted(state.reached),
+        "good": sorted(state.good),
         "unwell_since": state.unwell_since,
         "loads": state.loads,
         "skipped": state.skipped,
@@ -89,6 +90,7 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
     state.last_restart_at, state.last_result = moved(plain["last_restart_at"]), plain["last_result"]
     state.paused_until = moved(plain["paused_until"])
     state.held, state.reached = plain.get("held", ""), set(plain.get("reached", service.health_probes))  # an older version kept neither
+    state.good = set(plain.get("good", (plan.name for plan in service.probes)))
     state.old_processes = tuple((pid, started) for pid, started in plain["old_processes"])
     state.limit_cleared, state.gave_up, state.sequence = plain["limit_cleared"], plain["gave_up"], plain["sequence"]
     state.problems = {Cause(cause): _to_reason(reason) for cause, reason in plain["problems"].items()}
@@ -122,6 +124,7 @@ def carry_over(service: Service, state: ServiceState, changed: Collection[str], 
     if any(plan.name in changed for plan in service.list_probes("scrape")):
         state.progress.rest()
     state.reached -= set(changed)
+    state.good -= set(changed)
     if changed:
         state.watched_since = now  # a new probe has not been heard yet, which is no silence
     probes = {plan.name for plan in service.probes}

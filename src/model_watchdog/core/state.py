@@ -106,6 +106,7 @@ class ServiceState:
     failing: dict[str, int] = field(default_factory=dict)
     changes: dict[str, deque[float]] = field(default_factory=dict)
     reached: set[str] = field(default_factory=set)  # probes that ever got an answer, good or bad, in any invocation
+    good: set[str] = field(default_factory=set)  # probes that have ever been good, as they are configured
     busy: dict[str, float] = field(default_factory=dict)  # probe: since when it times out while the service works
     progress: Progress = field(default_factory=Progress)
     mute: dict[str, int] = field(default_factory=dict)  # probe of EVIDENCE: so many runs in a row have shown nothing
@@ -148,6 +149,18 @@ class ServiceState:
     def fresh(cls, service: Service, now: float) -> "ServiceState":
         """Nothing is known yet. A service without a unit has no age: it gets `startup` from now."""
         return cls(CircuitBreaker(service.breaker, service.backoff), since=now, watched_since=now, began=now)
+
+    def begin_invocation(self, began: float, now: float) -> None:
+        """Another process, which began at `began`: counters, windows and baselines start afresh, and it is loading."""
+        self.began, self.settled = began, False
+        for seen in (self.outcomes, self.failing, self.changes, self.busy, self.mute):
+            seen.clear()
+        self.progress.rest()
+        self.start_moved_at = self.well_since = None
+        if self.arrivals is not None:
+            self.arrivals.rest(now)
+        for alert in self.alerts.values():
+            alert.begin_anew()
 
     def next_key(self, service: str, about: str) -> str:
         """A name for a notification that no other one has; it is kept with this state, so a crash does not use it twice."""

@@ -82,9 +82,15 @@ SENTENCES: Sentences = {
     "canary_not_well": "not asked: its health is not good",
     "canary_not_seen": "not asked: whether it has work to do could not be seen",
     "canary_busy": "not asked: it has work to do",
+    "container_missing": lambda p: f"its work cannot be seen: {p['detail']}",
     "shows_nothing": lambda p: f"{p['probe']} shows nothing: {p['detail']}",
+    "canary_never_good": lambda p: f"{p['probe']} has not been answered as it should be yet, so that it proves nothing: {p['detail']}",
+    "misdirected": lambda p: f"{p['probe']}: {p['detail']}, as from the beginning: is it the right url, or does it want a key (bearer:)?",
     "no_heartbeat": lambda p: (
         f"{p['probe']}: of its heartbeat, {p['names']}, nothing is on the page; is it the right server: or heartbeat:?"
+    ),
+    "no_work": lambda p: (
+        f"nothing on its page tells whether there is work ({p['names']}), so that neither a stall nor idleness can be told; is work: right?"
     ),
     "queued": lambda p: f"its start waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",
     "queued_too_long": lambda p: f"its start still waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",
