@@ -16,7 +16,6 @@ from math import nextafter
 from operator import sub
 
 from model_watchdog.core.alert import MOST_SERIES, Alert
-from model_watchdog.core.decision import Decision
 from model_watchdog.core.incident import CONDITION
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Sample, SeriesId
@@ -111,8 +110,8 @@ class Subject:
         """Whether, as things stand, only what the rules judge could change anything in these spans."""
         raise NotImplementedError
 
-    def feed(self, probe: str, samples: tuple[Sample, ...], at: float) -> list[Decision]:
-        """One run of a probe through `step`."""
+    def feed(self, probe: str, samples: tuple[Sample, ...], at: float) -> None:
+        """One run of a probe through `step`, and what comes of it into the ledger."""
         raise NotImplementedError
 
     def pass_runs(self, spans: Sequence[Span]) -> None:
@@ -158,8 +157,7 @@ class Subject:
     def _step_through(self, spans: Sequence[Span]) -> None:
         """Each run of each probe: the samples that it gave at one time."""
         for (at, probe), samples in sorted(list_runs(spans).items(), key=lambda run: run[0]):
-            decisions = self.feed(probe, tuple(samples), at)
-            self.ledger.note(self, decisions, at)
+            self.feed(probe, tuple(samples), at)
 
     def _skip(self, spans: Sequence[Span]) -> float | None:
         """Passes over all of it. Where that cannot be nothing is changed, and it gives the time of what stands in the way, infinity where

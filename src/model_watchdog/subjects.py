@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from model_watchdog.core.alert import Alert
 from model_watchdog.core.arrivals import Arrivals
-from model_watchdog.core.decision import Decision, Restart, State
+from model_watchdog.core.decision import Restart, State
 from model_watchdog.core.diagnosis import CANARY_CORRECT
 from model_watchdog.core.facts import Facts
 from model_watchdog.core.gap import begin_after_gap
@@ -65,17 +65,16 @@ class ServiceSubject(Subject):
         if self.state.arrivals is not None:
             self.state.arrivals = Arrivals.expecting(at, self.state.alerts)
 
-    def feed(self, probe: str, samples: tuple[Sample, ...], at: float) -> list[Decision]:
+    def feed(self, probe: str, samples: tuple[Sample, ...], at: float) -> None:
         """One run of a probe, and before it what had come due by then."""
         if self.state is None:
             self.state = ServiceState.fresh(self.service, at - max(self._timeouts.values(), default=0.0))  # it was there before
         state, kind = self.state, self._kinds.get(probe, "")
         while state.wake_at is not None and state.wake_at < at:
-            woken = state.wake_at
-            self.ledger.note(self, self._step([], None, woken), woken)
+            self._step([], None, state.wake_at)
         outcome = self._make_outcome(probe, kind, samples, at)
         unit = self._make_facts(samples, at) if kind == "unit" else None
-        return self._step([outcome], unit, at)
+        self._step([outcome], unit, at)
 
     def is_calm(self, spans: Sequence[Span]) -> bool:
         state, service = self.state, self.service
@@ -125,16 +124,16 @@ class ServiceSubject(Subject):
         first, last = times[0] - ages[0], times[-1] - ages[-1]
         return self._started is not None and abs(first - self._started) <= NEW_LIFE and abs(last - first) <= NEW_LIFE
 
-    def _step(self, outcomes: Sequence[Outcome], unit: UnitFacts | None, now: float) -> list[Decision]:
+    def _step(self, outcomes: Sequence[Outcome], unit: UnitFacts | None, now: float) -> None:
         assert self.state is not None
         facts = Facts(unit=unit, ended=self._ended(unit, now), inhibited=self._inhibited(now), next_id=self._next_id)
         self._next_id += 1
         decisions = step(self.service, self.state, outcomes, facts, now)
+        self.ledger.note(self, decisions, now)  # before the restart is answered, which ends what was counted before it
         if any(isinstance(decision, Restart) for decision in decisions):
             self._replaced_at = now
             self._life += 1
             answered(self.state, now)
-        return decisions
 
     def _ended(self, unit: UnitFacts | None, now: float) -> Ended | None:
         if unit is None or not unit.is_down:
@@ -189,12 +188,13 @@ class HostSubject(Subject):
             alert.excuse()
         self.state.arrivals = Arrivals.expecting(at, self.state.alerts)
 
-    def feed(self, probe: str, samples: tuple[Sample, ...], at: float) -> list[Decision]:
+    def feed(self, probe: str, samples: tuple[Sample, ...], at: float) -> None:
         while self.state.wake_at is not None and self.state.wake_at < at:
             woken = self.state.wake_at
             self.ledger.note(self, step_host(self.rules, self.state, [], woken), woken)
         ok = all(sample.value == 1.0 for sample in samples if sample.series.metric == "probe_success")
-        return step_host(self.rules, self.state, [Outcome(probe, at, at, ok, None if ok else Failure.WATCHER, "", samples)], at)
+        outcome = Outcome(probe, at, at, ok, None if ok else Failure.WATCHER, "", samples)
+        self.ledger.note(self, step_host(self.rules, self.state, [outcome], at), at)
 
     def is_calm(self, spans: Sequence[Span]) -> bool:
         for span in spans:

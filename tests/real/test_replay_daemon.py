@@ -19,7 +19,7 @@ from tests.rig.chaos import Chaos
 from tests.rig.waiting import wait_until
 
 CONFIG = """\
-defaults: {{startup: 1s, recovery: {{stable: 1s}}}}
+defaults: {{startup: 5s, recovery: {{stable: 1s}}}}
 services:
   m:
     recovery: {{kind: command, command: [/bin/true]}}
