@@ -140,6 +140,30 @@ class Record:
         rows = self.rows(query, number, until, since, until)  # one question: what is folded meanwhile is not seen twice, or not at all
         return read_rows([(row["is_head"], row["at"], row["data"]) for row in rows], number, since, until)
 
+    def chunks(self, since: float, until: float, last: int, reaching: float) -> list[Row]:
+        """`{series, at, data}` of the chunks up to number `last` that begin from `since` to before `until` and end from `reaching` on."""
+        query = "SELECT series, at, data FROM sample_chunk WHERE id <= ? AND at >= ? AND at < ? AND until >= ?"
+        return self.rows(query, last, since, until, reaching)
+
+    def head(self) -> tuple[int, list[Row]]:
+        """The number of the newest chunk, and `{at, data}` of what came after it: one question, so that nothing is missed or seen twice."""
+        query = (
+            "SELECT 0 AS at, NULL AS data, coalesce(max(id), 0) AS last FROM sample_chunk UNION ALL SELECT at, data, NULL FROM sample_head"
+        )
+        rows = self.rows(query)
+        return next(row["last"] for row in rows if row["last"] is not None), [row for row in rows if row["last"] is None]
+
+    def chunk_times(self, last: int) -> tuple[float, float, int] | None:
+        """When the chunks up to the number `last` begin, when they end, and how many there are; None where there is none."""
+        query = "SELECT min(at) AS first, max(until) AS last, count(*) AS count FROM sample_chunk WHERE id <= ?"
+        row = self.rows(query, last)[0]
+        return (row["first"], row["last"], row["count"]) if row["count"] else None
+
+    def series_numbers(self) -> dict[int, tuple[str, dict[str, str]]]:
+        """The number of each series, with its metric and labels."""
+        rows = self.rows("SELECT id, metric, labels FROM series")
+        return {row["id"]: (row["metric"], json.loads(row["labels"])) for row in rows}
+
     def setting(self, key: str) -> str | None:
         rows = self.rows("SELECT value FROM setting WHERE key = ?", key)
         return rows[0]["value"] if rows else None

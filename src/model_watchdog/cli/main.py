@@ -48,14 +48,15 @@ COMMANDS = {
     "uninstall": "take away what install set up",
     "export-rules": "print the rules as a Prometheus rule file",
     "detect": "run the sigma rule over a CSV of numbers",
+    "replay": "try rules on recorded data: what would have fired, and been restarted",
     "demo": "the whole story on this machine in about a minute",
     "schema": "print the JSON Schema of the configuration, for editors",
     "completion": "print a completion script for a shell",
 }
 SPEAKING = frozenset(("status", "events", "pause", "resume", "restart", "reset", "reload", "notify-test", "doctor"))
 """They speak the daemon's language, as wrong usage does, those of `READING` the configuration's; the others, and every --help, English."""
-READING = frozenset(("check", "run", "export-rules"))
-LATER = frozenset(("incidents", "incident", "drill", "replay", "ack", "silence", "web", "report"))
+READING = frozenset(("check", "run", "export-rules", "replay"))
+LATER = frozenset(("incidents", "incident", "drill", "ack", "silence", "web", "report"))
 
 GLOBAL_OPTIONS = {
     "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),

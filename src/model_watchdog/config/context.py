@@ -29,12 +29,13 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`options` replaces variables, `literal` (for rules) does not; both add to the same faults."""
+    """`options` replaces variables, `literal` (for rules) does not; both add to the same faults. Samples are `kept` so many seconds."""
 
     faults: Faults
     options: Options
     literal: Options
     defaults: Defaults = field(default_factory=Defaults)
+    kept: float = float("inf")
     expressions: list[tuple[Place, str, Any]] = field(default_factory=list)
     """Place, path and expression of every rule that has one."""
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 from model_watchdog.config import document
@@ -51,7 +52,10 @@ def load(
     literal = Options(faults, None)
     root = include(root, options)
     options.check_keys(root.entries, "", KEYS, "file")
-    context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root))
+    entry = root.entries.get("record")
+    record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
+    kept = record.raw if isinstance(record, RecordConfig) else inf
+    context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root), kept)
     services = _read_services(context, root)
     host = read_host(context, root.entries.get("host"), root.place)
     rule_files: tuple[Path, ...] = ()
@@ -64,8 +68,6 @@ def load(
         expr_section.warn_of_unknown(context, *list_measured(services.values(), host, files.recorded))
     notifiers = _read_notifiers(context, root, ask_notifiers)
     language = _read_language(context, root)
-    entry = root.entries.get("record")
-    record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
     faults.raise_if_any()
     return Config(
         path,
@@ -85,6 +87,11 @@ def load_here(path: Path, *, ask_notifiers: bool = False) -> Config:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     directory = Path(credentials) if credentials else None
     return load(path, environment=os.environ, credentials_dir=directory, strict_secrets=True, ask_notifiers=ask_notifiers)
+
+
+def load_here_leniently(path: Path) -> Config:
+    """The same to look at, and not to act on: what is not set here is left out."""
+    return load(path, environment=os.environ, credentials_dir=None, strict_secrets=False)
 
 
 def _read_services(context: Context, root: Table) -> dict[str, ServiceConfig]:

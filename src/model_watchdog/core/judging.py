@@ -11,12 +11,17 @@ from model_watchdog.core.rule import Rule, Then
 from model_watchdog.core.sample import Failure, Outcome
 from model_watchdog.core.state import Service, ServiceState
 
+NOT_USUAL = frozenset((State.UNHEALTHY, State.STALLED, State.DEAD, State.LOADING, State.STOPPED, State.SLEEPING))
+"""States in which nothing is learnt of what is usual. Busy it does its work; degraded a rule may have called it because of a new level,
+which is to become its usual in the end."""
+
 
 def judge(
     service: Service, state: ServiceState, fresh: list[Outcome], diagnosis: Diagnosis, facts: Facts, now: float, decisions: list[Decision]
 ) -> list[Alert]:
     """Judges each new sample once; gives the alerts of restarting rules that fire and were confirmed now."""
     confirmed = []
+    learns = diagnosis.state not in NOT_USUAL
     for outcome in fresh:
         note_gaps(service, state, outcome, decisions)
         for sample in outcome.samples:
@@ -33,7 +38,8 @@ def judge(
                     alert.start_over()  # what the certificate was to blame for does not count against the service
                     alert.untrusted = untrusted
                 alert.probe = outcome.probe
-                change = alert.judge(value, sample.at)
+                own = rule.means == diagnosis.state  # what the rule itself declares must not keep it from its end
+                change = alert.judge(value, sample.at, learns or own)
                 if rule.means == State.SLEEPING:
                     continue  # its state says so, and nobody needs to be told
                 tell_alert(service, state, alert, change, diagnosis, facts, now, decisions, outcome)

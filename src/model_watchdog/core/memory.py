@@ -182,7 +182,7 @@ def _carry_over_alerts(
             gone.append(alert)
         elif is_condition:
             stay[key] = alert
-        elif rule is None or not _is_still_there(rule, alert.series, None, mounts):
+        elif rule is None or not is_still_there(rule, alert.series, None, mounts):
             gone.append(alert)
         else:
             stay[key] = _follow_rule(alert, rule)
@@ -268,7 +268,7 @@ def _recall_alerts(
         rule = named.get(plain["rule"])
         if series.metric == CONDITION:
             alert = condition_alert(plain["rule"], Severity(plain["severity"]))
-        elif rule is not None and _is_still_there(rule, series, probes, mounts):
+        elif rule is not None and is_still_there(rule, series, probes, mounts):
             alert = Alert.on(rule, series)
         else:
             orphans += [(plain["rule"], plain["severity"])] if plain["sent"] else []
@@ -285,7 +285,7 @@ def _recall_alerts(
     return orphans
 
 
-def _is_still_there(rule: Rule, series: SeriesId, probes: Collection[str] | None, mounts: Collection[str] | None) -> bool:
+def is_still_there(rule: Rule, series: SeriesId, probes: Collection[str] | None, mounts: Collection[str] | None) -> bool:
     """Whether samples of the series may still come, by the probes and disks that are configured (None for any)."""
     labels = dict(series.labels)
     for label, known in (("probe", probes), ("mount", mounts)):

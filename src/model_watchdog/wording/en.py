@@ -1,7 +1,7 @@
 """English. The tables below the sentences are templates of `language.phrase`."""
 
 from model_watchdog.core.decision import Cause, Param
-from model_watchdog.wording.parts import Params, Sentences, number, signal_name
+from model_watchdog.wording.parts import Params, Sentences, number, signal_name, times_off
 
 
 def duration(seconds: float) -> str:
@@ -145,7 +145,8 @@ SENTENCES: Sentences = {
     "absent": lambda p: f"{p['series']} has not arrived for {duration(float(p['value']))}",
     "message": lambda p: str(p["text"]),
     "unlike": lambda p: (
-        f"{_subject(p)} is {number(p['value'])}{_of_late(p)}; normal is {number(p['mean'])} with a usual deviation of {number(p['usual'])}"
+        f"{_subject(p)} is {number(p['value'])}{_of_late(p)}; normal is {number(p['mean'])} with a usual deviation of"
+        f" {number(p['usual'])}; it lies {times_off(p)} times that away"
         if "mean" in p
         else f"{p['rule']} is over"
     ),

@@ -1,7 +1,7 @@
 """Chinese."""
 
 from model_watchdog.core.decision import Param
-from model_watchdog.wording.parts import Params, Sentences, number, signal_name
+from model_watchdog.wording.parts import Params, Sentences, number, signal_name, times_off
 
 
 def duration(seconds: float) -> str:
@@ -157,7 +157,8 @@ SENTENCES: Sentences = {
     "absent": lambda p: f"{p['series']} 已 {duration(float(p['value']))}没有数据",
     "message": lambda p: str(p["text"]),
     "unlike": lambda p: (
-        f"{_subject(p)} 为 {number(p['value'])}{_of_late(p)}；正常值为 {number(p['mean'])}，通常偏差 {number(p['usual'])}"
+        f"{_subject(p)} 为 {number(p['value'])}{_of_late(p)}；正常值为 {number(p['mean'])}，通常偏差 {number(p['usual'])}，"
+        f"相差其 {times_off(p)} 倍"
         if "mean" in p
         else f"{p['rule']} 已恢复"
     ),
