@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from model_watchdog.core.account import Action, Drop, Hold, Remind, Send, Telling, Why
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.roots import open_thread
 from model_watchdog.core.routes import DAY, Acknowledged, Escalation, Kind, Notice, Quiet, Route, Silence, Thread
-from model_watchdog.core.routing import PACE, TOGETHER, Action, Drop, Hold, Remind, Router, Send, Telling, Why
+from model_watchdog.core.routing import PACE, TOGETHER, Router
 from model_watchdog.core.routing_memory import recall_telling, remember_telling
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.units import Seconds

@@ -79,7 +79,7 @@ def tell_orphans(service: Service, state: ServiceState, decisions: list[Decision
         params: dict[str, Param] = {"rule": rule}
         key = state.next_key(service.name, f"{rule}-resolved")
         decisions.append(Event("alert_resolved", None, Reason("over", params)))
-        decisions.append(Notification(key, Severity(severity), "alert_resolved", None, Reason("over", params), params))
+        decisions.append(Notification(key, Severity(severity), "alert_resolved", None, Reason("over", params), params, (f"{rule} *",)))
     state.orphans.clear()
 
 
@@ -125,7 +125,7 @@ def tell_firing(
         return
     alert.sent = True
     key = state.next_key(service.name, f"{alert.rule.name}-fired")
-    decisions.append(Notification(key, alert.rule.severity, "alert_fired", cause, reason, {"rule": alert.rule.name}))
+    decisions.append(Notification(key, alert.rule.severity, "alert_fired", cause, reason, {"rule": alert.rule.name}, (alert.key,)))
 
 
 def tell_condition(
@@ -234,7 +234,7 @@ def _tell_resolved(service: Service, state: ServiceState, alert: Alert, decision
         key = state.next_key(service.name, f"{alert.rule.name}-resolved")
         params: dict[str, Param] = {"rule": alert.rule.name}
         over = reason or Reason("over", params)
-        decisions.append(Notification(key, alert.rule.severity, "alert_resolved", None, over, params))
+        decisions.append(Notification(key, alert.rule.severity, "alert_resolved", None, over, params, (alert.key,)))
 
 
 class _Holds:

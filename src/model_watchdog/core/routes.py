@@ -11,6 +11,8 @@ from model_watchdog.core.units import Seconds
 DAY = 86_400.0
 EVERYTHING = "*"
 """The pattern that covers the host, too."""
+STANDING = "cannot "
+"""How the name of a matter begins that ends with its incident, and not by a message of its own."""
 HOST = "host"
 """What stands for the host in a list of services."""
 
@@ -38,6 +40,15 @@ class Notice:
     matters: tuple[str, ...] = ()
     incident: int | None = None
     title: str = ""
+
+
+_OPENING = ("alert_fired", "gave_up", "cannot_act", "rights_missing")
+_CLOSING = ("alert_resolved", "back", "rights_back", "not_watched")
+
+
+def find_kind(about: str) -> Kind:
+    """What a notification says of its matter."""
+    return Kind.OPENS if about in _OPENING else Kind.CLOSES if about in _CLOSING else Kind.ONCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ and only of that; and no message is sent twice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
+from model_watchdog.core.account import Action, Drop, Held, Hold, Lane, Pace, Remind, Send, Telling, Told, Why
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.roots import close_thread, forget_old, suspect_until
-from model_watchdog.core.routes import Acknowledged, Kind, Notice, Route, Silence, Thread, Threads
+from model_watchdog.core.routes import STANDING, Kind, Notice, Route, Silence, Thread
 from model_watchdog.core.rule import Severity
 
 TOGETHER = 10.0
@@ -21,117 +21,6 @@ CALM = 2.0
 PACE = 30.0
 """Seconds that what waits together waits at most, and as long as that where it is more than a few."""
 FEW = 10
-STANDING = "cannot "
-"""How the name of a matter begins that ends with its incident, and not by a message of its own."""
-
-
-class Why(StrEnum):
-    """Why a message is not sent now."""
-
-    SILENCE = "silence"
-    QUIET = "quiet"
-    WAIT = "wait"
-    TOGETHER = "together"
-
-
-@dataclass(slots=True)
-class Held:
-    """A message that waits, since `at`; `matters` are those that are not over yet, where it opens any.
-
-    What `is_behind` is the end of another that waits: it goes with that one, or not at all.
-    """
-
-    notice: Notice
-    at: float
-    why: Why
-    matters: tuple[str, ...] = ()
-    is_behind: bool = False
-
-
-@dataclass(slots=True)
-class Told:
-    """A matter that a notifier was told of, and not yet that it is over."""
-
-    service: str | None
-    matter: str
-    incident: int | None
-    severity: Severity
-    title: str
-    at: float
-
-
-@dataclass(slots=True)
-class Pace:
-    """When a notifier was first and last told of an incident, and how often it was reminded; `escalated`: so was another."""
-
-    first: float
-    last: float
-    reminded: int = 0
-    reminded_at: float = 0.0
-    escalated: bool = False
-
-
-@dataclass(slots=True)
-class Lane:
-    """What one notifier was told, and what waits for it (by key)."""
-
-    held: dict[str, Held] = field(default_factory=dict)
-    told: list[Told] = field(default_factory=list)
-    paces: dict[int, Pace] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Telling:
-    """All that is known. `trusts` that matters which nobody knows were told: by an older version, which kept no account of it."""
-
-    lanes: dict[str, Lane] = field(default_factory=dict)
-    threads: Threads = field(default_factory=Threads)
-    silences: dict[str, Silence] = field(default_factory=dict)
-    acks: dict[int, Acknowledged] = field(default_factory=dict)
-    numbered: int = 0
-    trusts: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """These messages are sent now; more than one are sent as one, which has the name `bundle`."""
-
-    notifier: str
-    keys: tuple[str, ...]
-    bundle: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    notifier: str
-    key: str
-    why: Why
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """It is never sent there."""
-
-    notifier: str
-    key: str
-    why: Why
-
-
-@dataclass(frozen=True, slots=True)
-class Remind:
-    """A message of its own: an incident goes on (`is_escalation`: and nobody has acknowledged it), told since `at`."""
-
-    notifier: str
-    key: str
-    incident: int
-    severity: Severity
-    titles: tuple[str, ...]
-    at: float
-    is_escalation: bool = False
-    asked: str = ""  # the notifier that was told, and where nobody has answered
-
-
-Action = Send | Hold | Drop | Remind
 
 
 class Router:
@@ -304,7 +193,7 @@ class Router:
     def _send(self, route: Route, lane: Lane, waiting: list[Held], now: float, why: Why, second: float) -> Iterator[Action]:
         """As one; but what is silenced, or may wake nobody, goes on waiting. What is over by then was never told, and so is not ended."""
         ready = []
-        for held in waiting:
+        for held in [held for held in waiting if held.notice.key in lane.held]:
             against = self._object_still(route, held, second)
             if against is not None and _is_needless(held, against):
                 del lane.held[held.notice.key]
@@ -332,7 +221,13 @@ class Router:
         """It begins again before people were told that it was over: they need not be told that any more."""
         for held in list(lane.held.values()) if notice.kind is Kind.OPENS else ():
             ended = held.notice
-            if ended.kind is Kind.CLOSES and ended.service == notice.service and ended.matters and set(ended.matters) <= {*notice.matters}:
+            if (
+                not held.is_behind
+                and ended.kind is Kind.CLOSES
+                and ended.service == notice.service
+                and ended.matters
+                and set(ended.matters) <= {*notice.matters}
+            ):
                 del lane.held[ended.key]
                 yield Drop(route.name, ended.key, held.why)
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from model_watchdog.core.account import Held, Lane, Pace, Telling, Told, Why
 from model_watchdog.core.routes import Acknowledged, Kind, Notice, Silence, Thread, Threads
-from model_watchdog.core.routing import Held, Lane, Pace, Telling, Told, Why
 from model_watchdog.core.rule import Severity
 
 Plain = dict[str, Any]
@@ -19,6 +19,7 @@ def remember_telling(state: Telling) -> Plain:
         "acks": [[number, ack.at, ack.uid, ack.reason] for number, ack in state.acks.items()],
         "numbered": state.numbered,
         "trusts": state.trusts,
+        "of_host": state.of_host,
     }
 
 
@@ -33,6 +34,7 @@ def recall_telling(plain: Mapping[str, Any], shift: float) -> Telling:
         {number: Acknowledged(at + shift, uid, reason) for number, at, uid, reason in plain["acks"]},
         plain["numbered"],
         plain["trusts"],
+        dict(plain["of_host"]),
     )
 
 
