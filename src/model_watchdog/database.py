@@ -46,6 +46,13 @@ MIGRATIONS = (
         data BLOB NOT NULL);
     CREATE INDEX sample_chunk_series ON sample_chunk (series, at, until);
     """,
+    """
+    ALTER TABLE incident ADD COLUMN root INTEGER;
+    ALTER TABLE outbox ADD COLUMN incident INTEGER;
+    ALTER TABLE outbox ADD COLUMN bundle TEXT NOT NULL DEFAULT '';
+    CREATE INDEX event_incident ON event (incident) WHERE incident IS NOT NULL;
+    CREATE INDEX outbox_held ON outbox (id) WHERE state = 'held';
+    """,
 )
 """One script a schema version; the n-th brings a record of schema n to n + 1."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the tables (`PRAGMA user_version`): newer is refused, older is migrated by `store`."""
 
 FILE = "watchdog.db"
@@ -82,9 +82,12 @@ class Record:
         return at
 
     def incidents(self, *, only_open: bool = True, limit: int = 1000) -> list[Row]:
-        """`{id, service, opened_at, reason, closed_at}`, oldest first; with `only_open=False` the newest `limit` of all."""
+        """`{id, service, opened_at, reason, closed_at, root}`, oldest first; with `only_open=False` the newest `limit` of all.
+
+        `service` is "" for the host; `root` is the incident that it follows from, or None.
+        """
         where = "WHERE closed_at IS NULL" if only_open else ""
-        columns = "id, service, opened_at, reason, closed_at"
+        columns = "id, service, opened_at, reason, closed_at, root"
         return self.rows(f"SELECT * FROM (SELECT {columns} FROM incident {where} ORDER BY id DESC LIMIT ?) ORDER BY id", limit)
 
     def restarts(self, *, service: str | None = None, since: float = 0.0, limit: int = 1000) -> list[Row]:
@@ -113,7 +116,7 @@ class Record:
 
     def notifications(self) -> dict[str, int]:
         """How many messages wait, and how many could not be delivered."""
-        query = "SELECT coalesce(sum(state = 'queued'), 0) AS queued, coalesce(sum(state = 'undeliverable'), 0) AS undeliverable"
+        query = "SELECT coalesce(sum(state IN ('queued', 'held')), 0) AS queued, coalesce(sum(state = 'undeliverable'), 0) AS undeliverable"
         return self.rows(f"{query} FROM outbox")[0]
 
     def sent(self, since: float) -> dict[str, int]:
