@@ -36,6 +36,7 @@ from model_watchdog.sdnotify import alive_within, notify
 from model_watchdog.snapshot import stamp
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
+from model_watchdog.telling import Teller
 from model_watchdog.tick import Watch
 from model_watchdog.wording import say
 
@@ -106,12 +107,14 @@ class Daemon:
             on_event=self._tell_delivery,
             dry_run=self.dry_run,
         )
+        teller = Teller(self.clock, self.store, self.outbox, os.uname().nodename, dry_run=self.dry_run)
         systemd = Systemd(keep=True)
         self.schedule = Schedule(self.clock.steady)
         self.means = Means(
             clock=self.clock,
             store=self.store,
             outbox=self.outbox,
+            teller=teller,
             systemd=systemd,
             units=UnitReader(systemd),
             main_processes=MainProcessWatch(),
@@ -125,7 +128,9 @@ class Daemon:
             common=CommonCause(self.config.host.common_cause),
             next_id=self.store.next_id(),
         )
+        teller.next_id = self.means.take_id
         kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
+        teller.recall(self.config.notifiers, self.config.host.common_cause, has_past=bool(kept))
         self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock), self.means)
         for service in self.config.services.values():
             state = recall_service(service, kept.get(service.name), self.clock, self.store, away)
@@ -139,6 +144,7 @@ class Daemon:
         self.store.put(*record.forget_services(self.watches))
         self._close_what_is_left()
         self.outbox.start()
+        self.means.teller.start()
         started = Reason("daemon_started", {"version": __version__, "services": len(self.watches)})
         died = [Event("daemon_died", None, Reason("daemon_died"))] if self.store.setting(RUNNING) else []
         self.host.carry_out([*died, Event("daemon_started", None, started)])
@@ -195,6 +201,7 @@ class Daemon:
         crash_point("beat")
         self._notice_gap(lag)
         self._write_what_waits()
+        self.means.teller.look()
         self._guard_clock()
         self._guard_record()
         if number % self._look_every == 0 or self.store.problem:
@@ -268,7 +275,7 @@ class Daemon:
         if self.store.replaced == self._replaced:
             return
         self._replaced = self.store.replaced
-        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes())
+        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes(), *self.means.teller.write_anew())
         self.host.write_anew()
         for watch in self.watches.values():
             watch.write_anew()
@@ -283,7 +290,7 @@ class Daemon:
         """Restarts and incidents that an earlier run left open, of services that are watched no longer: nobody else will."""
         wall, watched = self.clock.wall(), self.watches.values()
         attempts = {watch.state.attempt.id for watch in watched if watch.state.attempt}
-        incidents = {watch.state.incident.id for watch in watched if watch.state.incident}
+        incidents = {watch.state.incident.id for watch in watched if watch.state.incident} | self.means.teller.open_of_host()
         lost = say(Reason("interrupted"))
         left = [
             record.restart_result(row["id"], "interrupted", lost, wall) for row in self.store.open_restarts() if row["id"] not in attempts

@@ -155,6 +155,10 @@ class Outbox:
                 writes.append(outbox_release(key, notifier, bundle))
         return writes
 
+    def held(self) -> list[tuple[str, str]]:
+        """Notifier and key of each message that is held."""
+        return [(name, key) for name, lane in self._lanes.items() for key in lane.held]
+
     def drop(self, notifier: str, key: str, why: str) -> list[Write]:
         """It is never sent there; it stays in the record."""
         lane = self._lanes.get(notifier)

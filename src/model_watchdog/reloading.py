@@ -111,6 +111,7 @@ class Reloading:
         if config.host != before.host:
             daemon.host.take(config.host)
         daemon.outbox.follow(config.notifiers)
+        daemon.means.teller.follow(config.notifiers, config.host.common_cause)
         daemon.store.kept = config.record.raw
         self._arrange(list(daemon.watches))
         later = [name for name, watch in daemon.watches.items() if watch.leaving]

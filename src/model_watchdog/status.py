@@ -90,7 +90,7 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
         "host": {"metrics": host},
         "alerts": [alert for alert in alerts if alert["state"] == "firing"],
         "incidents": [
-            {"id": row["id"], "service": row["service"], "opened_at": rfc3339(row["opened_at"]), "reason": row["reason"]}
+            {"id": row["id"], "service": row["service"] or None, "opened_at": rfc3339(row["opened_at"]), "reason": row["reason"]}
             for row in incidents
         ],
         "notifications": notifications,

@@ -1,10 +1,11 @@
 """The configuration as understood: plain values, every default filled in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model_watchdog.core.common import CommonCausePolicy
+from model_watchdog.core.routes import Route
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.state import Service
 from model_watchdog.core.units import Seconds
@@ -57,6 +58,12 @@ class NotifierConfig:
     kind: str
     notifier: Notifier
     min_severity: Severity = Severity.WARNING
+    wishes: Route = field(default_factory=lambda: Route(""))
+
+    @property
+    def route(self) -> Route:
+        """What the router must know of it."""
+        return replace(self.wishes, name=self.name, min_severity=self.min_severity)
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,8 @@ SENTENCES: Sentences = {
     "note": lambda p: str(p["text"]),
     "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses it ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
+    "goes_on": lambda p: f"it has gone on for {duration(float(p['seconds']))}" + (f" ({p['notifier']})" if p["notifier"] else ""),
+    "not_acknowledged": lambda p: f"{p['notifier']} was told {duration(float(p['seconds']))} ago, and nobody has acknowledged it",
     "digest_more": lambda p: f"and {p['count']} more",
     "gpu_memory_held": lambda p: f"processes that have ended hold {float(p['value']) / 2**30:.1f} GiB of the memory of GPU {p['gpu']}",
     "vanished": lambda p: f"{p['rule']} is over: {p['series']} is no longer measured",
@@ -288,6 +290,8 @@ TITLES = {
     "record_replaced": "the record has been replaced",
     "test": "a test message from model-watchdog",
     "digest": "{count} messages at once",
+    "goes_on": "still: {title}",
+    "not_acknowledged": "not acknowledged: {title}",
     "config_rejected": "the new configuration was rejected",
     "not_watched": "{subject} is no longer watched",
 }
