@@ -9,6 +9,7 @@ from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
 
 logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each late run, in a line that nobody can read; `overdue` tells
 
@@ -24,6 +25,24 @@ class Every(BaseTrigger):  # type: ignore[misc]  # apscheduler 3 has no types
         if previous_fire_time is not None and timedelta(0) <= now - previous_fire_time < self.interval / 2:
             return previous_fire_time + self.interval
         return now + self.interval
+
+
+def check_cron(text: str) -> str:
+    """What is wrong with a cron expression of five fields, or nothing."""
+    try:
+        CronTrigger.from_crontab(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def find_start(text: str, seconds: float, now: datetime) -> datetime | None:
+    """The last moment of a cron expression that is less than `seconds` before `now` (with its zone), or None."""
+    trigger, last = CronTrigger.from_crontab(text, timezone=now.tzinfo), None
+    at = trigger.get_next_fire_time(None, now - timedelta(seconds=seconds))
+    while at is not None and at <= now:
+        last, at = at, trigger.get_next_fire_time(None, at + timedelta(seconds=1))
+    return last if last is None or (now - last).total_seconds() < seconds else None
 
 
 class Schedule:

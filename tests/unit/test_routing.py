@@ -16,14 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from model_watchdog.core.account import Action, Drop, Hold, Remind, Send, Telling, Why
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.roots import open_thread
-from model_watchdog.core.routes import DAY, Acknowledged, Escalation, Kind, Notice, Quiet, Route, Silence, Thread
+from model_watchdog.core.routes import DAY, Acknowledged, Escalation, Kind, Notice, Quiet, Route, Silence, Thread, TimeOfDay
 from model_watchdog.core.routing import PACE, TOGETHER, Router
 from model_watchdog.core.routing_memory import recall_telling, remember_telling
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.units import Seconds
 
 MINUTE, HOUR = 60.0, 3600.0
-NIGHT = Quiet(22 * HOUR, 7 * HOUR, unless=Severity.CRITICAL)
+NIGHT = Quiet(TimeOfDay(22 * HOUR), TimeOfDay(7 * HOUR), unless=Severity.CRITICAL)
 COMMON = CommonCausePolicy(3, Seconds(10.0))
 BEGAN = 1_000_000.0
 
@@ -293,7 +293,7 @@ ROUTES = [
     Route("ops", Severity.INFO, escalate=Escalation(Seconds(15 * MINUTE), "boss"), repeat_every=Seconds(4 * HOUR)),
     Route("night", Severity.INFO, quiet=NIGHT),
     Route("boss", Severity.CRITICAL),
-    Route("team", Severity.WARNING, services=("a*", "host"), group_wait=Seconds(20.0), quiet=Quiet(0.0, 5 * HOUR)),
+    Route("team", Severity.WARNING, services=("a*", "host"), group_wait=Seconds(20.0), quiet=Quiet(TimeOfDay(0), TimeOfDay(5 * HOUR))),
 ]
 EXAMPLES = int(os.environ.get("ROUTING_EXAMPLES", "60"))
 SERVICES = ("a1", "a2", "b1", "b2", "c", None)

@@ -1,7 +1,6 @@
 """From the file to a `Config`: every fault in one go, each with its line and column."""
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,21 +11,20 @@ from model_watchdog.config.faults import Faults, InvalidConfig, Place, quote, su
 from model_watchdog.config.files import read_config
 from model_watchdog.config.including import include
 from model_watchdog.config.kinds import find_kind
-from model_watchdog.config.masking import MASK, mask_url
-from model_watchdog.config.model import Config, NotifierConfig, RecordConfig, ServiceConfig
+from model_watchdog.config.masking import mask_url
+from model_watchdog.config.model import Config, RecordConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, Options, list_options
 from model_watchdog.config.probe_section import COMMON
 from model_watchdog.config.service_section import read_host, read_service
 from model_watchdog.config.sources import Sources, tell
+from model_watchdog.config.telling_section import read_digest, read_heartbeat, read_maintenance, read_notifiers
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
-from model_watchdog.core.rule import Severity
-from model_watchdog.core.units import Seconds, Secret
+from model_watchdog.core.units import Seconds
 from model_watchdog.language import LANGUAGES
-from model_watchdog.notifiers import Notifier
 
 __all__ = ["InvalidConfig", "load", "load_here", "mask_url"]
 
-KEYS = ("include", "defaults", "services", "host", "notifiers", "language", "record")
+KEYS = ("include", "defaults", "services", "host", "notifiers", "maintenance", "digest", "heartbeat", "language", "record")
 
 
 def load(
@@ -53,12 +51,17 @@ def load(
     context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root))
     services = _read_services(context, root)
     host = read_host(context, root.entries.get("host"), root.place)
-    notifiers = _read_notifiers(context, root, ask_notifiers)
+    names = list(_read_section(context, root, "services"))
+    notifiers = read_notifiers(context, _read_section(context, root, "notifiers"), names, ask_notifiers)
+    maintenance = read_maintenance(context, root.entries.get("maintenance"), names)
+    digest = read_digest(context, root.entries.get("digest"), list(_read_section(context, root, "notifiers")))
+    heartbeat = read_heartbeat(context, root.entries.get("heartbeat"))
     language = _read_language(context, root)
     entry = root.entries.get("record")
     record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
     faults.raise_if_any()
-    return Config(path, services, host, notifiers, language, record, faults.warnings, tuple(faults.files[1:]))
+    telling = {"maintenance": maintenance, "digest": digest, "heartbeat": heartbeat}
+    return Config(path, services, host, notifiers, language, record, faults.warnings, tuple(faults.files[1:]), **telling)
 
 
 def load_here(path: Path, *, ask_notifiers: bool = False) -> Config:
@@ -82,40 +85,6 @@ def _read_section(context: Context, root: Table, name: str) -> Mapping[str, Entr
     entry = root.entries.get(name)
     table = context.options.read_table(entry.value, name) if entry else None
     return table.entries if table else {}
-
-
-def _read_notifiers(context: Context, root: Table, ask: bool) -> dict[str, NotifierConfig]:
-    options, notifiers = context.options, {}
-    for name, entry in _read_section(context, root, "notifiers").items():
-        path = f"notifiers.{name}"
-        context.check_name(entry.key, path)
-        table = options.read_table(entry.value, path)
-        found = context.read_kind("notifiers", table, entry, path) if table else None
-        if table is None or found is None:
-            continue
-        word, cls = found
-        names = [option.name for option in list_options(cls)]
-        options.check_keys(table.entries, path, ["kind", "min_severity", *names], "notifier")
-        stated = table.entries.get("min_severity")
-        severity = options.read(stated.value, Severity, f"{path}.min_severity") if stated else Severity.WARNING
-        gaps = options.gaps
-        notifier = options.build(cls, {key: table.entries[key] for key in names if key in table.entries}, path, entry.key.place)
-        if ask and notifier is not None and options.gaps == gaps:
-            _ask_library(context, notifier, table.entries.get("url", entry), f"{path}.url")
-        if notifier is not None and severity is not MISSING:
-            notifiers[name] = NotifierConfig(name, word, notifier, severity)
-    return notifiers
-
-
-def _ask_library(context: Context, notifier: Notifier, entry: Entry, path: str) -> None:
-    """The notifier's library knows best whether it understands an address; the kind's `check_url` asks it in a child process."""
-    check = getattr(sys.modules[type(notifier).__module__], "check_url", None)
-    url = getattr(notifier, "url", None)
-    if check is None or not isinstance(url, Secret) or MASK in url.reveal():  # nothing to ask, or written by `check --show`
-        return
-    fault = check(url.reveal())
-    if fault:
-        context.options.refuse(entry.value.place, path, fault)
 
 
 def _read_language(context: Context, root: Table) -> str:

@@ -9,9 +9,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from model_watchdog.config import context, probe_section, rule_section, service_section
+from model_watchdog.config import context, probe_section, rule_section, service_section, telling_section
 from model_watchdog.config.kinds import find_kind, list_kinds
-from model_watchdog.config.model import RecordConfig
+from model_watchdog.config.model import Digest, Heartbeat, RecordConfig, Window
 from model_watchdog.config.options import describe_hint, list_choices, list_options, split_optional
 from model_watchdog.config.profile import list_servers
 from model_watchdog.config.values import UNITS_OF_SIZE, UNITS_OF_TIME
@@ -79,7 +79,7 @@ def make_schema() -> Schema:
         "rules": rules,
         "recovery": _recovery(),
     }
-    notifiers = _by_kind("notifiers", list_kinds("notifiers"), {"min_severity": _of(Severity)})
+    notifiers = _by_kind("notifiers", list_kinds("notifiers"), {name: _of(hint) for name, hint in telling_section.WISHES.items()})
     host = {
         "probes": _named(_probe(service_section.OF_A_UNIT)),
         "rules": rules,
@@ -91,6 +91,9 @@ def make_schema() -> Schema:
         "services": _named({**_table(service), "anyOf": [{"required": ["unit"]}, {"required": ["recovery"]}]}),
         "host": _table(host),
         "notifiers": _named(notifiers),
+        "maintenance": {"type": "array", "items": _options(Window)},
+        "digest": _options(Digest),
+        "heartbeat": _options(Heartbeat),
         "record": _options(RecordConfig),
         "language": {"anyOf": [{"enum": list(LANGUAGES)}, VARIABLE]},
     }

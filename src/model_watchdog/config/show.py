@@ -45,6 +45,7 @@ def show(config: Config) -> str:
             "common_cause": Word("off") if host.common_cause is None else Flow(_show_fields(host.common_cause)),
         },
         "notifiers": {name: _show_notifier(notifier) for name, notifier in config.notifiers.items()},
+        **_show_telling(config),
         "language": config.language,
         "record": Flow(_show_fields(config.record)),
     }
@@ -100,7 +101,20 @@ def _show_rule(rule: Rule) -> dict[str, Any]:
 
 
 def _show_notifier(notifier: NotifierConfig) -> dict[str, Any]:
-    return Flow({"kind": notifier.kind, **_show_fields(notifier.notifier), "min_severity": notifier.min_severity.value})
+    wishes = _show_fields(notifier.route)
+    del wishes["name"]
+    return Flow({"kind": notifier.kind, **_show_fields(notifier.notifier), **wishes})
+
+
+def _show_telling(config: Config) -> dict[str, Any]:
+    """What goes with telling, where it is configured."""
+    shown: dict[str, Any] = {}
+    if config.maintenance:
+        shown["maintenance"] = [Flow(_show_fields(window)) for window in config.maintenance]
+    for name in ("digest", "heartbeat"):
+        if (part := getattr(config, name)) is not None:
+            shown[name] = Flow(_show_fields(part))
+    return shown
 
 
 def _show_fields(thing: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Words that are known but not yet understood, so that they are refused as arriving later and not as misspelt."""
 
 LATER_KEYS: dict[str, dict[str, str]] = {
-    "file": dict.fromkeys(("rule_files", "maintenance", "report", "web"), ""),
+    "file": dict.fromkeys(("rule_files", "report", "web"), ""),
     "service": {"maintenance": "", "container": ""},
     "rule": {"expr": ""},
     "notifier": dict.fromkeys(("message", "maintenance"), ""),

@@ -17,6 +17,28 @@ HOST = "host"
 """What stands for the host in a list of services."""
 
 
+class TimeOfDay(float):
+    """A time of the local day, `22:00` in the YAML, as seconds."""
+
+    @classmethod
+    def parse(cls, written: object) -> "TimeOfDay":
+        """From what the YAML says. ValueError for anything else."""
+        hours, colon, minutes = str(written).partition(":")
+        is_time = isinstance(written, str) and colon and len(minutes) == 2 and hours.isdecimal() and minutes.isdecimal()
+        if not is_time or int(hours) > 23 or int(minutes) > 59:
+            raise ValueError('a time of day is written in quotes, like "22:00"')
+        return cls(int(hours) * 3600 + int(minutes) * 60)
+
+    @staticmethod
+    def schema() -> dict[str, object]:
+        """What the YAML may say, as a JSON Schema."""
+        return {"type": "string", "pattern": r"^([01]?[0-9]|2[0-3]):[0-5][0-9]$|\$\{"}
+
+    def shown(self) -> str:
+        """As the YAML would say it."""
+        return f"{int(self) // 3600:02}:{int(self) % 3600 // 60:02}"
+
+
 class Kind(StrEnum):
     """What a message says of its matter: that something is wrong, that it is over, or neither."""
 
@@ -53,19 +75,19 @@ def find_kind(about: str) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Hours of the night, in seconds of the local day, in which nobody is told anything `unless` it is that severe."""
+    """Hours of the night in which nobody is told anything `unless` it is that severe: it waits for their end."""
 
-    since: float
-    until: float
+    from_: TimeOfDay
+    until: TimeOfDay
     unless: Severity | None = None
 
     def covers(self, second: float, severity: Severity) -> bool:
         """Whether a message of that severity waits at this second of the day."""
         if self.unless is not None and severity.rank >= self.unless.rank:
             return False
-        if self.since <= self.until:
-            return self.since <= second < self.until
-        return second >= self.since or second < self.until
+        if self.from_ <= self.until:
+            return self.from_ <= second < self.until
+        return second >= self.from_ or second < self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +109,12 @@ class Route:
     group_wait: Seconds = Seconds(0.0)
     repeat_every: Seconds | None = None
     escalate: Escalation | None = None
+
+    def __post_init__(self) -> None:
+        if self.repeat_every is not None and self.repeat_every < 10:
+            raise ValueError("repeat_every must be at least 10s")
+        if self.group_wait > 600:
+            raise ValueError("group_wait must be at most 10m")
 
     def admits(self, notice: Notice) -> bool:
         """Whether it wants to hear of it at all."""
