@@ -60,8 +60,9 @@ def load(
     entry = root.entries.get("record")
     record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
     faults.raise_if_any()
-    telling = {"maintenance": maintenance, "digest": digest, "heartbeat": heartbeat}
-    return Config(path, services, host, notifiers, language, record, faults.warnings, tuple(faults.files[1:]), **telling)
+    return Config(
+        path, services, host, notifiers, language, record, faults.warnings, tuple(faults.files[1:]), maintenance, digest, heartbeat
+    )
 
 
 def load_here(path: Path, *, ask_notifiers: bool = False) -> Config:

@@ -119,7 +119,7 @@ class Digest:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A dead man's switch: it is told that the watchdog works at `url`, that it starts at `/start` behind it, that it does not at `/fail`."""
+    """A dead man's switch, which is told at `url` that the watchdog works, at `/start` behind it that it begins to, at `/fail` if not."""
 
     url: Url
     every: Seconds = Seconds(60.0)

@@ -101,8 +101,7 @@ def _show_rule(rule: Rule) -> dict[str, Any]:
 
 
 def _show_notifier(notifier: NotifierConfig) -> dict[str, Any]:
-    wishes = _show_fields(notifier.route)
-    del wishes["name"]
+    wishes = {name: value for name, value in _show_fields(notifier.route).items() if name != "name" and value != []}
     return Flow({"kind": notifier.kind, **_show_fields(notifier.notifier), **wishes})
 
 

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from model_watchdog.asking import find_faults
 from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Items
 from model_watchdog.config.faults import quote, suggest
@@ -15,7 +14,6 @@ from model_watchdog.config.sources import tell
 from model_watchdog.core.routes import HOST, Route, is_covered
 from model_watchdog.core.units import Secret
 from model_watchdog.notifiers import Notifier
-from model_watchdog.schedule import check_cron
 
 WISHES = {option.name: option.hint for option in list_options(Route) if option.name != "name"}
 """What every notifier may be asked for, whatever its kind."""
@@ -51,9 +49,7 @@ def read_maintenance(context: Context, entry: Entry | None, services: Collection
     if entry is None:
         return ()
     if not isinstance(entry.value, Items):
-        context.options.refuse(
-            entry.value.place, "maintenance", "expected a list of windows, each with services, and cron and for, or from and until"
-        )
+        context.options.refuse(entry.value.place, "maintenance", "expected a list of windows in [ ]")
         return ()
     windows = []
     for number, item in enumerate(entry.value.items):
@@ -62,10 +58,9 @@ def read_maintenance(context: Context, entry: Entry | None, services: Collection
         entries = getattr(item, "entries", {})
         _check_services(context, entries.get("services"), f"{path}.services", services)
         if read is not MISSING and context.options.gaps == gaps:
-            if read.cron is not None and (fault := check_cron(read.cron)):
-                context.options.refuse(
-                    entries["cron"].value.place, f"{path}.cron", f"{quote(tell(read.cron))} is no cron expression: {fault}"
-                )
+            if read.cron is not None and (fault := _check_cron(read.cron)):
+                text = f"{quote(tell(read.cron))} is no cron expression: {fault}"
+                context.options.refuse(entries["cron"].value.place, f"{path}.cron", text)
             windows.append(read)
     return tuple(windows)
 
@@ -73,22 +68,31 @@ def read_maintenance(context: Context, entry: Entry | None, services: Collection
 def read_digest(context: Context, entry: Entry | None, notifiers: Collection[str]) -> Digest | None:
     """`digest:`, or none."""
     read = context.options.read(entry.value, Digest, "digest") if entry else MISSING
-    if read is MISSING or entry is None:
+    if not isinstance(read, Digest) or entry is None:
         return None
     for name in read.to:
         if name not in notifiers:
             context.options.refuse(entry.value.place, "digest.to", f"there is no notifier {quote(tell(name))}{suggest(name, notifiers)}")
-    return read if isinstance(read, Digest) else None
+    return read
 
 
 def read_heartbeat(context: Context, entry: Entry | None) -> Heartbeat | None:
     """`heartbeat:`, or none."""
     read = context.options.read(entry.value, Heartbeat, "heartbeat") if entry else MISSING
-    if read is MISSING or entry is None or not isinstance(read, Heartbeat):
+    if not isinstance(read, Heartbeat) or entry is None:
         return None
+    from model_watchdog.asking import find_faults  # it loads what asks, which nothing else of a configuration may need
+
     for fault in find_faults(read):
         context.options.refuse(entry.value.place, "heartbeat", fault)
     return read
+
+
+def _check_cron(text: str) -> str:
+    """What is wrong with it, or nothing."""
+    from model_watchdog.schedule import check_cron  # only where there is one
+
+    return check_cron(text)
 
 
 def _read_route(context: Context, entries: Mapping[str, Entry], path: str, entry: Entry) -> Route | None:
@@ -127,11 +131,9 @@ def _check_escalations(context: Context, entries: Mapping[str, Entry], notifiers
         if wish is None or (wish.to in entries and wish.to != config.name):
             continue
         others: Iterable[str] = [name for name in entries if name != config.name]
-        text = (
-            "is this notifier itself; name another"
-            if wish.to == config.name
-            else f"there is no notifier {quote(tell(wish.to))}{suggest(wish.to, others)}"
-        )
+        text = f"there is no notifier {quote(tell(wish.to))}{suggest(wish.to, others)}"
+        if wish.to == config.name:
+            text = "is this notifier itself; name another"
         context.options.refuse(entries[config.name].key.place, f"notifiers.{config.name}.escalate.to", text)
 
 

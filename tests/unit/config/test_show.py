@@ -48,7 +48,13 @@ host:
     gone: {metric: host_load1, absent: 2m, then: inhibit, message: "no"}
     swap: {metric: host_swap_percent, equals: 100, for: 0s}
 notifiers:
-  ops: {kind: apprise, url: "json://u:p@h/path", min_severity: info}
+  ops: {kind: apprise, url: "json://u:p@h/path", min_severity: info, services: ["c*", host], repeat_every: 4h, group_wait: 20s}
+  night: {kind: apprise, url: "json://h", quiet: {from: "22:30", until: "07:00", unless: critical}, escalate: {after: 15m, to: ops}}
+maintenance:
+  - {services: ["*"], cron: "0 3 * * 0", for: 2h, reason: "weekly", pause: true}
+  - {services: [bert], from: "2026-12-24 22:00", until: "2026-12-26 08:00", reason: holidays}
+digest: {to: [ops], at: "08:30", every: 7d}
+heartbeat: {url: "http://u:p@h/ping", every: 2m, headers: {A: b}}
 """
 
 
@@ -69,9 +75,10 @@ def assert_same(one: Config, two: Config) -> None:
                 assert replace(old, probe=replace(old.probe, **hidden)) == replace(new, probe=replace(new.probe, **hidden))  # type: ignore[type-var]
             else:
                 assert old == new
-    assert {name: notifier.min_severity for name, notifier in one.notifiers.items()} == {
-        name: notifier.min_severity for name, notifier in two.notifiers.items()
+    assert {name: notifier.route for name, notifier in one.notifiers.items()} == {
+        name: notifier.route for name, notifier in two.notifiers.items()
     }
+    assert (one.maintenance, one.digest) == (two.maintenance, two.digest)
 
 
 def test_the_example_read_again_means_the_same(load_text: Load) -> None:
@@ -116,7 +123,7 @@ host:
     memory-short: {metric: host_memory_percent, above: 95, clear: 90, for: 1m, severity: warning, then: alert}
   common_cause: {services: 3, within: 10s}
 notifiers:
-  ops: {kind: apprise, url: "json://***", timeout: 30s, min_severity: warning}
+  ops: {kind: apprise, url: "json://***", timeout: 30s, min_severity: warning, group_wait: 0s}
 language: en
 record: {raw: 1d}
 """
