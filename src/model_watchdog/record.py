@@ -90,6 +90,41 @@ class Record:
         columns = "id, service, opened_at, reason, closed_at, root"
         return self.rows(f"SELECT * FROM (SELECT {columns} FROM incident {where} ORDER BY id DESC LIMIT ?) ORDER BY id", limit)
 
+    def family(self, number: int) -> list[Row]:
+        """The incident of that number, or the one that it follows from, with all that follow from the same, as `incidents` gives them."""
+        columns = "id, service, opened_at, reason, closed_at, root"
+        root = self.rows("SELECT coalesce(root, id) AS root FROM incident WHERE id = ?", number)
+        query = f"SELECT {columns} FROM incident WHERE id = ? OR root = ? ORDER BY id"
+        return self.rows(query, root[0]["root"], root[0]["root"]) if root else []
+
+    def events_of(self, incidents: list[int]) -> list[Row]:
+        """The events of these incidents, oldest first."""
+        marks = ", ".join("?" * len(incidents))
+        return self.rows(
+            f"SELECT at, service, event, cause, reason FROM event WHERE incident IN ({marks}) ORDER BY id LIMIT 10000", *incidents
+        )
+
+    def messages_of(self, incidents: list[int]) -> list[Row]:
+        """`{at, notifier, severity, title, state}` of the messages about these incidents; `at` is when they were last tried."""
+        marks = ", ".join("?" * len(incidents))
+        query = f"SELECT next_at AS at, notifier, severity, title, state FROM outbox WHERE incident IN ({marks}) ORDER BY id LIMIT 10000"
+        return self.rows(query, *incidents)
+
+    def telling(self) -> Row:
+        """`{silences, acks}`: `{id, services, until, reason, uid}` and `{incident, at, uid, reason}`."""
+        text = self.setting("telling")
+        if text is None:
+            return {"silences": [], "acks": []}
+        kept = json.loads(text)
+        _, steady, wall = kept["anchor"]
+        known = [*kept["known"]["silences"], *([*window, 0, 0.0] for window in kept["windows"])]
+        silences = [
+            {"id": number, "services": services, "until": until - steady + wall, "reason": reason, "uid": uid}
+            for number, services, until, reason, uid, _ in known
+        ]
+        acks = [{"incident": number, "at": at - steady + wall, "uid": uid, "reason": why} for number, at, uid, why in kept["known"]["acks"]]
+        return {"silences": silences, "acks": acks}
+
     def restarts(self, *, service: str | None = None, since: float = 0.0, limit: int = 1000) -> list[Row]:
         """`{id, service, at, actor, cause, reason, phase, result, detail, ended_at}` of the newest `limit` restarts, oldest first."""
         columns = "id, service, at, actor, cause, reason, phase, result, detail, ended_at"

@@ -14,7 +14,7 @@ from model_watchdog.clock import Clock
 from model_watchdog.config.model import NotifierConfig
 from model_watchdog.core.account import Action, Drop, Hold, Remind, Send, Telling
 from model_watchdog.core.common import CommonCausePolicy
-from model_watchdog.core.decision import Notification
+from model_watchdog.core.decision import Event, Notification, Reason
 from model_watchdog.core.roots import open_thread
 from model_watchdog.core.routes import Acknowledged, Kind, Notice, Silence, Thread, find_kind
 from model_watchdog.core.routing import Router
@@ -39,6 +39,7 @@ class Teller:
 
     def __init__(self, clock: Clock, store: Store, outbox: Outbox, hostname: str, *, dry_run: bool) -> None:
         self.next_id: Callable[[], int] = lambda: 0
+        self.on_event: Callable[[Event], None] = lambda event: None
         self._clock, self._store, self._outbox = clock, store, outbox
         self._hostname, self._dry_run = hostname, dry_run
         self._kept = ""
@@ -98,7 +99,10 @@ class Teller:
         """Once a second: what has waited for long enough is sent, what goes on is repeated or escalated."""
         if self._dry_run or not self.router.is_busy:
             return
+        before = set(self.router.state.silences)
         writes = self._carry_out(self.router.look(self._clock.steady(), self._second()))
+        for number in sorted(before - self.router.state.silences.keys()):
+            self.on_event(Event("silence_over", None, Reason("silence_over", {"id": number})))
         writes += self._write_state()
         if writes:
             self._store.put(*writes)

@@ -128,6 +128,12 @@ SENTENCES: Sentences = {
     "flapping": "health keeps changing between good and bad",
     "flapping_under_systemd": "systemd has restarted it 3 times or more in 5 minutes; the watchdog adds none",
     "new_invocation": lambda p: "a new process runs" + (f" (pid {p['pid']})" if p["pid"] else "") + f", started by {p['by']}",
+    "acknowledged": lambda p: f"uid {p['uid']} has taken on incident {p['incident']}" + (f": {p['text']}" if p["text"] else ""),
+    "silence_set": lambda p: (
+        f"silence {p['id']}: nobody is told of {p['services']} for {duration(float(p['seconds']))}, by uid {p['uid']}: {p['text']}"
+    ),
+    "silence_ended": lambda p: f"silence {p['id']} was ended by uid {p['uid']}",
+    "silence_over": lambda p: f"silence {p['id']} is over",
     "pause_over": "the pause is over",
     "pause_ended": lambda p: f"the pause was ended by uid {p['uid']}",
     "over": lambda p: f"{p['rule']} is over" + (f": {p['series']} is {number(p['value'])}" if "series" in p else ""),

@@ -142,6 +142,12 @@ SENTENCES: Sentences = {
     "flapping": "健康状态反复抖动",
     "flapping_under_systemd": "5 分钟内已被 systemd 重启 3 次以上，本程序不再追加重启",
     "new_invocation": lambda p: "新进程已运行" + (f"（pid {p['pid']}）" if p["pid"] else "") + f"，由{_set_apart(p['by'])}启动",
+    "acknowledged": lambda p: f"uid {p['uid']} 已接手事件 {p['incident']}" + (f"：{p['text']}" if p["text"] else ""),
+    "silence_set": lambda p: (
+        f"静默 {p['id']}：{duration(float(p['seconds']))}内不通知 {p['services']}，由 uid {p['uid']} 设置：{p['text']}"
+    ),
+    "silence_ended": lambda p: f"静默 {p['id']} 已由 uid {p['uid']} 结束",
+    "silence_over": lambda p: f"静默 {p['id']} 已到期",
     "pause_over": "暂停已到期",
     "pause_ended": lambda p: f"uid {p['uid']} 结束了暂停",
     "over": lambda p: f"{p['rule']} 已恢复" + (f"：{p['series']} 为 {number(p['value'])}" if "series" in p else ""),
