@@ -18,7 +18,7 @@ from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.common import CommonCause
-from model_watchdog.core.decision import Cause, Decision, Event, Reason
+from model_watchdog.core.decision import Cause, Event, Reason
 from model_watchdog.core.gap import begin_after_gap, is_gap
 from model_watchdog.core.host import set_condition, tell_once
 from model_watchdog.core.rule import Severity
@@ -26,6 +26,7 @@ from model_watchdog.crashpoint import crash_point
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
 from model_watchdog.means import Means
+from model_watchdog.minding import Minding
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.recalling import recall_of_host, recall_service
 from model_watchdog.record import FILE
@@ -64,6 +65,8 @@ class Daemon:
         self.watches: dict[str, Watch] = {}
         self.stopping = asyncio.Event()
         self.reloading = Reloading(self)
+        self.minding = Minding(self)
+        self.uid = os.geteuid()
         self._guard = ClockGuard()
         self._lag = 0.0
         self._slept = slept_so_far()
@@ -129,6 +132,7 @@ class Daemon:
             next_id=self.store.next_id(),
         )
         teller.next_id = self.means.take_id
+        teller.on_event = lambda event: self.host.carry_out([event])
         kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
         teller.recall(self.config.notifiers, self.config.host.common_cause, has_past=bool(kept))
         self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock), self.means)
@@ -201,12 +205,12 @@ class Daemon:
         crash_point("beat")
         self._notice_gap(lag)
         self._write_what_waits()
-        self.means.teller.look()
+        self.minding.look(number)
         self._guard_clock()
         self._guard_record()
         if number % self._look_every == 0 or self.store.problem:
             self._guard_means()
-            if not self._overdue():
+            if not self.overdue():
                 notify("WATCHDOG=1")
         self._lag = max(lag, self._lag)
         if number % 10 == 0:
@@ -247,7 +251,7 @@ class Daemon:
         reason = Reason("record_unwritable", {"detail": problem}) if problem else None
         decisions = set_condition(self.host.state, "record_unwritable", reason, Severity.CRITICAL, Cause.RECORD_UNWRITABLE)
         decisions += rights.judge_managers(self.watches, self.host.state)
-        decisions += self._judge_notifiers()
+        decisions += self.minding.judge_notifiers()
         if decisions:
             self.host.carry_out(decisions)
             self.write_info(0.0)
@@ -298,19 +302,7 @@ class Daemon:
         left += [record.incident_close(row["id"], wall) for row in self.store.open_incidents() if row["id"] not in incidents]
         self.store.put(*left)
 
-    def _judge_notifiers(self) -> list[Decision]:
-        """A provider that refuses the credentials is shown in `status`: who would be told of it may be the one that cannot be."""
-        decisions: list[Decision] = []
-        judged = self.outbox.misconfigured
-        gone = [name.partition(" ")[2] for name in self.host.state.conditions if name.startswith("notifier_misconfigured ")]
-        judged.update({name: None for name in gone if name not in self.config.notifiers})
-        for name, error in judged.items():
-            reason = Reason("notifier_misconfigured", {"notifier": name, "detail": error}) if error else None
-            about = f"notifier_misconfigured {name}"
-            decisions += set_condition(self.host.state, about, reason, Severity.WARNING, Cause.CANNOT_ACT, told=False)
-        return decisions
-
-    def _overdue(self) -> str:
+    def overdue(self) -> str:
         """What should have been done long ago, or nothing."""
         longest = max((probe.timeout for watch in self.watches.values() for probe in watch.probes.values()), default=5.0)
         late = self.schedule.overdue(longest + SLACK)
@@ -391,7 +383,7 @@ class Daemon:
         self.schedule.stop()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close())
+        await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close(), self.minding.close())
         await self.outbox.close()
         self._write_what_waits()
         self.store.put(record.setting(RUNNING, ""))

@@ -36,6 +36,10 @@ Answer = dict[str, Any]
 Found = TypeVar("Found")
 
 
+PARTS = ("host", "notifiers", "maintenance", "digest", "heartbeat", "record", "language")
+"""Parts of the configuration besides the services."""
+
+
 class Reloading:
     """One reload at a time. `error` says why the file is not in force, or is empty; whoever holds `turn` keeps reloads waiting."""
 
@@ -116,7 +120,11 @@ class Reloading:
         self._arrange(list(daemon.watches))
         later = [name for name, watch in daemon.watches.items() if watch.leaving]
         later += [name for name in config.services if name not in daemon.watches]
-        parts = [part for part in ("host", "notifiers", "record", "language") if getattr(config, part) != getattr(before, part)]
+        parts = [
+            part
+            for part in ("host", "notifiers", "maintenance", "digest", "heartbeat", "record", "language")
+            if getattr(config, part) != getattr(before, part)
+        ]
         lists = {"added": added, "removed": removed, "changed": [*changed, *parts], "later": later}
         return Reason("reloaded", {word: ", ".join(names) for word, names in lists.items()})
 

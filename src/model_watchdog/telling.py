@@ -67,7 +67,7 @@ class Teller:
         """Another configuration; the outbox has given up already what waits for a notifier that is gone."""
         self.router.policy = policy
         self.router.follow(config.route for config in notifiers.values())
-        self._store.put(*self._write_state())
+        self._store.put(*self.write_state())
 
     def open(self, incident: int, service: str | None, hint: str) -> list[Write]:
         """An incident is open, and may follow from another one: `hint` names what it follows from, where that is known."""
@@ -76,7 +76,7 @@ class Teller:
 
     def end(self, incident: int) -> list[Write]:
         """An incident is over."""
-        return [*self._carry_out(self.router.end(incident)), *self._write_state()]
+        return [*self._carry_out(self.router.end(incident)), *self.write_state()]
 
     def open_of_host(self) -> set[int]:
         """The incidents of the host that are open."""
@@ -93,7 +93,7 @@ class Teller:
         writes += self._carry_out(self.router.take(notice, self._clock.steady(), self._second()), message, notice)
         if service is None and kind is Kind.CLOSES:
             writes += self._end_of_host(notification, incident)
-        return [*writes, *self._write_state()]
+        return [*writes, *self.write_state()]
 
     def look(self) -> None:
         """Once a second: what has waited for long enough is sent, what goes on is repeated or escalated."""
@@ -103,7 +103,7 @@ class Teller:
         writes = self._carry_out(self.router.look(self._clock.steady(), self._second()))
         for number in sorted(before - self.router.state.silences.keys()):
             self.on_event(Event("silence_over", None, Reason("silence_over", {"id": number})))
-        writes += self._write_state()
+        writes += self.write_state()
         if writes:
             self._store.put(*writes)
             self._outbox.wake()
@@ -111,26 +111,26 @@ class Teller:
     def acknowledge(self, incident: int, uid: int, reason: str) -> None:
         """Nobody is reminded of it any more, and it is not escalated."""
         self.router.state.acks[self.router.state.threads.root(incident)] = Acknowledged(self._clock.steady(), uid, reason)
-        self._store.put(*self._write_state())
+        self._store.put(*self.write_state())
 
     def silence(self, services: tuple[str, ...], seconds: float, uid: int, reason: str) -> Silence:
         """Nobody is told of these services for so many seconds."""
         state, now = self.router.state, self._clock.steady()
         state.numbered += 1
         made = state.silences[f"{state.numbered}"] = Silence(f"{state.numbered}", services, now + seconds, reason, uid, now)
-        self._store.put(*self._write_state())
+        self._store.put(*self.write_state())
         return made
 
     def end_silence(self, number: str) -> bool:
         """Ends one before its time; False where there is none of that number."""
         ended = self.router.state.silences.pop(number, None)
-        self._store.put(*self._write_state())
+        self._store.put(*self.write_state())
         return ended is not None
 
     def write_anew(self) -> list[Write]:
         """Everything, into a record that has begun anew; the outbox writes the messages."""
         self._kept = ""
-        return self._write_state()
+        return self.write_state()
 
     def _second(self) -> float:
         """Of the local day."""
@@ -200,7 +200,8 @@ class Teller:
         since = datetime.fromtimestamp(self._clock.to_wall(action.at)).astimezone()
         return compose_reminder(self._hostname, action, since, datetime.fromtimestamp(self._clock.wall()).astimezone())
 
-    def _write_state(self) -> list[Write]:
+    def write_state(self) -> list[Write]:
+        """What is known, where it has changed."""
         known = remember_telling(self.router.state)
         windows = [[window.id, list(window.services), window.until, window.reason] for window in self.router.windows]
         essence = json.dumps([known, windows])

@@ -39,6 +39,7 @@ TELLING = {
     "nothing": "无",
     "watchdog status": "watchdog status",
     "… {count} more: watchdog events": "……另有 {count} 条：watchdog events",
+    "{count} incidents were healed without a person": "{count} 个事件已自动恢复",
     "still: {title}": "仍未恢复：{title}",
     "not acknowledged: {title}": "无人确认：{title}",
 }

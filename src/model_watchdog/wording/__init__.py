@@ -1,8 +1,9 @@
 """Decisions in words for people. The core gives keys and numbers; every sentence stands here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from model_watchdog.core.account import Remind
 from model_watchdog.core.decision import Cause, Notification, Reason
@@ -185,6 +186,23 @@ def compose_reminder(host: str, remind: Remind, since: datetime, now: datetime) 
     lines.append(("Next", f"watchdog incident show {remind.incident}   ·   watchdog ack {remind.incident}"))
     title = _head(remind.severity, host) + phrase(en.TITLES[key], title=titles[0])
     return Message(remind.key, remind.severity, title, _align(lines))
+
+
+def compose_healed(host: str, key: str, stories: Sequence[Mapping[str, Any]], seconds: float) -> Message:
+    """What was healed without a person within so many seconds: incidents as `stories.list_incidents` gives them."""
+    restarts, minutes = sum(story["restarts"] for story in stories), sum(story["minutes"] for story in stories)
+    what = say(Reason("healed", {"count": len(stories), "restarts": restarts, "seconds": minutes * 60, "within": seconds}))
+    told = [_tell_healed(story) for story in stories[-MOST_TITLES:]]
+    if len(stories) > len(told):
+        told.append(say(Reason("digest_more", {"count": len(stories) - len(told)})))
+    lines = [("What", what), ("Told", told[0]), *(("", line) for line in told[1:]), ("Next", "watchdog incidents")]
+    title = _head(Severity.INFO, host) + phrase(en.TITLES["healed"], count=len(stories))
+    return Message(key, Severity.INFO, title, _align(lines))
+
+
+def _tell_healed(story: Mapping[str, Any]) -> str:
+    names = ", ".join(name or phrase("the host") for name in story["services"][:3])
+    return clean(f"{story['id']}  {names}  {duration(story['minutes'] * 60)}  {story['reason']}")
 
 
 def _strip_head(title: str, host: str) -> str:

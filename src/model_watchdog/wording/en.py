@@ -212,6 +212,10 @@ SENTENCES: Sentences = {
     "note": lambda p: str(p["text"]),
     "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses it ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
+    "healed": lambda p: (
+        f"within {duration(float(p['within']))}, {p['count']} incidents were healed without a person: {p['restarts']} restarts,"
+        f" {duration(float(p['seconds']))} in which something was wrong"
+    ),
     "goes_on": lambda p: f"it has gone on for {duration(float(p['seconds']))}" + (f" ({p['notifier']})" if p["notifier"] else ""),
     "not_acknowledged": lambda p: f"{p['notifier']} was told {duration(float(p['seconds']))} ago, and nobody has acknowledged it",
     "digest_more": lambda p: f"and {p['count']} more",
@@ -297,6 +301,7 @@ TITLES = {
     "test": "a test message from model-watchdog",
     "digest": "{count} messages at once",
     "goes_on": "still: {title}",
+    "healed": "{count} incidents were healed without a person",
     "not_acknowledged": "not acknowledged: {title}",
     "config_rejected": "the new configuration was rejected",
     "not_watched": "{subject} is no longer watched",

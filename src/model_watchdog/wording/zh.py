@@ -230,6 +230,9 @@ SENTENCES: Sentences = {
     "note": lambda p: str(p["text"]),
     "notifier_misconfigured": lambda p: f"通知渠道 {p['notifier']} 配置有误：被对方拒绝（{p['detail']}）",
     "digest": lambda p: f"{duration(float(p['seconds']))}内 {p['count']} 条消息：{_count_severities(p)}",
+    "healed": lambda p: (
+        f"{duration(float(p['within']))}内有 {p['count']} 个事件自动恢复：重启 {p['restarts']} 次，异常共 {duration(float(p['seconds']))}"
+    ),
     "goes_on": lambda p: f"已持续 {duration(float(p['seconds']))}" + (f"（{p['notifier']}）" if p["notifier"] else ""),
     "not_acknowledged": lambda p: f"{duration(float(p['seconds']))}前已通知 {p['notifier']}，至今无人确认",
     "digest_more": lambda p: f"另有 {p['count']} 条",
