@@ -218,18 +218,13 @@ class Router:
             yield Send(route.name, keys, f"{why.value}/{keys[0]}" if len(keys) > 1 else "")
 
     def _overtake(self, route: Route, lane: Lane, notice: Notice) -> Iterator[Drop]:
-        """It begins again before people were told that it was over: they need not be told that any more."""
+        """It begins again before people were told how it was before: that it had been over, or had begun and ended."""
         for held in list(lane.held.values()) if notice.kind is Kind.OPENS else ():
-            ended = held.notice
-            if (
-                not held.is_behind
-                and ended.kind is Kind.CLOSES
-                and ended.service == notice.service
-                and ended.matters
-                and set(ended.matters) <= {*notice.matters}
-            ):
-                del lane.held[ended.key]
-                yield Drop(route.name, ended.key, held.why)
+            before = held.notice
+            is_past = before.kind is Kind.CLOSES or (before.kind is Kind.OPENS and not held.matters)
+            if is_past and before.service == notice.service and before.matters and set(before.matters) <= {*notice.matters}:
+                del lane.held[before.key]
+                yield Drop(route.name, before.key, held.why)
 
     def _note(self, lane: Lane, notice: Notice, now: float, matters: tuple[str, ...] | None = None) -> None:
         """It is sent: what it opens is to be closed one day."""
