@@ -20,6 +20,7 @@ from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.rollup import As
 from model_watchdog.core.rule import Severity, Then
 from model_watchdog.core.units import Bytes, Number, Seconds, Secret, Url
+from model_watchdog.core.unstable import UnstablePolicy
 from model_watchdog.language import LANGUAGES
 
 Schema = dict[str, Any]
@@ -75,6 +76,7 @@ def make_schema() -> Schema:
         "startup": _of(Seconds),
         "startup_max": _of(Seconds),
         "busy_patience": _of(Seconds),
+        "unstable": {"anyOf": [_options(UnstablePolicy), OFF]},
         "probes": _named({"if": {"type": "string"}, "then": OFF, "else": _probe(for_host)}),
         "rules": rules,
         "recovery": _recovery(),

@@ -63,6 +63,7 @@ def _show_service(service: ServiceConfig) -> dict[str, Any]:
             if names := getattr(core.progress, name):
                 tree[name] = list(names)
         tree["stall_after"] = _show_value(core.progress.stall_after, Seconds)
+    tree["unstable"] = Word("off") if core.unstable is None else Flow(_show_fields(core.unstable))
     tree["probes"] = _show_probes(service.probes)
     builtin = make_builtin_rules(core.unit, {probe.name: probe.kind for probe in service.probes}, core.progress)
     named = {rule.name: _show_rule(rule) for rule in core.rules}

@@ -62,6 +62,8 @@ FAULTS = {
     "no service is like {text}": "没有符合 {text} 的服务",
     'a time of day is written in quotes, like "22:00"': '时刻写在引号中，如 "22:00"',
     "repeat_every must be at least 10s": "repeat_every 至少 10s",
+    "times must be at least 2": "times 至少为 2",
+    "within must be at least 1s": "within 至少 1s",
     "group_wait must be at most 10m": "group_wait 至多 10m",
 }
 """Of the configuration: as in `zh_faults`."""

@@ -126,6 +126,9 @@ SENTENCES: Sentences = {
     "start_limit": "systemd refuses to start it: started too often (start-limit-hit)",
     "unit_result": lambda p: f"the unit failed: {p['result']}",
     "flapping": "health keeps changing between good and bad",
+    "unstable": lambda p: (
+        f"it went bad {p['count']} times within {duration(float(p['seconds']))}; each time is in watchdog events, and is told no more"
+    ),
     "flapping_under_systemd": "systemd has restarted it 3 times or more in 5 minutes; the watchdog adds none",
     "new_invocation": lambda p: "a new process runs" + (f" (pid {p['pid']})" if p["pid"] else "") + f", started by {p['by']}",
     "acknowledged": lambda p: f"uid {p['uid']} has taken on incident {p['incident']}" + (f": {p['text']}" if p["text"] else ""),

@@ -140,6 +140,7 @@ SENTENCES: Sentences = {
     "start_limit": "启动过于频繁，systemd 拒绝再启动（start-limit-hit）",
     "unit_result": lambda p: f"单元失败：{p['result']}",
     "flapping": "健康状态反复抖动",
+    "unstable": lambda p: f"{duration(float(p['seconds']))}内异常 {p['count']} 次；每次详见 watchdog events，不再逐次通知",
     "flapping_under_systemd": "5 分钟内已被 systemd 重启 3 次以上，本程序不再追加重启",
     "new_invocation": lambda p: "新进程已运行" + (f"（pid {p['pid']}）" if p["pid"] else "") + f"，由{_set_apart(p['by'])}启动",
     "acknowledged": lambda p: f"uid {p['uid']} 已接手事件 {p['incident']}" + (f"：{p['text']}" if p["text"] else ""),
