@@ -129,8 +129,8 @@ class Heartbeat:
     ca_file: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError("every must be at least 1s")
+        if self.every < 0.1:
+            raise ValueError("every must be at least 100ms")
         if self.timeout < 0.1:
             raise ValueError("timeout must be at least 100ms")
 

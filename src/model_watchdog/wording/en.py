@@ -216,8 +216,8 @@ SENTENCES: Sentences = {
     "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses it ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
     "healed": lambda p: (
-        f"within {duration(float(p['within']))}, {p['count']} incidents were healed without a person: {p['restarts']} restarts,"
-        f" {duration(float(p['seconds']))} in which something was wrong"
+        f"healed within {duration(float(p['within']))} without a person: {p['count']}; restarts: {p['restarts']};"
+        f" something was wrong for {duration(float(p['seconds']))}"
     ),
     "goes_on": lambda p: f"it has gone on for {duration(float(p['seconds']))}" + (f" ({p['notifier']})" if p["notifier"] else ""),
     "not_acknowledged": lambda p: f"{p['notifier']} was told {duration(float(p['seconds']))} ago, and nobody has acknowledged it",
@@ -304,7 +304,7 @@ TITLES = {
     "test": "a test message from model-watchdog",
     "digest": "{count} messages at once",
     "goes_on": "still: {title}",
-    "healed": "{count} incidents were healed without a person",
+    "healed": "healed without a person: {count}",
     "not_acknowledged": "not acknowledged: {title}",
     "config_rejected": "the new configuration was rejected",
     "not_watched": "{subject} is no longer watched",

@@ -85,7 +85,7 @@ TELLING = {
     "digest: {to: [ops], at: '09:00'}\n": '1:9: digest.to: there is no notifier "ops"',
     "digest: {to: [], every: 12h}\n": "1:9: digest: every must be a number of days, such as 1d or 7d",
     "heartbeat: {every: 1m}\n": "1:12: heartbeat.url: is missing; it takes an address such as http://127.0.0.1:8000/health",
-    "heartbeat: {url: 'http://h', every: 10ms}\n": "1:12: heartbeat: every must be at least 1s",
+    "heartbeat: {url: 'http://h', every: 10ms}\n": "1:12: heartbeat: every must be at least 100ms",
 }
 
 
