@@ -180,8 +180,10 @@ def run_life(directory: Path, seed: int, point: str = "", *, until_calm: bool = 
 
 @dataclass(frozen=True)
 class Toll:
-    """`lost`: sent by the record, but not received, or never sent; `copies`: how often one message came at most; `dangling`: fires, and
-    is never told to be over; `unfounded`: is over, and was never told to fire."""
+    """`lost`: sent by the record but not received, or never sent; `duplicates`: received a second time; `copies`: how often one came at most.
+
+    `dangling` fires and is never told to be over, `unfounded` is over and was never told to fire.
+    """
 
     kills: int
     messages: int
@@ -211,6 +213,7 @@ def kill_often(directory: Path, kills: int, seed: int) -> Toll:
 
 
 def judge(directory: Path, kills: int) -> Toll:
+    seen = set[tuple[str, str]]()
     received = [json.loads(line) for line in (directory / "received").read_text().splitlines()]
     store = Store.open(directory / "watchdog.db")
     rows = store._read("SELECT key, notifier, state FROM outbox")
@@ -233,4 +236,8 @@ def judge(directory: Path, kills: int) -> Toll:
                     known.discard(matter)
         dangling += len(known)
     lost = len(sent - copies.keys()) + len(unsent)
-    return Toll(kills, len(rows), lost, sum(copies.values()) - len(copies), max(copies.values(), default=0), dangling, unfounded)
+    duplicates = 0
+    for name, keys in received:
+        duplicates += any((name, key) in seen for key in keys)
+        seen |= {(name, key) for key in keys}
+    return Toll(kills, len(rows), lost, duplicates, max(copies.values(), default=0), dangling, unfounded)

@@ -15,5 +15,5 @@ def test_killed_at_any_moment(tmp_path: Path, seed: int) -> None:
     toll = kill_often(tmp_path, KILLS, seed)
     print(toll)
     assert (toll.lost, toll.dangling, toll.unfounded) == (0, 0, 0), toll
-    assert toll.copies <= 2 and toll.duplicates <= KILLS * 4, toll
+    assert toll.duplicates <= KILLS, toll
     assert toll.messages > 3 * KILLS, "it was killed in the middle of something"

@@ -192,22 +192,17 @@ class Router:
 
     def _send(self, route: Route, lane: Lane, waiting: list[Held], now: float, why: Why, second: float) -> Iterator[Action]:
         """As one; but what is silenced, or may wake nobody, goes on waiting. What is over by then was never told, and so is not ended."""
-        ready = []
+        ready, never = list[Held](), set[tuple[str | None, str]]()
         for held in [held for held in waiting if held.notice.key in lane.held]:
-            against = self._object_still(route, held, second)
-            if against is not None and _is_needless(held, against):
+            against, names = self._object_still(route, held, second), {(held.notice.service, matter) for matter in held.notice.matters}
+            never |= names if against is not None and held.notice.kind is Kind.OPENS else set()
+            if (against is not None and _is_needless(held, against)) or (held.is_behind and names & never):
                 del lane.held[held.notice.key]
-                yield Drop(route.name, held.notice.key, against)
+                yield Drop(route.name, held.notice.key, against or Why.SILENCE)
             elif against is None:
                 ready.append(held)
             else:
                 held.why = against
-        begun = {(held.notice.service, matter) for held in ready if held.notice.kind is Kind.OPENS for matter in held.notice.matters}
-        for held in [held for held in ready if held.is_behind]:
-            if not any(service == held.notice.service and _is_of(matter, held.notice.matters) for service, matter in begun):
-                ready.remove(held)
-                del lane.held[held.notice.key]
-                yield Drop(route.name, held.notice.key, Why.SILENCE)
         for held in ready:
             del lane.held[held.notice.key]
         for held in ready:
