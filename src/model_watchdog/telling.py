@@ -99,13 +99,13 @@ class Teller:
         """Once a second: what has waited for long enough is sent, what goes on is repeated or escalated."""
         if self._dry_run or not self.router.is_busy:
             return
-        before = set(self.router.state.silences)
+        state = self.router.state
+        before, sizes = set(state.silences), (len(state.threads.known), len(state.acks))
         writes = self._carry_out(self.router.look(self._clock.steady(), self._second()))
         for number in sorted(before - self.router.state.silences.keys()):
             self.on_event(Event("silence_over", None, Reason("silence_over", {"id": number})))
-        writes += self.write_state()
-        if writes:
-            self._store.put(*writes)
+        if writes or before != set(state.silences) or sizes != (len(state.threads.known), len(state.acks)):
+            self._store.put(*writes, *self.write_state())
             self._outbox.wake()
 
     def acknowledge(self, incident: int, uid: int, reason: str) -> None:

@@ -180,7 +180,7 @@ def run_life(directory: Path, seed: int, point: str = "", *, until_calm: bool = 
 
 @dataclass(frozen=True)
 class Toll:
-    """`lost`: sent by the record but not received, or never sent; `duplicates`: received a second time; `copies`: how often one came at most.
+    """`lost`: sent by the record but not received, or never sent; `duplicates`: received a second time; `copies`: how often one came.
 
     `dangling` fires and is never told to be over, `unfounded` is over and was never told to fire.
     """
