@@ -1,11 +1,16 @@
 """Incidents as stories: those of one root are one, with all that was done, told and counted."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from model_watchdog import digest, writes
+from model_watchdog.config.model import Digest
+from model_watchdog.core.routes import TimeOfDay
 from model_watchdog.record import Record
 from model_watchdog.store import Store
 from model_watchdog.stories import find_story, list_incidents
@@ -78,3 +83,35 @@ def test_the_digest_tells_of_what_was_healed_and_of_nothing_else(state_dir: Path
     assert message.title == "[info] box: healed without a person: 1"
     assert "restarts: 1; something was wrong for 1 min" in message.body and "7 a 1 min killed" in message.body
     assert digest.gather(state_dir, 2100.0, 3600.0) == []
+
+
+def test_a_digest_is_told_once_and_not_where_there_is_nothing(state_dir: Path) -> None:
+    store = Store.open(state_dir / "watchdog.db")
+    told: list[tuple[str, str]] = []
+    outbox = SimpleNamespace(add=lambda name, message: told.append((name, message.title)) or [], wake=lambda: None)  # type: ignore[func-returns-value]
+    wall = [datetime(1970, 1, 1, 9, 30).timestamp()]
+    daemon: Any = SimpleNamespace(
+        config=SimpleNamespace(digest=Digest(("ops",), TimeOfDay(9 * 3600))),
+        clock=SimpleNamespace(wall=lambda: wall[0]),
+        store=store,
+        outbox=outbox,
+        dry_run=False,
+        state_dir=state_dir,
+        means=SimpleNamespace(hostname="box"),
+    )
+
+    def look() -> None:
+        digest.look(daemon)
+        asyncio.run(store.commit())
+
+    look()
+    assert told == [], "the day on which it begins"
+    asyncio.run(store.commit(writes.setting("digest", "1969-12-31")))
+    look()
+    look()
+    assert told == [("ops", "[info] box: healed without a person: 1")]
+    wall[0] += 2 * 86_400
+    look()
+    assert len(told) == 1, "nothing was healed since"
+    assert store.setting("digest") == "1970-01-03"
+    store.close()
