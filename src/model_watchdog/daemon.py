@@ -300,7 +300,7 @@ class Daemon:
             record.restart_result(row["id"], "interrupted", lost, wall) for row in self.store.open_restarts() if row["id"] not in attempts
         ]
         left += [record.incident_close(row["id"], wall) for row in self.store.open_incidents() if row["id"] not in incidents]
-        self.store.put(*left)
+        self.store.put(*left, *self.means.teller.end_others(incidents))
 
     def overdue(self) -> str:
         """What should have been done long ago, or nothing."""

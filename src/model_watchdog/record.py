@@ -113,17 +113,10 @@ class Record:
     def telling(self) -> Row:
         """`{silences, acks}`: `{id, services, until, reason, uid}` and `{incident, at, uid, reason}`."""
         text = self.setting("telling")
-        if text is None:
+        try:
+            return _read_telling(json.loads(text)) if text is not None else {"silences": [], "acks": []}
+        except (ValueError, KeyError, TypeError):  # of another version
             return {"silences": [], "acks": []}
-        kept = json.loads(text)
-        _, steady, wall = kept["anchor"]
-        known = [*kept["known"]["silences"], *([*window, 0, 0.0] for window in kept["windows"])]
-        silences = [
-            {"id": number, "services": services, "until": until - steady + wall, "reason": reason, "uid": uid}
-            for number, services, until, reason, uid, _ in known
-        ]
-        acks = [{"incident": number, "at": at - steady + wall, "uid": uid, "reason": why} for number, at, uid, why in kept["known"]["acks"]]
-        return {"silences": silences, "acks": acks}
 
     def restarts(self, *, service: str | None = None, since: float = 0.0, limit: int = 1000) -> list[Row]:
         """`{id, service, at, actor, cause, reason, phase, result, detail, ended_at}` of the newest `limit` restarts, oldest first."""
@@ -241,6 +234,18 @@ class Record:
             template = "{path}: the record is damaged ({error}); restart model-watchdog.service: it moves it aside and begins a new one"
             return phrase(template, path=self.path, error=error)
         return phrase("{path}: the record cannot be read: {cause}", path=self.path, cause=error)
+
+
+def _read_telling(kept: Any) -> Row:
+    """What `telling` keeps, its steady times as wall times."""
+    _, steady, wall = kept["anchor"]
+    known = [*kept["known"]["silences"], *([*window, 0, 0.0] for window in kept["windows"])]
+    silences = [
+        {"id": number, "services": services, "until": until - steady + wall, "reason": reason, "uid": uid}
+        for number, services, until, reason, uid, _ in known
+    ]
+    acks = [{"incident": number, "at": at - steady + wall, "uid": uid, "reason": why} for number, at, uid, why in kept["known"]["acks"]]
+    return {"silences": silences, "acks": acks}
 
 
 def newer_schema(path: str, version: int) -> str:

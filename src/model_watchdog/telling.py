@@ -5,7 +5,7 @@ What the router knows is written together with what was decided, so a daemon tha
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -77,6 +77,11 @@ class Teller:
     def end(self, incident: int) -> list[Write]:
         """An incident is over."""
         return [*self._carry_out(self.router.end(incident)), *self.write_state()]
+
+    def end_others(self, incidents: Collection[int]) -> list[Write]:
+        """Of all incidents these are open; nobody else will end those of an earlier run."""
+        left = [thread.id for thread in self.router.state.threads.known.values() if not thread.is_over and thread.id not in incidents]
+        return [write for number in left for write in self.end(number)]
 
     def open_of_host(self) -> set[int]:
         """The incidents of the host that are open."""
