@@ -5,11 +5,12 @@ import logging
 from collections.abc import Iterable
 
 from model_watchdog import writes as record
-from model_watchdog.core.decision import Concluded, Decision, Event, Restart
+from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Restart
 from model_watchdog.core.memory import remember
 from model_watchdog.core.state import Incident, Service, ServiceState
 from model_watchdog.means import Means
 from model_watchdog.snapshot import describe_watched, log_line, tell_story
+from model_watchdog.telling import RULE
 from model_watchdog.wording import compose, say
 from model_watchdog.writes import Write
 
@@ -37,7 +38,8 @@ class Book:
         """
         means, name, wall = self._means, service.name, self._means.clock.wall()
         incident = state.incident.id if state.incident else None
-        writes: list[Write] = []
+        about = state.incident or closing
+        writes = self._open_incident(service, state, wall)
         for decision in decisions:
             if isinstance(decision, Event):
                 cause = decision.cause.value if decision.cause else None
@@ -50,23 +52,37 @@ class Book:
             elif isinstance(decision, Concluded):
                 writes.append(record.restart_result(decision.attempt, decision.result, say(decision.reason), wall))
             else:
-                writes += means.outbox.writes_for(
-                    compose(decision, tell_story(service, state, closing, means.clock, means.hostname, last_log))
-                )
-        writes += self._write_incident(name, state.incident, wall)
+                message = compose(decision, tell_story(service, state, closing, means.clock, means.hostname, last_log))
+                writes += means.teller.take(decision, message, name, about.id if about else None)
+        writes += self._close_incident(state.incident, wall)
         writes += self._write_state(service, state, wall)
         return writes
 
-    def _write_incident(self, name: str, incident: Incident | None, wall: float) -> list[Write]:
+    def _open_incident(self, service: Service, state: ServiceState, wall: float) -> list[Write]:
+        """Before the messages of it: they belong to what it follows from."""
+        incident, means, writes = state.incident, self._means, list[Write]()
+        if incident is None:
+            return []
+        if incident.id != self._incident:
+            means.next_id = max(means.next_id, incident.id + 1)
+            at = means.clock.to_wall(incident.opened_at)
+            writes.append(record.incident_open(incident.id, service.name, at, say(incident.reason)))
+        return writes + means.teller.open(incident.id, service.name, self._find_hint(service, state))
+
+    def _find_hint(self, service: Service, state: ServiceState) -> str:
+        """What is known at once of what is behind it: a rule of the host, or a unit that it needs; else its own unit, which others need."""
+        rule = self._means.gpus.inhibits(service.name) or self._means.inhibited()
+        if rule:
+            return f"{RULE}{rule}"
+        if state.cause is Cause.DEPENDENCY_FAILED and state.reason.params.get("dependency"):
+            return f"unit:{state.reason.params['dependency']}"
+        return f"unit:{service.unit}" if service.unit else ""
+
+    def _close_incident(self, incident: Incident | None, wall: float) -> list[Write]:
         before, self._incident = self._incident, incident.id if incident else None
-        writes = []
-        if before is not None and before != self._incident:
-            writes.append(record.incident_close(before, wall))
-        if incident is not None and before != incident.id:
-            self._means.next_id = max(self._means.next_id, incident.id + 1)
-            at = self._means.clock.to_wall(incident.opened_at)
-            writes.append(record.incident_open(incident.id, name, at, say(incident.reason)))
-        return writes
+        if before is None or before == self._incident:
+            return []
+        return [record.incident_close(before, wall), *self._means.teller.end(before)]
 
     def _write_state(self, service: Service, state: ServiceState, wall: float) -> list[Write]:
         clock, name = self._means.clock, service.name

@@ -3,8 +3,11 @@
 import asyncio
 import logging
 import os
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from model_watchdog import acknowledging
 from model_watchdog.core import commands
 from model_watchdog.core.restarting import ask_restart
 from model_watchdog.examination import examine
@@ -30,7 +33,7 @@ class Commands:
     async def handle(self, request: dict[str, Any], uid: int) -> Answer:
         """Carries out one request of user `uid`; whatever is wrong with it is said in the answer."""
         request["uid"] = uid
-        handlers = {
+        handlers: dict[str, Callable[[dict[str, Any]], Awaitable[Answer]]] = {
             "ping": self._ping,
             "pause": self._pause,
             "resume": self._resume,
@@ -39,6 +42,9 @@ class Commands:
             "reload": self._reload,
             "notify-test": self._notify_test,
             "doctor": self._doctor,
+            "ack": partial(acknowledging.acknowledge, self._daemon),
+            "silence": partial(acknowledging.silence, self._daemon),
+            "silence-end": partial(acknowledging.end_silence, self._daemon),
         }
         handler = handlers.get(request["command"])
         if handler is None:

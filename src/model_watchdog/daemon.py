@@ -19,7 +19,7 @@ from model_watchdog.config.model import Config
 from model_watchdog.containers import Containers
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.common import CommonCause
-from model_watchdog.core.decision import Cause, Decision, Event, Reason
+from model_watchdog.core.decision import Cause, Event, Reason
 from model_watchdog.core.gap import begin_after_gap, is_gap
 from model_watchdog.core.host import set_condition, tell_once
 from model_watchdog.core.rule import Severity
@@ -29,6 +29,7 @@ from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
 from model_watchdog.learnt import Learnt
 from model_watchdog.means import Means
+from model_watchdog.minding import Minding
 from model_watchdog.notes import keep_notes
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.own_metrics import measure_self
@@ -41,6 +42,7 @@ from model_watchdog.sdnotify import alive_within, notify
 from model_watchdog.snapshot import stamp
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
+from model_watchdog.telling import Teller
 from model_watchdog.tick import Watch
 from model_watchdog.wording import say
 
@@ -68,6 +70,8 @@ class Daemon:
         self.watches: dict[str, Watch] = {}
         self.stopping = asyncio.Event()
         self.reloading = Reloading(self)
+        self.minding = Minding(self)
+        self.uid = os.geteuid()
         self._guard = ClockGuard()
         self._lag = 0.0
         self._slept = slept_so_far()
@@ -111,12 +115,14 @@ class Daemon:
             on_event=self._tell_delivery,
             dry_run=self.dry_run,
         )
+        teller = Teller(self.clock, self.store, self.outbox, os.uname().nodename, dry_run=self.dry_run)
         systemd = Systemd(keep=True)
         self.schedule = Schedule(self.clock.steady)
         self.means = Means(
             clock=self.clock,
             store=self.store,
             outbox=self.outbox,
+            teller=teller,
             systemd=systemd,
             units=UnitReader(systemd, containers=Containers(self.config.containers)),
             main_processes=MainProcessWatch(),
@@ -133,7 +139,10 @@ class Daemon:
             feed=Feed(self.clock.steady, self.clock.wall),
         )
         self.means.feed.follow(self.config.needs)
+        teller.next_id = self.means.take_id
+        teller.on_event = lambda event: self.host.carry_out([event])
         kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
+        teller.recall(self.config.notifiers, self.config.host.common_cause, has_past=bool(kept))
         self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock, self.store), self.means)
         for service in self.config.services.values():
             state = recall_service(service, kept.get(service.name), self.clock, self.store, away)
@@ -148,6 +157,7 @@ class Daemon:
         self.store.put(*record.forget_services(self.watches))
         self._close_what_is_left()
         self.outbox.start()
+        self.means.teller.start()
         started = Reason("daemon_started", {"version": __version__, "services": len(self.watches)})
         died = [Event("daemon_died", None, Reason("daemon_died"))] if self.store.setting(RUNNING) else []
         self.host.carry_out([*died, Event("daemon_started", None, started)])
@@ -204,11 +214,12 @@ class Daemon:
         crash_point("beat")
         self._notice_gap(lag)
         self._write_what_waits()
+        self.minding.look(number)
         self._guard_clock()
         self._guard_record()
         if number % self._look_every == 0 or self.store.problem:
             self._guard_means()
-            if not self._overdue():
+            if not self.overdue():
                 notify("WATCHDOG=1")
         self._lag = max(lag, self._lag)
         if number % 10 == 0:
@@ -250,7 +261,7 @@ class Daemon:
         reason = Reason("record_unwritable", {"detail": problem}) if problem else None
         decisions = set_condition(self.host.state, "record_unwritable", reason, Severity.CRITICAL, Cause.RECORD_UNWRITABLE)
         decisions += rights.judge_managers(self.watches, self.host.state)
-        decisions += self._judge_notifiers()
+        decisions += self.minding.judge_notifiers()
         if decisions:
             self.host.carry_out(decisions)
             self.write_info(0.0)
@@ -278,7 +289,8 @@ class Daemon:
         if self.store.replaced == self._replaced:
             return
         self._replaced = self.store.replaced
-        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes(), *keep_notes(self.means.notes))
+        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes())
+        self.store.put(*self.means.teller.write_anew(), *keep_notes(self.means.notes))
         self.host.write_anew()
         for watch in self.watches.values():
             watch.write_anew()
@@ -293,27 +305,15 @@ class Daemon:
         """Restarts and incidents that an earlier run left open, of services that are watched no longer: nobody else will."""
         wall, watched = self.clock.wall(), self.watches.values()
         attempts = {watch.state.attempt.id for watch in watched if watch.state.attempt}
-        incidents = {watch.state.incident.id for watch in watched if watch.state.incident}
+        incidents = {watch.state.incident.id for watch in watched if watch.state.incident} | self.means.teller.open_of_host()
         lost = say(Reason("interrupted"))
         left = [
             record.restart_result(row["id"], "interrupted", lost, wall) for row in self.store.open_restarts() if row["id"] not in attempts
         ]
         left += [record.incident_close(row["id"], wall) for row in self.store.open_incidents() if row["id"] not in incidents]
-        self.store.put(*left)
+        self.store.put(*left, *self.means.teller.end_others(incidents))
 
-    def _judge_notifiers(self) -> list[Decision]:
-        """A provider that refuses the credentials is shown in `status`: who would be told of it may be the one that cannot be."""
-        decisions: list[Decision] = []
-        judged = self.outbox.misconfigured
-        gone = [name.partition(" ")[2] for name in self.host.state.conditions if name.startswith("notifier_misconfigured ")]
-        judged.update({name: None for name in gone if name not in self.config.notifiers})
-        for name, error in judged.items():
-            reason = Reason("notifier_misconfigured", {"notifier": name, "detail": error}) if error else None
-            about = f"notifier_misconfigured {name}"
-            decisions += set_condition(self.host.state, about, reason, Severity.WARNING, Cause.CANNOT_ACT, told=False)
-        return decisions
-
-    def _overdue(self) -> str:
+    def overdue(self) -> str:
         """What should have been done long ago, or nothing."""
         longest = max((probe.timeout for watch in self.watches.values() for probe in watch.probes.values()), default=5.0)
         late = self.schedule.overdue(longest + SLACK)
@@ -385,7 +385,7 @@ class Daemon:
         self.schedule.stop()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close())
+        await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close(), self.minding.close())
         await self.outbox.close()
         self._write_what_waits()
         self._learnt.write(self.watches.values(), self.host, at_once=True)

@@ -46,6 +46,11 @@ MIGRATIONS = (
         data BLOB NOT NULL);
     CREATE INDEX sample_chunk_series ON sample_chunk (series, at, until);
     """,
+    """
+    ALTER TABLE incident ADD COLUMN root INTEGER;
+    ALTER TABLE outbox ADD COLUMN incident INTEGER;
+    ALTER TABLE outbox ADD COLUMN bundle TEXT NOT NULL DEFAULT '';
+    """,
 )
 """One script a schema version; the n-th brings a record of schema n to n + 1."""
 

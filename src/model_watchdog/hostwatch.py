@@ -121,7 +121,7 @@ class HostWatch:
                 now = datetime.fromtimestamp(wall).astimezone()
                 user = decision.reason.params.get("user")  # whose systemd it is about
                 story = Story(self.means.hostname, None, f"{user}/" if user else None, now, since=now)
-                writes += self.means.outbox.writes_for(compose(decision, story))
+                writes += self.means.teller.take(decision, compose(decision, story), None, None)
         essence = json.dumps(remember_host(self.state))
         alerts = json.dumps(describe_alerts(None, self.state.alerts.values(), clock, {}))
         if essence + alerts != self._kept:

@@ -8,6 +8,7 @@ told even while a flood of lesser ones is held back.
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from model_watchdog.config.model import NotifierConfig
@@ -32,6 +33,7 @@ class Item:
     queued: float
     due: float
     attempts: int = 0
+    bundle: str = ""  # those of the same are sent as one
 
     @property
     def is_critical(self) -> bool:
@@ -49,6 +51,11 @@ class Parcel:
     wait: float = 0.0
     overtakes: bool = False
 
+    @property
+    def is_one(self) -> bool:
+        """One message by itself, or what is one message by what it says: not a flood."""
+        return len(self.items) == 1 or (self.items[0].bundle != "" and len({item.bundle for item in self.items}) == 1)
+
 
 @dataclass(slots=True)
 class Lane:
@@ -56,6 +63,7 @@ class Lane:
 
     config: NotifierConfig
     waiting: dict[str, Item] = field(default_factory=dict)
+    held: dict[str, Item] = field(default_factory=dict)  # not to be sent before somebody says so
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
     error: str = ""
@@ -77,7 +85,8 @@ class Lane:
         """Takes out what waits, but for what is under way just now."""
         under_way = {item.message.key for item in self.sending.items} if self.sending else set()
         left = [item for key, item in self.waiting.items() if key not in under_way]
-        self.waiting = {key: item for key, item in self.waiting.items() if key in under_way}
+        left += self.held.values()
+        self.waiting, self.held = {key: item for key, item in self.waiting.items() if key in under_way}, {}
         return left
 
     def choose(self, now: float) -> Parcel:
@@ -90,11 +99,11 @@ class Lane:
         young = due[0].queued + GATHER - now
         if self._told and young > 0:
             return Parcel((), young)
-        if len(due) <= FEW - sum(count for _, count, _ in self._told):
-            return Parcel((due[0],))
+        if _count(due) <= FEW - sum(count for _, count, _ in self._told):
+            return Parcel(_take_with(due[0], due))
         critical = [item for item in due if item.is_critical]
-        if 0 < len(critical) <= FEW - sum(count for _, _, count in self._told):
-            return Parcel((critical[0],), overtakes=True)
+        if 0 < _count(critical) <= FEW - sum(count for _, _, count in self._told):
+            return Parcel(_take_with(critical[0], critical), overtakes=True)  # and nothing else: it would come before what it follows
         wait = 0.0 if self._paced is None else self._paced + PACE - now
         return Parcel(tuple(due)) if wait <= 0 else Parcel((), wait)
 
@@ -105,7 +114,7 @@ class Lane:
         for other in self.waiting.values():
             other.due = min(other.due, now)
         critical = sum(item.is_critical for item in parcel.items)
-        self._told.append((now, 1 if len(parcel.items) == 1 else FEW, critical))
+        self._told.append((now, 1 if parcel.is_one else FEW, min(critical, 1) if parcel.is_one else critical))
         if not parcel.overtakes:  # or a critical message now and then would hold a flood back for ever
             self._paced = now
         self.error, self.refusals, self.is_well = "", 0, True
@@ -121,3 +130,13 @@ class Lane:
     @property
     def is_misconfigured(self) -> bool:
         return self.refusals >= REFUSALS
+
+
+def _take_with(item: Item, due: Sequence[Item]) -> tuple[Item, ...]:
+    """The item, and what is sent as one with it."""
+    return tuple(other for other in due if other is item or (item.bundle and other.bundle == item.bundle))
+
+
+def _count(items: Sequence[Item]) -> int:
+    """Messages as people see them."""
+    return len({item.bundle or item.message.key for item in items})

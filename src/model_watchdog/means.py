@@ -14,6 +14,7 @@ from model_watchdog.gpuview import GpuHolder
 from model_watchdog.outbox import Outbox
 from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
+from model_watchdog.telling import Teller
 
 if TYPE_CHECKING:
     from model_watchdog.tick import Watch
@@ -29,6 +30,7 @@ class Means:
     clock: Clock
     store: Store
     outbox: Outbox
+    teller: Teller
     systemd: Systemd
     units: UnitReader
     main_processes: MainProcessWatch
@@ -49,3 +51,8 @@ class Means:
     samples: list[Sample] = field(default_factory=list)
     unwritten: "set[Watch]" = field(default_factory=set)
     chance: random.Random = field(default_factory=random.Random)
+
+    def take_id(self) -> int:
+        """A number that no incident or restart has."""
+        self.next_id += 1
+        return self.next_id - 1

@@ -13,7 +13,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ from model_watchdog.language import phrase
 from model_watchdog.notifiers import Message
 from model_watchdog.store import Store
 from model_watchdog.wording import compose_digest
-from model_watchdog.writes import Write, outbox_add, outbox_update
+from model_watchdog.writes import Write, outbox_add, outbox_release, outbox_update
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,9 @@ class Outbox:
         for row in () if self._dry_run else self._store.outbox_due():
             if (row["key"], row["notifier"]) not in self._known:
                 self._resume(row)
+        for row in () if self._dry_run else self._store.outbox_held():
+            if (row["key"], row["notifier"]) not in self._known:
+                self._resume(row, is_held=True)
         self.wake()
 
     def follow(self, notifiers: Mapping[str, NotifierConfig]) -> None:
@@ -129,6 +132,40 @@ class Outbox:
             writes.append(outbox_add(message.key, name, message.severity.value, message.title, message.body, self._wall()))
         return writes
 
+    def add(self, notifier: str, message: Message, incident: int | None = None, *, is_held: bool = False) -> list[Write]:
+        """Takes the message in for one notifier, to be sent now or when `release` says so; the rows, as above."""
+        lane = self._lanes.get(notifier)
+        if lane is None or (message.key, notifier) in self._known:
+            return []
+        now = self._steady()
+        (lane.held if is_held else lane.waiting)[message.key] = Item(message, now, now)
+        self._remember(message.key, notifier)
+        text = message.severity.value, message.title, message.body
+        return [outbox_add(message.key, notifier, *text, self._wall(), incident=incident, is_held=is_held)]
+
+    def release(self, notifier: str, keys: Sequence[str], bundle: str) -> list[Write]:
+        """These are to be sent now, those of a `bundle` as one."""
+        lane, now = self._lanes[notifier], self._steady()
+        writes = []
+        for key in keys:
+            item = lane.held.pop(key, None)
+            if item is not None:  # or it was not in a record that was lost
+                item.due, item.bundle = now, bundle
+                lane.waiting[key] = item
+                writes.append(outbox_release(key, notifier, bundle))
+        return writes
+
+    def held(self) -> list[tuple[str, str]]:
+        """Notifier and key of each message that is held."""
+        return [(name, key) for name, lane in self._lanes.items() for key in lane.held]
+
+    def drop(self, notifier: str, key: str, why: str) -> list[Write]:
+        """It is never sent there; it stays in the record."""
+        lane = self._lanes.get(notifier)
+        if lane is not None:
+            lane.held.pop(key, None)
+        return [outbox_update(key, notifier, "dropped", 0, self._wall(), why)]
+
     def wake(self) -> None:
         """Sends what is due."""
         for name, lane in self._lanes.items():
@@ -148,7 +185,7 @@ class Outbox:
 
     def stats(self) -> dict[str, int]:
         """`queued` waits now; `undeliverable` is of the last 30 days, `sent` of this run."""
-        return {"queued": sum(len(lane.waiting) for lane in self._lanes.values()), **self._done}
+        return {"queued": sum(len(lane.waiting) + len(lane.held) for lane in self._lanes.values()), **self._done}
 
     @property
     def misconfigured(self) -> dict[str, str | None]:
@@ -165,8 +202,12 @@ class Outbox:
         for name, lane in self._lanes.items():
             for key, item in lane.waiting.items():
                 message = item.message
-                writes.append(outbox_add(key, name, message.severity.value, message.title, message.body, wall - (now - item.queued)))
+                text = message.severity.value, message.title, message.body
+                writes.append(outbox_add(key, name, *text, wall - (now - item.queued), bundle=item.bundle))
                 writes.append(outbox_update(key, name, "queued", item.attempts, wall + max(item.due - now, 0.0), lane.error))
+            for key, item in lane.held.items():
+                text = item.message.severity.value, item.message.title, item.message.body
+                writes.append(outbox_add(key, name, *text, wall - (now - item.queued), is_held=True))
         return writes
 
     async def close(self) -> None:
@@ -177,17 +218,17 @@ class Outbox:
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
 
-    def _resume(self, row: Mapping[str, Any]) -> None:
+    def _resume(self, row: Mapping[str, Any], *, is_held: bool = False) -> None:
         message = Message(row["key"], Severity(row["severity"]), row["title"], row["body"])
         self._remember(row["key"], row["notifier"])
         now, wall = self._steady(), self._wall()
         wait = min(max(row["next_at"] - wall, 0.0), LONGEST_WAIT)  # the wall clock may have been set
-        item = Item(message, queued=now - max(wall - row["queued_at"], 0.0), due=now + wait, attempts=row["attempts"])
+        item = Item(message, queued=now - max(wall - row["queued_at"], 0.0), due=now + wait, attempts=row["attempts"], bundle=row["bundle"])
         lane = self._lanes.get(row["notifier"])
         if lane is None:
             self._give_up(row["notifier"], item, NOT_CONFIGURED)
         else:
-            lane.waiting[message.key] = item
+            (lane.held if is_held else lane.waiting)[message.key] = item
 
     def _remember(self, key: str, notifier: str) -> None:
         self._known[key, notifier] = None
@@ -207,6 +248,7 @@ class Outbox:
     async def _deliver(self, lane: Lane, parcel: Parcel) -> None:
         config, message = lane.config, self._compose(parcel)
         name, lane.sending = config.name, parcel
+        await self._store.commit()  # what is sent is in the record: the next daemon must know that its end is to be told
         failure = await _try(config, message, self._turns)
         lane.sending = None
         for item in parcel.items:

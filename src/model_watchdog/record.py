@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the tables (`PRAGMA user_version`): newer is refused, older is migrated by `store`."""
 
 FILE = "watchdog.db"
@@ -82,10 +82,41 @@ class Record:
         return at
 
     def incidents(self, *, only_open: bool = True, limit: int = 1000) -> list[Row]:
-        """`{id, service, opened_at, reason, closed_at}`, oldest first; with `only_open=False` the newest `limit` of all."""
+        """`{id, service, opened_at, reason, closed_at, root}`, oldest first; with `only_open=False` the newest `limit` of all.
+
+        `service` is "" for the host; `root` is the incident that it follows from, or None.
+        """
         where = "WHERE closed_at IS NULL" if only_open else ""
-        columns = "id, service, opened_at, reason, closed_at"
+        columns = "id, service, opened_at, reason, closed_at, root"
         return self.rows(f"SELECT * FROM (SELECT {columns} FROM incident {where} ORDER BY id DESC LIMIT ?) ORDER BY id", limit)
+
+    def family(self, number: int) -> list[Row]:
+        """The incident of that number, or the one that it follows from, with all that follow from the same, as `incidents` gives them."""
+        columns = "id, service, opened_at, reason, closed_at, root"
+        root = self.rows("SELECT coalesce(root, id) AS root FROM incident WHERE id = ?", number)
+        query = f"SELECT {columns} FROM incident WHERE id = ? OR root = ? ORDER BY id"
+        return self.rows(query, root[0]["root"], root[0]["root"]) if root else []
+
+    def events_of(self, incidents: list[int]) -> list[Row]:
+        """The events of these incidents, oldest first."""
+        marks = ", ".join("?" * len(incidents))
+        return self.rows(
+            f"SELECT at, service, event, cause, reason FROM event WHERE incident IN ({marks}) ORDER BY id LIMIT 10000", *incidents
+        )
+
+    def messages_of(self, incidents: list[int]) -> list[Row]:
+        """`{at, notifier, severity, title, state}` of the messages about these incidents; `at` is when they were last tried."""
+        marks = ", ".join("?" * len(incidents))
+        query = f"SELECT next_at AS at, notifier, severity, title, state FROM outbox WHERE incident IN ({marks}) ORDER BY id LIMIT 10000"
+        return self.rows(query, *incidents)
+
+    def telling(self) -> Row:
+        """`{silences, acks}`: `{id, services, until, reason, uid}` and `{incident, at, uid, reason}`."""
+        text = self.setting("telling")
+        try:
+            return _read_telling(json.loads(text)) if text is not None else {"silences": [], "acks": []}
+        except (ValueError, KeyError, TypeError):  # of another version
+            return {"silences": [], "acks": []}
 
     def restarts(self, *, service: str | None = None, since: float = 0.0, limit: int = 1000) -> list[Row]:
         """`{id, service, at, actor, cause, reason, phase, result, detail, ended_at}` of the newest `limit` restarts, oldest first."""
@@ -113,7 +144,7 @@ class Record:
 
     def notifications(self) -> dict[str, int]:
         """How many messages wait, and how many could not be delivered."""
-        query = "SELECT coalesce(sum(state = 'queued'), 0) AS queued, coalesce(sum(state = 'undeliverable'), 0) AS undeliverable"
+        query = "SELECT coalesce(sum(state IN ('queued', 'held')), 0) AS queued, coalesce(sum(state = 'undeliverable'), 0) AS undeliverable"
         return self.rows(f"{query} FROM outbox")[0]
 
     def sent(self, since: float) -> dict[str, int]:
@@ -227,6 +258,18 @@ class Record:
             template = "{path}: the record is damaged ({error}); restart model-watchdog.service: it moves it aside and begins a new one"
             return phrase(template, path=self.path, error=error)
         return phrase("{path}: the record cannot be read: {cause}", path=self.path, cause=error)
+
+
+def _read_telling(kept: Any) -> Row:
+    """What `telling` keeps, its steady times as wall times."""
+    _, steady, wall = kept["anchor"]
+    known = [*kept["known"]["silences"], *([*window, 0, 0.0] for window in kept["windows"])]
+    silences = [
+        {"id": number, "services": services, "until": until - steady + wall, "reason": reason, "uid": uid}
+        for number, services, until, reason, uid, _ in known
+    ]
+    acks = [{"incident": number, "at": at - steady + wall, "uid": uid, "reason": why} for number, at, uid, why in kept["known"]["acks"]]
+    return {"silences": silences, "acks": acks}
 
 
 def newer_schema(path: str, version: int) -> str:

@@ -36,6 +36,10 @@ Answer = dict[str, Any]
 Found = TypeVar("Found")
 
 
+PARTS = ("host", "notifiers", "maintenance", "digest", "heartbeat", "record", "language")
+"""Parts of the configuration besides the services."""
+
+
 class Reloading:
     """One reload at a time. `error` says why the file is not in force, or is empty; whoever holds `turn` keeps reloads waiting."""
 
@@ -113,11 +117,16 @@ class Reloading:
         daemon.outbox.follow(config.notifiers)
         daemon.means.units.containers.expect(config.containers)
         daemon.means.feed.follow(config.needs)
+        daemon.means.teller.follow(config.notifiers, config.host.common_cause)
         daemon.store.kept = config.record.raw
         self._arrange(list(daemon.watches))
         later = [name for name, watch in daemon.watches.items() if watch.leaving]
         later += [name for name in config.services if name not in daemon.watches]
-        parts = [part for part in ("host", "notifiers", "record", "language") if getattr(config, part) != getattr(before, part)]
+        parts = [
+            part
+            for part in ("host", "notifiers", "maintenance", "digest", "heartbeat", "record", "language")
+            if getattr(config, part) != getattr(before, part)
+        ]
         lists = {"added": added, "removed": removed, "changed": [*changed, *parts], "later": later}
         return Reason("reloaded", {word: ", ".join(names) for word, names in lists.items()})
 

@@ -4,13 +4,17 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
 
 logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it warns of each late run, in a line that nobody can read; `overdue` tells
+
+
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 class Every(BaseTrigger):  # type: ignore[misc]  # apscheduler 3 has no types
@@ -24,6 +28,48 @@ class Every(BaseTrigger):  # type: ignore[misc]  # apscheduler 3 has no types
         if previous_fire_time is not None and timedelta(0) <= now - previous_fire_time < self.interval / 2:
             return previous_fire_time + self.interval
         return now + self.interval
+
+
+def check_cron(text: str) -> str:
+    """What is wrong with a cron expression of five fields, or nothing."""
+    try:
+        _read_cron(text, None)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def find_start(text: str, seconds: float, now: datetime) -> datetime | None:
+    """The last moment of a cron expression that is less than `seconds` before `now` (with its zone), or None."""
+    trigger, last = _read_cron(text, now.tzinfo), None
+    at = trigger.get_next_fire_time(None, now - timedelta(seconds=seconds))
+    while at is not None and at <= now:
+        last, at = at, trigger.get_next_fire_time(None, at + timedelta(seconds=1))
+    return last if last is None or (now - last).total_seconds() < seconds else None
+
+
+def _read_cron(text: str, zone: tzinfo | None) -> CronTrigger:
+    """As cron means it: the library counts the days of the week from Monday, cron from Sunday."""
+    fields = text.split()
+    if len(fields) != 5:
+        raise ValueError(f"it has {len(fields)} fields, not five")
+    minute, hour, day, month, weekday = fields
+    days = ",".join(_read_weekdays(part) for part in weekday.split(","))
+    return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=days, timezone=zone)
+
+
+def _read_weekdays(part: str) -> str:
+    """`1-5` to `mon,tue,wed,thu,fri`; names stay."""
+    days, _, step = part.partition("/")
+    first, _, last = ("0", "-", "6") if days == "*" and step else days.partition("-")
+    if not first.isdecimal():
+        return part
+    if int(first) > 7 or (last and not last.isdecimal()) or int(last or first) > 7 or (step and not (step.isdecimal() and int(step))):
+        raise ValueError(f"{part} is no day of the week")
+    chosen = range(int(first), int(last or first) + 1, int(step or 1))
+    if not chosen:
+        raise ValueError(f"{part} is no day of the week")
+    return ",".join(WEEKDAYS[number % 7] for number in chosen)
 
 
 class Schedule:

@@ -45,7 +45,8 @@ _DOING = {
 def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
     """The document of `status --json`, from the record and from a look at the daemon, and what only the table shows.
 
-    That is `progress`, by service how far its restart has got, and `sent`, by notifier how many messages it was told today.
+    That is `progress`, by service how far its restart has got, `sent`, by notifier how many messages it was told today, and `telling`,
+    what is silenced and acknowledged.
     Raises `WatchdogError` where a daemon runs without a record that can be read.
     """
     said, unread = ask_daemon(runtime_dir), ""
@@ -56,13 +57,14 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
             daemon: Doc = record.daemon() or {}
             services, host, alerts = record.services(), record.host(), record.alerts()
             incidents, notifications, updated_at = record.incidents(), record.notifications(), record.updated_at()
+            telling = record.telling()
             sent = record.sent(time.mktime((*time.localtime(now)[:3], 0, 0, 0, 0, 0, -1)))
     except WatchdogError as error:
         if running and _is_forbidden(state_dir):
             raise
         unread = str(error)
         daemon, services, host, alerts, incidents, notifications, updated_at = {}, [], [], [], [], {"queued": 0, "undeliverable": 0}, None
-        sent = {}
+        sent, telling = {}, {"silences": [], "acks": []}
     problems = list(daemon.get("problems", []))
     progress = {service["name"]: service.pop("progress", {}) for service in services}
     for service in services:
@@ -90,12 +92,12 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
         "host": {"metrics": host},
         "alerts": [alert for alert in alerts if alert["state"] == "firing"],
         "incidents": [
-            {"id": row["id"], "service": row["service"], "opened_at": rfc3339(row["opened_at"]), "reason": row["reason"]}
+            {"id": row["id"], "service": row["service"] or None, "opened_at": rfc3339(row["opened_at"]), "reason": row["reason"]}
             for row in incidents
         ],
         "notifications": notifications,
     }
-    return _clean(doc), _clean({"progress": progress, "sent": sent})
+    return _clean(doc), _clean({"progress": progress, "sent": sent, "telling": telling})
 
 
 def _clean(part: "Any") -> "Any":

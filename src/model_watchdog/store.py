@@ -197,13 +197,16 @@ class Store:
         return self._read("SELECT id FROM incident WHERE closed_at IS NULL ORDER BY id")
 
     def outbox_due(self) -> list[dict[str, Any]]:
-        """`{key, notifier, severity, title, body, queued_at, attempts, next_at, error}` of the messages not yet sent."""
-        columns = "key, notifier, severity, title, body, queued_at, attempts, next_at, error"
-        return self._read(f"SELECT {columns} FROM outbox WHERE state = 'queued' ORDER BY id")
+        """`{key, notifier, severity, title, body, queued_at, attempts, next_at, error, bundle}` of the messages not yet sent."""
+        return self._outbox("queued")
+
+    def outbox_held(self) -> list[dict[str, Any]]:
+        """The same of those that are not to be sent yet."""
+        return self._outbox("held")
 
     def outbox_done(self, limit: int = 1000) -> list[dict[str, Any]]:
         """`{key, notifier, state}` of the newest messages that are sent or undeliverable."""
-        return self._read("SELECT key, notifier, state FROM outbox WHERE state <> 'queued' ORDER BY id DESC LIMIT ?", limit)
+        return self._read("SELECT key, notifier, state FROM outbox WHERE state NOT IN ('queued', 'held') ORDER BY id DESC LIMIT ?", limit)
 
     def last_sign(self) -> float:
         """When the run before this one last told of itself, in wall seconds; 0 where it never has."""
@@ -218,6 +221,10 @@ class Store:
     def setting(self, key: str) -> str | None:
         rows = self._read("SELECT value FROM setting WHERE key = ?", key)
         return rows[0]["value"] if rows else None
+
+    def _outbox(self, state: str) -> list[dict[str, Any]]:
+        columns = "key, notifier, severity, title, body, queued_at, attempts, next_at, error, bundle"
+        return self._read(f"SELECT {columns} FROM outbox WHERE state = '{state}' ORDER BY id")
 
     def _read(self, query: str, *values: object) -> list[dict[str, Any]]:
         try:

@@ -103,15 +103,44 @@ def incident_close(id: int, at: float) -> Write:
     return Write("UPDATE incident SET closed_at = ? WHERE id = ?", (at, id))
 
 
-def outbox_add(key: str, notifier: str, severity: str, title: str, body: str, at: float) -> Write:
-    """A message to send; the same key to the same notifier is there once, for ever."""
-    columns = "key, notifier, severity, title, body, queued_at, state, next_at"
-    sql = f"INSERT OR IGNORE INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)"
-    return Write(sql, (key, notifier, severity, title, body, at, at))
+def incident_root(id: int, root: int) -> Write:
+    """The incident follows from another one."""
+    return Write("UPDATE incident SET root = ? WHERE id = ?", (root, id), slot=f"incident root {id}")
+
+
+def outbox_add(
+    key: str,
+    notifier: str,
+    severity: str,
+    title: str,
+    body: str,
+    at: float,
+    *,
+    incident: int | None = None,
+    is_held: bool = False,
+    bundle: str = "",
+) -> Write:
+    """A message to send, now or (held) later; the same key to the same notifier is there once, for ever.
+
+    `incident` is the one that it is about; those of one `bundle` are sent as one.
+    """
+    columns = "key, notifier, severity, title, body, queued_at, state, next_at, incident, bundle"
+    sql = f"INSERT OR IGNORE INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    state = "held" if is_held else "queued"
+    return Write(sql, (key, notifier, severity, title, body, at, state, at, incident, bundle))
+
+
+def outbox_release(key: str, notifier: str, bundle: str) -> Write:
+    """What was held is to be sent now."""
+    sql = "UPDATE outbox SET state = 'queued', bundle = ? WHERE key = ? AND notifier = ? AND state = 'held'"
+    return Write(sql, (bundle, key, notifier), slot=f"outbox release {notifier} {key}")
 
 
 def outbox_update(key: str, notifier: str, state: str, attempts: int, next_at: float, error: str) -> Write:
-    """How the sending stands: `queued`, `sent` or `undeliverable`; `next_at` is when it is tried next, or was for the last time."""
+    """How the sending stands: `queued`, `sent`, `undeliverable` or `dropped` (`error` says why).
+
+    `next_at` is when it is tried next, or was for the last time.
+    """
     sql = "UPDATE outbox SET state = ?, attempts = ?, next_at = ?, error = ? WHERE key = ? AND notifier = ?"
     return Write(sql, (state, attempts, next_at, error, key, notifier), slot=f"outbox {notifier} {key}")
 
@@ -139,7 +168,7 @@ def prune(now: float) -> tuple[Write, ...]:
         of_the_oldest("event", "at < ? OR id <= (SELECT max(id) FROM event) - ?", long_ago, MOST_EVENTS_KEPT),
         of_the_oldest("restart", "ended_at < ?", long_ago),
         of_the_oldest("incident", "closed_at < ?", long_ago),
-        of_the_oldest("outbox", "state <> 'queued' AND queued_at < ?", now - SENT_KEPT_SECONDS),
+        of_the_oldest("outbox", "state NOT IN ('queued', 'held') AND queued_at < ?", now - SENT_KEPT_SECONDS),
     )
 
 

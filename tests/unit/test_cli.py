@@ -151,7 +151,7 @@ def test_wrong_usage_is_64_and_names_the_nearest_right_word(call: Call, words: l
         (["stats"], "watchdog: 没有命令“stats”；是否想输入“status”？（watchdog --help 列出全部）"),
         (["--jsn"], "watchdog: 没有选项“--jsn”；命令自己的选项写在命令之后（watchdog --help 列出全部）"),
         (["--state-dir"], "watchdog: --state-dir 之后须有 DIR"),
-        (["silence"], f"watchdog: silence 尚未支持；当前版本为 {__version__}"),
+        (["drill"], f"watchdog: drill 尚未支持；当前版本为 {__version__}"),
         (["completion"], "watchdog: 用于哪种 shell？watchdog completion bash、zsh 或 fish"),
         (
             ["pause", "a", "--for", "tea", "--reason", "x"],

@@ -1,6 +1,7 @@
 """The file of the record: made, refused, mended, and what happens on a disk that is full or read-only."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -230,4 +231,24 @@ def test_a_directory_that_cannot_be_made_is_a_problem_not_an_end(tmp_path):
     assert store.load_states() == {}
     assert store.next_id() == 1
     assert not commit(store, an_event(1))
+    store.close()
+
+
+def test_a_record_of_schema_2_is_brought_up_to_date_with_all_that_is_in_it(path):
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for script in database.MIGRATIONS[:2]:
+            connection.executescript(script)
+        connection.execute("INSERT INTO incident (id, service, opened_at, reason) VALUES (3, 'chatglm', 1.0, 'down')")
+        columns = "key, notifier, severity, title, body, queued_at, state, next_at"
+        connection.execute(f"INSERT INTO outbox ({columns}) VALUES ('k', 'ops', 'critical', 't', 'b', 2.0, 'queued', 2.0)")
+        connection.execute("PRAGMA user_version = 2")
+        connection.commit()
+    store = Store.open(path)
+    ((message),) = store.outbox_due()
+    assert (message["key"], message["bundle"]) == ("k", "") and store.outbox_held() == []
+    with Record.open(path.parent) as record:
+        assert [(row["id"], row["root"]) for row in record.incidents()] == [(3, None)]
+        assert [row["id"] for row in record.family(3)] == [3]
+        assert record.telling() == {"silences": [], "acks": []}
     store.close()

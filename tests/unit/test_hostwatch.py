@@ -27,9 +27,10 @@ class Clock:
 
 def test_it_is_woken_by_silence_and_not_after_it_was_closed() -> None:
     told: list[Any] = []
-    outbox = SimpleNamespace(writes_for=lambda message: told.append(message) or [], wake=lambda: None)  # type: ignore[func-returns-value]
+    teller = SimpleNamespace(take=lambda notification, message, *_: told.append(message) or [])  # type: ignore[func-returns-value]
+    outbox = SimpleNamespace(wake=lambda: None)
     store = SimpleNamespace(put=lambda *writes: None)
-    means: Any = SimpleNamespace(clock=Clock(), store=store, outbox=outbox, hostname="box", dry_run=True)
+    means: Any = SimpleNamespace(clock=Clock(), store=store, outbox=outbox, teller=teller, hostname="box", dry_run=True)
     rule = Rule("gone", Selector("host_load1"), Absent(Seconds(0.2)))
 
     async def watch_it(close_early: bool) -> int:

@@ -18,7 +18,7 @@ def command(args: argparse.Namespace, request: dict[str, Any], timeout: float | 
     except NotAllowed as error:
         raise CommandError(str(error), EXIT_FAILED) from None
     if answer.get("error") == "no_such" and not answer["ok"]:
-        wanted = str(request.get("service") or request.get("notifier"))
+        wanted = str(request.get("service") or request.get("notifier") or request.get("id"))
         raise CommandError(f"{answer['text']}{suggest_known(wanted, answer.get('known', []))}", EXIT_UNKNOWN_NAME)
     return answer
 

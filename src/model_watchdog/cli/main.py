@@ -37,6 +37,10 @@ COMMANDS = {
     "check": "read the configuration and print every fault in it",
     "status": "how things stand",
     "events": "what happened, oldest first",
+    "incidents": "what broke, one line each",
+    "incident": "one incident: what broke, what was done, what it cost",
+    "ack": "take an incident on: nobody is reminded of it, and it is not escalated",
+    "silence": "tell nobody of a service for a while",
     "pause": "watch a service but do not act on it, for a while",
     "resume": "end a pause",
     "restart": "restart a service now, through the verified recovery",
@@ -53,10 +57,15 @@ COMMANDS = {
     "schema": "print the JSON Schema of the configuration, for editors",
     "completion": "print a completion script for a shell",
 }
-SPEAKING = frozenset(("status", "events", "pause", "resume", "restart", "reset", "reload", "notify-test", "doctor"))
+SPEAKING = frozenset(
+    (
+        *("status", "events", "incidents", "incident", "ack", "silence"),
+        *("pause", "resume", "restart", "reset", "reload", "notify-test", "doctor"),
+    )
+)
 """They speak the daemon's language, as wrong usage does, those of `READING` the configuration's; the others, and every --help, English."""
 READING = frozenset(("check", "run", "export-rules", "replay"))
-LATER = frozenset(("incidents", "incident", "drill", "ack", "silence", "web", "report"))
+LATER = frozenset(("drill", "web", "report"))
 
 GLOBAL_OPTIONS = {
     "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from model_watchdog import status
 from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, Later, find_runtime_dir, find_state_dir, suggest_known
 from model_watchdog.language import count_cells, pad, phrase
+from model_watchdog.silences import show_telling
 
 HELP = "how things stand"
 EXAMPLES = """\
@@ -78,7 +79,7 @@ def _print_plain(doc: "status.Doc", more: "status.Doc", now: float) -> None:
     widths = [max(count_cells(row[column]) for row in table) for column in range(3)]
     for row in table:
         print("  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
-    for heading, text in status.footer(doc, more["sent"], now):
+    for heading, text in [*status.footer(doc, more["sent"], now), *show_telling(more.get("telling", {}), now)]:
         print(pad(heading, 10) + text)
 
 
@@ -109,7 +110,7 @@ def _draw(doc: "status.Doc", more: "status.Doc", code: int, summary: str) -> Non
             text.stylize(_STYLES.get(levels.get(name, status.OK)) or _COLOURS.get(tones.get(name, ""), ""), at, at + len(state))
         console.print(text, soft_wrap=True)
     console.print()
-    for heading, said in status.footer(doc, more["sent"], now):
+    for heading, said in [*status.footer(doc, more["sent"], now), *show_telling(more.get("telling", {}), now)]:
         for number, line in enumerate(pack(said, console.width - 10)):
             console.print(Text.assemble((pad(heading if number == 0 else "", 10), "dim"), line), soft_wrap=True)
 

@@ -1,7 +1,6 @@
 """From the file to a `Config`: every fault in one go, each with its line and column."""
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
@@ -14,21 +13,23 @@ from model_watchdog.config.faults import Faults, InvalidConfig, Place, quote, su
 from model_watchdog.config.files import read_config
 from model_watchdog.config.including import include
 from model_watchdog.config.kinds import find_kind
-from model_watchdog.config.masking import MASK, mask_url
-from model_watchdog.config.model import Config, NotifierConfig, RecordConfig, ServiceConfig
+from model_watchdog.config.masking import mask_url
+from model_watchdog.config.model import Config, RecordConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, Options, list_options
 from model_watchdog.config.probe_section import COMMON
 from model_watchdog.config.service_section import list_measured, read_host, read_service
 from model_watchdog.config.sources import Sources, tell
+from model_watchdog.config.telling_section import read_digest, read_heartbeat, read_maintenance, read_notifiers
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
-from model_watchdog.core.rule import Severity
-from model_watchdog.core.units import Seconds, Secret
+from model_watchdog.core.units import Seconds
 from model_watchdog.language import LANGUAGES
-from model_watchdog.notifiers import Notifier
 
 __all__ = ["InvalidConfig", "load", "load_here", "mask_url"]
 
-KEYS = ("include", "defaults", "services", "host", "rule_files", "notifiers", "language", "record")
+KEYS = (
+    *("include", "defaults", "services", "host", "rule_files"),
+    *("notifiers", "maintenance", "digest", "heartbeat", "language", "record"),
+)
 
 
 def load(
@@ -66,7 +67,11 @@ def load(
         host = replace(host, rules=(*host.rules, *files.rules), probes=(*host.probes, *files.probes))
         rule_files = files.paths
         expr_section.warn_of_unknown(context, *list_measured(services.values(), host, files.recorded))
-    notifiers = _read_notifiers(context, root, ask_notifiers)
+    names, named = list(_read_section(context, root, "services")), _read_section(context, root, "notifiers")
+    notifiers = read_notifiers(context, named, names, ask_notifiers)
+    maintenance = read_maintenance(context, root.entries.get("maintenance"), names)
+    digest = read_digest(context, root.entries.get("digest"), list(named))
+    heartbeat = read_heartbeat(context, root.entries.get("heartbeat"))
     language = _read_language(context, root)
     faults.raise_if_any()
     return Config(
@@ -78,6 +83,9 @@ def load(
         record,
         faults.warnings,
         tuple(path for path in faults.files[1:] if path not in rule_files),
+        maintenance,
+        digest,
+        heartbeat,
         rule_files,
     )
 
@@ -108,40 +116,6 @@ def _read_section(context: Context, root: Table, name: str) -> Mapping[str, Entr
     entry = root.entries.get(name)
     table = context.options.read_table(entry.value, name) if entry else None
     return table.entries if table else {}
-
-
-def _read_notifiers(context: Context, root: Table, ask: bool) -> dict[str, NotifierConfig]:
-    options, notifiers = context.options, {}
-    for name, entry in _read_section(context, root, "notifiers").items():
-        path = f"notifiers.{name}"
-        context.check_name(entry.key, path)
-        table = options.read_table(entry.value, path)
-        found = context.read_kind("notifiers", table, entry, path) if table else None
-        if table is None or found is None:
-            continue
-        word, cls = found
-        names = [option.name for option in list_options(cls)]
-        options.check_keys(table.entries, path, ["kind", "min_severity", *names], "notifier")
-        stated = table.entries.get("min_severity")
-        severity = options.read(stated.value, Severity, f"{path}.min_severity") if stated else Severity.WARNING
-        gaps = options.gaps
-        notifier = options.build(cls, {key: table.entries[key] for key in names if key in table.entries}, path, entry.key.place)
-        if ask and notifier is not None and options.gaps == gaps:
-            _ask_library(context, notifier, table.entries.get("url", entry), f"{path}.url")
-        if notifier is not None and severity is not MISSING:
-            notifiers[name] = NotifierConfig(name, word, notifier, severity)
-    return notifiers
-
-
-def _ask_library(context: Context, notifier: Notifier, entry: Entry, path: str) -> None:
-    """The notifier's library knows best whether it understands an address; the kind's `check_url` asks it in a child process."""
-    check = getattr(sys.modules[type(notifier).__module__], "check_url", None)
-    url = getattr(notifier, "url", None)
-    if check is None or not isinstance(url, Secret) or MASK in url.reveal():  # nothing to ask, or written by `check --show`
-        return
-    fault = check(url.reveal())
-    if fault:
-        context.options.refuse(entry.value.place, path, fault)
 
 
 def _read_language(context: Context, root: Table) -> str:

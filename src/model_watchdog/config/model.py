@@ -1,14 +1,16 @@
 """The configuration as understood: plain values, every default filled in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_watchdog.core.common import CommonCausePolicy
+from model_watchdog.core.routes import Route, TimeOfDay
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.state import Service
-from model_watchdog.core.units import Seconds
+from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.notifiers import Notifier
 from model_watchdog.probes import Probe
 from model_watchdog.recoveries import Recovery
@@ -66,6 +68,12 @@ class NotifierConfig:
     kind: str
     notifier: Notifier
     min_severity: Severity = Severity.WARNING
+    wishes: Route = field(default_factory=lambda: Route(""))
+
+    @property
+    def route(self) -> Route:
+        """What the router must know of it."""
+        return replace(self.wishes, name=self.name, min_severity=self.min_severity)
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,71 @@ class RecordConfig:
 
 
 @dataclass(frozen=True)
+class Window:
+    """In which nobody is told of these services: `for` so long from each moment of `cron`, or once, `from` one moment `until` another.
+
+    Moments are written `2026-12-24 22:00`, in local time. With `pause` they are not restarted either.
+    """
+
+    services: tuple[str, ...]
+    reason: str
+    cron: str | None = None
+    for_: Seconds | None = None
+    from_: str | None = None
+    until: str | None = None
+    pause: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.cron is None) == (self.from_ is None):
+            raise ValueError("takes either cron and for, or from and until")
+        if (self.cron is None) != (self.for_ is None) or (self.from_ is None) != (self.until is None):
+            raise ValueError("takes either cron and for, or from and until")
+        if self.for_ is not None and not 60 <= self.for_ <= 7 * 86_400:
+            raise ValueError("for must lie between 1m and 7d")
+        if self.from_ is not None and self.until is not None and read_moment(self.from_) >= read_moment(self.until):
+            raise ValueError("until must lie after from")
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What was healed without a person is told `to` these notifiers, each day `at` that time (`every` so many whole days)."""
+
+    to: tuple[str, ...]
+    at: TimeOfDay = field(default_factory=lambda: TimeOfDay(9 * 3600))
+    every: Seconds = Seconds(86_400.0)
+
+    def __post_init__(self) -> None:
+        if self.every < 86_400 or self.every % 86_400:
+            raise ValueError("every must be a number of days, such as 1d or 7d")
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """A dead man's switch, which is told at `url` that the watchdog works, at `/start` behind it that it begins to, at `/fail` if not."""
+
+    url: Url
+    every: Seconds = Seconds(60.0)
+    timeout: Seconds = Seconds(10.0)
+    headers: Mapping[str, Secret] = field(default_factory=dict)
+    bearer: Secret | None = None
+    ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.every < 0.1:
+            raise ValueError("every must be at least 100ms")
+        if self.timeout < 0.1:
+            raise ValueError("timeout must be at least 100ms")
+
+
+def read_moment(text: str) -> datetime:
+    """`2026-12-24 22:00`, local time. Raises ValueError that says how it is written."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M")
+    except ValueError:
+        raise ValueError('from and until are written like "2026-12-24 22:00"') from None
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file, with what it includes (`included`). `warnings` are lines that `check` prints without failing."""
 
@@ -91,6 +164,9 @@ class Config:
     record: RecordConfig = RecordConfig()
     warnings: tuple[str, ...] = ()
     included: tuple[Path, ...] = ()
+    maintenance: tuple[Window, ...] = ()
+    digest: Digest | None = None
+    heartbeat: Heartbeat | None = None
     rule_files: tuple[Path, ...] = ()
 
     @property

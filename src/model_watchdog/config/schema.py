@@ -9,9 +9,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from model_watchdog.config import context, probe_section, rule_section, service_section
+from model_watchdog.config import context, probe_section, rule_section, service_section, telling_section
 from model_watchdog.config.kinds import find_kind, list_kinds
-from model_watchdog.config.model import RecordConfig
+from model_watchdog.config.model import Digest, Heartbeat, RecordConfig, Window
 from model_watchdog.config.options import describe_hint, list_choices, list_options, split_optional
 from model_watchdog.config.profile import list_servers
 from model_watchdog.config.values import UNITS_OF_SIZE, UNITS_OF_TIME
@@ -20,6 +20,7 @@ from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.rollup import As
 from model_watchdog.core.rule import Severity, Then
 from model_watchdog.core.units import Bytes, Number, Seconds, Secret, Url
+from model_watchdog.core.unstable import UnstablePolicy
 from model_watchdog.language import LANGUAGES
 
 Schema = dict[str, Any]
@@ -85,11 +86,12 @@ def make_schema() -> Schema:
         "startup": _of(Seconds),
         "startup_max": _of(Seconds),
         "busy_patience": _of(Seconds),
+        "unstable": {"anyOf": [_options(UnstablePolicy), OFF]},
         "probes": _named({"if": {"type": "string"}, "then": OFF, "else": {**_probe(for_host), "required": []}}),
         "rules": rules,
         "recovery": _recovery(),
     }
-    notifiers = _by_kind("notifiers", list_kinds("notifiers"), {"min_severity": _of(Severity)})
+    notifiers = _by_kind("notifiers", list_kinds("notifiers"), {name: _of(hint) for name, hint in telling_section.WISHES.items()})
     host = {
         "probes": _named(_probe(service_section.OF_A_UNIT)),
         "rules": rules,
@@ -102,6 +104,9 @@ def make_schema() -> Schema:
         "host": _table(host),
         "rule_files": {"anyOf": [_of(str), {"type": "array", "items": _of(str)}]},
         "notifiers": _named(notifiers),
+        "maintenance": {"type": "array", "items": _options(Window)},
+        "digest": _options(Digest),
+        "heartbeat": _options(Heartbeat),
         "record": _options(RecordConfig),
         "language": {"anyOf": [{"enum": list(LANGUAGES)}, VARIABLE]},
     }

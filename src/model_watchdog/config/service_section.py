@@ -4,7 +4,7 @@ import pwd
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Scalar, Table
@@ -25,11 +25,13 @@ from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.progress import STALLED_SECONDS
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
+from model_watchdog.core.unstable import UnstablePolicy
 from model_watchdog.recoveries import Recovery
 
+Policy = TypeVar("Policy")
 KEYS = (
     *("unit", "user", "container", "server", "url", "startup", "startup_max", "busy_patience"),
-    *("heartbeat", "work", "attempts", "stall_after", "engine", "page_asks_engine", "probes", "rules", "recovery"),
+    *("heartbeat", "work", "attempts", "stall_after", "engine", "page_asks_engine", "unstable", "probes", "rules", "recovery"),
 )
 OF_A_UNIT = ("unit", "process")
 """Kinds of probes that look at the service's unit."""
@@ -89,6 +91,7 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     core = Service(entry.key.text, unit, plans, rules, breaker=breaker, backoff=backoff, progress=progress)
     stated: dict[str, Any] = {"startup": startup, "busy_patience": busy_patience, "stable": stable}
     core = replace(core, **{name: value for name, value in stated.items() if value is not None})
+    core = replace(core, unstable=_read_or_off(context, table.entries.get("unstable"), UnstablePolicy, f"{path}.unstable"))
     core = replace(core, startup_max=startup_max or Seconds(STARTS * core.startup))
     return ServiceConfig(core, probes, kind, act, container)
 
@@ -114,7 +117,7 @@ def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig
         from model_watchdog.config import expr_section
 
         probes = expr_section.add_expressions(probes, rules, None)
-    return HostConfig(probes, rules, _read_common_cause(context, entries.get("common_cause")))
+    return HostConfig(probes, rules, _read_or_off(context, entries.get("common_cause"), CommonCausePolicy, "host.common_cause"))
 
 
 def list_measured(
@@ -131,15 +134,14 @@ def list_measured(
     return gives, frozenset(known)
 
 
-def _read_common_cause(context: Context, entry: Entry | None) -> CommonCausePolicy | None:
-    """`common_cause: {services: 3, within: 10s}`, or off."""
-    path = "host.common_cause"
+def _read_or_off(context: Context, entry: Entry | None, cls: type[Policy], path: str) -> Policy | None:
+    """A policy such as `common_cause: {services: 3, within: 10s}`, its defaults where nothing is stated, or None for off."""
     if entry is None:
-        return CommonCausePolicy()
+        return cls()
     if isinstance(entry.value, Scalar) and entry.value.plain and entry.value.text == "off":
         return None
-    read = context.options.read(entry.value, CommonCausePolicy, path)
-    return read if isinstance(read, CommonCausePolicy) else None
+    read = context.options.read(entry.value, cls, path)
+    return read if isinstance(read, cls) else None
 
 
 def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, Place]], service: str) -> tuple[str | None, bool]:

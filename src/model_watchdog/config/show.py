@@ -50,6 +50,7 @@ def show(config: Config) -> str:
         },
         **({"rule_files": [str(path) for path in config.rule_files]} if config.rule_files else {}),
         "notifiers": {name: _show_notifier(notifier) for name, notifier in config.notifiers.items()},
+        **_show_telling(config),
         "language": config.language,
         "record": Flow(_show_fields(config.record)),
     }
@@ -68,6 +69,7 @@ def _show_service(service: ServiceConfig) -> dict[str, Any]:
                 tree[name] = list(names)
         tree["stall_after"] = _show_value(core.progress.stall_after, Seconds)
         tree |= {"engine": core.progress.engine, "page_asks_engine": core.progress.page_asks_engine}
+    tree["unstable"] = Word("off") if core.unstable is None else Flow(_show_fields(core.unstable))
     tree["probes"] = _show_probes(service.probes)
     builtin = make_builtin_rules(core.unit, _list_kinds(service.probes), core.progress)
     named = {rule.name: _show_rule(rule) for rule in core.rules}
@@ -111,7 +113,19 @@ def _show_rule(rule: Rule) -> dict[str, Any]:
 
 
 def _show_notifier(notifier: NotifierConfig) -> dict[str, Any]:
-    return Flow({"kind": notifier.kind, **_show_fields(notifier.notifier), "min_severity": notifier.min_severity.value})
+    wishes = {name: value for name, value in _show_fields(notifier.route).items() if name != "name" and value != []}
+    return Flow({"kind": notifier.kind, **_show_fields(notifier.notifier), **wishes})
+
+
+def _show_telling(config: Config) -> dict[str, Any]:
+    """What goes with telling, where it is configured."""
+    shown: dict[str, Any] = {}
+    if config.maintenance:
+        shown["maintenance"] = [Flow(_show_fields(window)) for window in config.maintenance]
+    for name in ("digest", "heartbeat"):
+        if (part := getattr(config, name)) is not None:
+            shown[name] = Flow(_show_fields(part))
+    return shown
 
 
 def _show_fields(thing: Any) -> dict[str, Any]:

@@ -97,7 +97,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Something that people are told. `key` is the same whenever the same event is told; `about` names the wording."""
+    """Something that people are told. `key` is the same whenever the same event is told; `about` names the wording.
+
+    `matters` name what it is about (see `routes.Notice`): what says that something is over has the names of what said that it began.
+    """
 
     key: str
     severity: Severity
@@ -105,6 +108,7 @@ class Notification:
     cause: Cause | None
     reason: Reason
     params: Mapping[str, Param] = field(default_factory=dict)
+    matters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def set_condition(
             return []
         began: list[Decision] = [Event(name.partition(" ")[0], cause, reason)]
         if told:
-            began.append(Notification(state.next_key(name), severity, "cannot_act", cause, reason))
+            began.append(Notification(state.next_key(name), severity, "cannot_act", cause, reason, matters=(f"condition {name}",)))
         return began
     if before is None:
         return []
@@ -85,7 +85,9 @@ def set_condition(
     over = Reason("over", {"rule": name})
     decisions: list[Decision] = [Event(f"{name.partition(' ')[0]}_over", None, over)]
     if told:
-        decisions.append(Notification(state.next_key(f"{name}-over"), severity, "alert_resolved", cause, over, {"rule": name}))
+        decisions.append(
+            Notification(state.next_key(f"{name}-over"), severity, "alert_resolved", cause, over, {"rule": name}, (f"condition {name}",))
+        )
     return decisions
 
 
@@ -162,7 +164,8 @@ def tell_rights(state: HostState, about: str, units: Mapping[str, str]) -> list[
     key = "not_permitted" if about == "rights_missing" else about
     reason = Reason(key, {"unit": ", ".join(units.values())})
     params: dict[str, Param] = {"services": ", ".join(units)}
-    return [Notification(state.next_key(about), Severity.CRITICAL, about, Cause.NOT_PERMITTED, reason, params)]
+    matters = tuple(f"right {service}" for service in units)
+    return [Notification(state.next_key(about), Severity.CRITICAL, about, Cause.NOT_PERMITTED, reason, params, matters)]
 
 
 def _note_gaps(state: HostState, outcome: Outcome, decisions: list[Decision]) -> None:
@@ -211,4 +214,7 @@ def _tell(state: HostState, alert: Alert, change: Change, decisions: list[Decisi
 
 def _tell_change(state: HostState, alert: Alert, change: Change, reason: Reason) -> Notification:
     name, what = alert.rule.name, "resolved" if change is Change.RESOLVED else "fired"
-    return Notification(state.next_key(f"{name}-{what}"), alert.rule.severity, f"alert_{what}", None, reason, {"rule": name})
+    matter = (
+        f"{name} *" if alert.series.metric == CONDITION and what == "resolved" else alert.key
+    )  # of a former run it may have been a series
+    return Notification(state.next_key(f"{name}-{what}"), alert.rule.severity, f"alert_{what}", None, reason, {"rule": name}, (matter,))

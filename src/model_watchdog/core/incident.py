@@ -10,6 +10,7 @@ from model_watchdog.core.rule import Judgement, Rule, Severity, Then, Verdict
 from model_watchdog.core.sample import Outcome, Selector, SeriesId
 from model_watchdog.core.state import Incident, Service, ServiceState
 from model_watchdog.core.template import fill
+from model_watchdog.core.unstable import UNSTABLE, count_turns, is_unstable
 
 CONDITION = "watchdog_condition"
 """The metric of alerts that come from the state."""
@@ -85,7 +86,7 @@ def tell_orphans(service: Service, state: ServiceState, decisions: list[Decision
         params: dict[str, Param] = {"rule": rule}
         key = state.next_key(service.name, f"{rule}-resolved")
         decisions.append(Event("alert_resolved", None, Reason("over", params)))
-        decisions.append(Notification(key, Severity(severity), "alert_resolved", None, Reason("over", params), params))
+        decisions.append(Notification(key, Severity(severity), "alert_resolved", None, Reason("over", params), params, (f"{rule} *",)))
     state.orphans.clear()
 
 
@@ -127,11 +128,13 @@ def tell_firing(
 ) -> None:
     """Says once that it fires. Of the rules that restart, one speaks for all: the others follow from it."""
     restarting = alert.rule.then is Then.RESTART
+    if is_folded(state) and alert.rule.name != UNSTABLE and alert.rule.severity is not Severity.CRITICAL:
+        return
     if alert.sent or (restarting and any(other.sent and other.rule.then is Then.RESTART for other in state.alerts.values())):
         return
     alert.sent = True
     key = state.next_key(service.name, f"{alert.rule.name}-fired")
-    decisions.append(Notification(key, alert.rule.severity, "alert_fired", cause, reason, {"rule": alert.rule.name}))
+    decisions.append(Notification(key, alert.rule.severity, "alert_fired", cause, reason, {"rule": alert.rule.name}, (alert.key,)))
 
 
 def tell_condition(
@@ -162,6 +165,28 @@ def tell_condition(
         alert.resolve(now)
         decisions.append(Event("alert_resolved", None, Reason("over", {"rule": name})))
         _tell_resolved(service, state, alert, decisions)
+
+
+def is_folded(state: ServiceState) -> bool:
+    """People were told that it is unstable: each time that it goes bad, and is well again, is no more news."""
+    alert = state.alerts.get(f"{UNSTABLE} ")
+    return alert is not None and alert.is_firing
+
+
+def watch_stability(service: Service, state: ServiceState, is_bad: bool, facts: Facts, now: float, decisions: list[Decision]) -> None:
+    """Counts how often it goes bad. When it is not unstable any more, but something fires on, that is told by itself."""
+    others = [alert for alert in state.alerts.values() if alert.rule.name != UNSTABLE and alert.rule.means != State.SLEEPING]
+    is_wrong = is_bad or any(alert.is_firing for alert in others)
+    turned, state.is_wrong = is_wrong and not state.is_wrong, is_wrong
+    state.turns = count_turns(service.unstable, [*state.turns, *[now] * turned], now)
+    was = is_folded(state)
+    holds = is_unstable(service.unstable, state.turns, fires=was)
+    params: dict[str, Param] = {"count": len(state.turns), "seconds": service.unstable.within if service.unstable else 0.0}
+    reason = Reason(UNSTABLE, params)
+    tell_condition(service, state, UNSTABLE, holds, Severity.WARNING, Cause.FLAPPING, reason, facts, now, decisions)
+    for alert in others if was and not holds else ():
+        if alert.is_firing and not alert.sent and not alert.muted and alert.rule.then is not Then.RESTART:
+            tell_firing(service, state, alert, state.cause, alert_reason(alert), decisions)
 
 
 def condition_alert(name: str, severity: Severity) -> Alert:
@@ -227,9 +252,11 @@ def close_when_over(service: Service, state: ServiceState, now: float, decisions
 def tell_recovered(
     service: Service, state: ServiceState, cause: Cause | None, reason: Reason, params: Mapping[str, Param], decisions: list[Decision]
 ) -> None:
-    """The one message about restarts that helped."""
+    """The one message about restarts that helped. Of one that is unstable it was told that it is."""
     if state.incident is not None:
         state.incident.untold = 0
+    if is_folded(state):
+        return
     decisions.append(Notification(state.next_key(service.name, "recovered"), Severity.WARNING, "recovered", cause, reason, params))
 
 
@@ -240,7 +267,7 @@ def _tell_resolved(service: Service, state: ServiceState, alert: Alert, decision
         key = state.next_key(service.name, f"{alert.rule.name}-resolved")
         params: dict[str, Param] = {"rule": alert.rule.name}
         over = reason or Reason("over", params)
-        decisions.append(Notification(key, alert.rule.severity, "alert_resolved", None, over, params))
+        decisions.append(Notification(key, alert.rule.severity, "alert_resolved", None, over, params, (alert.key,)))
 
 
 class _Holds:

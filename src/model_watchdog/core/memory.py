@@ -54,6 +54,8 @@ def remember(state: ServiceState) -> Plain:
         "reached": sorted(state.reached),
         "good": sorted(state.good),
         "unwell_since": state.unwell_since,
+        "turns": state.turns,
+        "is_wrong": state.is_wrong,
         "loads": state.loads,
         "skipped": state.skipped,
         "results": state.results,
@@ -98,6 +100,7 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
     state.systemd_restarts = deque((at + shift, count) for at, count in plain["systemd_restarts"])
     state.busy = {probe: at + shift for probe, at in plain["busy"].items()}
     state.unwell_since, state.results = moved(plain["unwell_since"]), dict(plain["results"])
+    state.turns, state.is_wrong = [at + shift for at in plain.get("turns", ())], plain.get("is_wrong", False)
     state.loads, state.skipped = list(plain.get("loads", ())), plain.get("skipped", 0)  # an older version kept neither
     if shift and not service.unit:  # after a reboot its age is not known: it has `startup` from now
         state.began, state.settled = now, False

@@ -8,11 +8,14 @@ from model_watchdog.core.diagnosis import Diagnosis
 from model_watchdog.core.facts import Facts
 from model_watchdog.core.gathering import start_limit
 from model_watchdog.core.incident import find_inhibiting, open_incident, tell_firing, tell_recovered
+from model_watchdog.core.routes import STANDING
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import Service, ServiceState
 
 OOM_FACTOR = 3.0
 """A restart that ended for want of memory is followed by so many times the back-off: what took the memory needs time to go."""
+GAVE_UP = "gave_up"
+"""The matter that no restart has helped."""
 FIRST_WAIT, LONGEST_WAIT = 10.0, 600.0
 """Seconds between tries while the watchdog cannot act; doubled each time."""
 
@@ -207,7 +210,7 @@ def _tell_cannot(service: Service, state: ServiceState, cause: Cause, reason: Re
         return
     state.told.add(cause.value)
     key = state.next_key(service.name, f"cannot-{cause.value}")
-    decisions.append(Notification(key, Severity.CRITICAL, "cannot_act", cause, reason))
+    decisions.append(Notification(key, Severity.CRITICAL, "cannot_act", cause, reason, matters=(f"{STANDING}{cause.value}",)))
 
 
 def _why(alert: Alert, diagnosis: Diagnosis) -> Reason:
@@ -315,14 +318,14 @@ def _tell_gave_up(
     if state.incident is not None:
         state.incident.untold = 0
     params: dict[str, Param] = {"retry_in": (state.breaker.retry_at or now) - now}
-    decisions.append(Notification(state.next_key(service.name, "gave-up"), Severity.CRITICAL, "gave_up", cause, reason, params))
+    decisions.append(Notification(state.next_key(service.name, "gave-up"), Severity.CRITICAL, "gave_up", cause, reason, params, (GAVE_UP,)))
 
 
 def _tell_back(service: Service, state: ServiceState, cause: Cause | None, reason: Reason, decisions: list[Decision]) -> None:
     state.gave_up = False
     if state.incident is not None:
         state.incident.untold = 0
-    decisions.append(Notification(state.next_key(service.name, "back"), Severity.CRITICAL, "back", cause, reason))
+    decisions.append(Notification(state.next_key(service.name, "back"), Severity.CRITICAL, "back", cause, reason, matters=(GAVE_UP,)))
 
 
 def _close_by_another_hand(service: Service, state: ServiceState, facts: Facts, now: float, decisions: list[Decision]) -> None:

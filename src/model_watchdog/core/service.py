@@ -9,7 +9,7 @@ from model_watchdog.core.decision import Cause, Decision, Event, Notification, R
 from model_watchdog.core.diagnosis import Diagnosis, diagnose, is_moving, is_wrong
 from model_watchdog.core.facts import Facts
 from model_watchdog.core.gathering import CHANGES, SYSTEMD_WITHIN, find_flapping, find_mute, fires, gather, start_limit
-from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_condition, tell_orphans
+from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_condition, tell_orphans, watch_stability
 from model_watchdog.core.judging import judge
 from model_watchdog.core.progress import ProgressPlan
 from model_watchdog.core.restarting import advance_attempt, consider_restart
@@ -233,6 +233,8 @@ def _watch_conditions(
         reason = Reason(name) if name.startswith("flapping") else diagnosis.reason
         cause = flapping if name.startswith("flapping") else diagnosis.cause
         tell_condition(service, state, name, holds, Severity.WARNING, cause, reason, facts, now, decisions)
+    is_bad = diagnosis.state in (State.UNHEALTHY, State.STALLED, State.DEAD)
+    watch_stability(service, state, is_bad, facts, now, decisions)
 
 
 def _note_state(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float, decisions: list[Decision]) -> None:
@@ -298,6 +300,8 @@ def _wake_at(service: Service, state: ServiceState, now: float) -> float | None:
         due.append(state.began + start_limit(service, state))
     if state.well_since is not None and state.breaker.state != "closed":
         due.append(state.well_since + service.stable)
+    if state.turns and service.unstable is not None:
+        due.append(state.turns[-1] + service.unstable.within)
     if state.arrivals is not None:
         due.append(state.arrivals.next_due(service.rules, state.alerts, now))
     later = [at for at in due if at is not None and at > now]

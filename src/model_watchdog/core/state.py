@@ -13,6 +13,7 @@ from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Outcome
 from model_watchdog.core.unit import Ended, UnitFacts
 from model_watchdog.core.units import Seconds
+from model_watchdog.core.unstable import UnstablePolicy
 
 STALE_AFTER = 3
 """A probe that has not spoken for so many times `every` (and its deadline) is silent."""
@@ -52,6 +53,7 @@ class Service:
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
     progress: ProgressPlan | None = None
+    unstable: UnstablePolicy | None = field(default_factory=UnstablePolicy)
 
     @property
     def round(self) -> float:
@@ -142,6 +144,8 @@ class ServiceState:
     loads: list[float] = field(default_factory=list)  # how long the last starts took, in seconds
     skipped: int = 0  # canaries that were not sent because the service had work to do
     incident: Incident | None = None
+    turns: list[float] = field(default_factory=list)  # when it went bad, of late
+    is_wrong: bool = False  # something was wrong with it at the last look
     sequence: int = 0
     wake_at: float | None = None
 

@@ -1,6 +1,9 @@
 """Chinese: what stands for each English template of `phrase`. The sentences of reasons are in `wording.zh`."""
 
+from model_watchdog.language.zh_telling import TELLING
+
 PHRASES = {
+    **TELLING,
     # words
     "healthy": "健康",
     "loading": "加载中",

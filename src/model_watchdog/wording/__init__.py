@@ -1,9 +1,11 @@
 """Decisions in words for people. The core gives keys and numbers; every sentence stands here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from model_watchdog.core.account import Remind
 from model_watchdog.core.decision import Cause, Notification, Reason
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.unit import for_journalctl, for_systemctl, split_unit
@@ -13,7 +15,19 @@ from model_watchdog.notifiers import Message
 from model_watchdog.wording import en, zh
 from model_watchdog.wording.parts import Params, Sentences, clean
 
-__all__ = ["MOST_TITLES", "Story", "clean", "compose", "compose_digest", "duration", "remedy", "say", "strip_controls", "tell_event"]
+__all__ = [
+    "MOST_TITLES",
+    "Story",
+    "clean",
+    "compose",
+    "compose_digest",
+    "compose_reminder",
+    "duration",
+    "remedy",
+    "say",
+    "strip_controls",
+    "tell_event",
+]
 
 
 _SENTENCES: dict[str, Sentences] = {"en": en.SENTENCES, "zh": zh.SENTENCES}
@@ -158,6 +172,42 @@ def compose_digest(host: str, messages: Sequence[Message], began: datetime) -> M
     lines.append(("Next", "watchdog status   ·   watchdog events --since 1h"))
     title = _head(worst, host) + phrase(en.TITLES["digest"], count=len(messages))
     return Message(f"digest/{messages[0].key}", worst, title, _align(lines))
+
+
+def compose_reminder(host: str, remind: Remind, since: datetime, now: datetime) -> Message:
+    """An incident goes on, or nobody has acknowledged it. Both times are wall clock."""
+    titles = [_strip_head(title, host) for title in remind.titles]
+    key = "not_acknowledged" if remind.is_escalation else "goes_on"
+    what = say(Reason(key, {"seconds": (now - since).total_seconds(), "notifier": remind.asked}))
+    shown = titles[:MOST_TITLES]
+    if len(titles) > len(shown):
+        shown.append(say(Reason("digest_more", {"count": len(titles) - len(shown)})))
+    lines = [("What", what), ("Since", f"{since:%Y-%m-%d %H:%M:%S}"), ("Told", shown[0]), *(("", title) for title in shown[1:])]
+    lines.append(("Next", f"watchdog incident show {remind.incident}   ·   watchdog ack {remind.incident}"))
+    title = _head(remind.severity, host) + phrase(en.TITLES[key], title=titles[0])
+    return Message(remind.key, remind.severity, title, _align(lines))
+
+
+def compose_healed(host: str, key: str, stories: Sequence[Mapping[str, Any]], seconds: float) -> Message:
+    """What was healed without a person within so many seconds: incidents as `stories.list_incidents` gives them."""
+    restarts, minutes = sum(story["restarts"] for story in stories), sum(story["minutes"] for story in stories)
+    what = say(Reason("healed", {"count": len(stories), "restarts": restarts, "seconds": minutes * 60, "within": seconds}))
+    told = [_tell_healed(story) for story in stories[-MOST_TITLES:]]
+    if len(stories) > len(told):
+        told.append(say(Reason("digest_more", {"count": len(stories) - len(told)})))
+    lines = [("What", what), ("Told", told[0]), *(("", line) for line in told[1:]), ("Next", "watchdog incidents")]
+    title = _head(Severity.INFO, host) + phrase(en.TITLES["healed"], count=len(stories))
+    return Message(key, Severity.INFO, title, _align(lines))
+
+
+def _tell_healed(story: Mapping[str, Any]) -> str:
+    names = ", ".join(name or phrase("the host") for name in story["services"][:3])
+    return clean(f"{story['id']}  {names}  {duration(story['minutes'] * 60)}  {story['reason']}")
+
+
+def _strip_head(title: str, host: str) -> str:
+    """A title without its severity and the host, which stand before the whole."""
+    return next((title.removeprefix(head) for severity in Severity if title.startswith(head := _head(severity, host))), title)
 
 
 def _tell_tries(story: Story, what: str) -> str:

@@ -132,8 +132,17 @@ SENTENCES: Sentences = {
     "start_limit": "systemd refuses to start it: started too often (start-limit-hit)",
     "unit_result": lambda p: f"the unit failed: {p['result']}",
     "flapping": "health keeps changing between good and bad",
+    "unstable": lambda p: (
+        f"it went bad {p['count']} times within {duration(float(p['seconds']))}; each time is in watchdog events, and is told no more"
+    ),
     "flapping_under_systemd": "systemd has restarted it 3 times or more in 5 minutes; the watchdog adds none",
     "new_invocation": lambda p: "a new process runs" + (f" (pid {p['pid']})" if p["pid"] else "") + f", started by {p['by']}",
+    "acknowledged": lambda p: f"uid {p['uid']} has taken on incident {p['incident']}" + (f": {p['text']}" if p["text"] else ""),
+    "silence_set": lambda p: (
+        f"silence {p['id']}: nobody is told of {p['services']} for {duration(float(p['seconds']))}, by uid {p['uid']}: {p['text']}"
+    ),
+    "silence_ended": lambda p: f"silence {p['id']} was ended by uid {p['uid']}",
+    "silence_over": lambda p: f"silence {p['id']} is over",
     "pause_over": "the pause is over",
     "pause_ended": lambda p: f"the pause was ended by uid {p['uid']}",
     "over": lambda p: f"{p['rule']} is over" + (f": {p['series']} is {number(p['value'])}" if "series" in p else ""),
@@ -214,6 +223,12 @@ SENTENCES: Sentences = {
     "note": lambda p: str(p["text"]),
     "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses it ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
+    "healed": lambda p: (
+        f"healed within {duration(float(p['within']))} without a person: {p['count']}; restarts: {p['restarts']};"
+        f" something was wrong for {duration(float(p['seconds']))}"
+    ),
+    "goes_on": lambda p: f"it has gone on for {duration(float(p['seconds']))}" + (f" ({p['notifier']})" if p["notifier"] else ""),
+    "not_acknowledged": lambda p: f"{p['notifier']} was told {duration(float(p['seconds']))} ago, and nobody has acknowledged it",
     "digest_more": lambda p: f"and {p['count']} more",
     "gpu_memory_held": lambda p: f"processes that have ended hold {float(p['value']) / 2**30:.1f} GiB of the memory of GPU {p['gpu']}",
     "vanished": lambda p: f"{p['rule']} is over: {p['series']} is no longer measured",
@@ -296,6 +311,9 @@ TITLES = {
     "record_replaced": "the record has been replaced",
     "test": "a test message from model-watchdog",
     "digest": "{count} messages at once",
+    "goes_on": "still: {title}",
+    "healed": "healed without a person: {count}",
+    "not_acknowledged": "not acknowledged: {title}",
     "config_rejected": "the new configuration was rejected",
     "not_watched": "{subject} is no longer watched",
 }

@@ -144,8 +144,15 @@ SENTENCES: Sentences = {
     "start_limit": "启动过于频繁，systemd 拒绝再启动（start-limit-hit）",
     "unit_result": lambda p: f"单元失败：{p['result']}",
     "flapping": "健康状态反复抖动",
+    "unstable": lambda p: f"{duration(float(p['seconds']))}内异常 {p['count']} 次；每次详见 watchdog events，不再逐次通知",
     "flapping_under_systemd": "5 分钟内已被 systemd 重启 3 次以上，本程序不再追加重启",
     "new_invocation": lambda p: "新进程已运行" + (f"（pid {p['pid']}）" if p["pid"] else "") + f"，由{_set_apart(p['by'])}启动",
+    "acknowledged": lambda p: f"uid {p['uid']} 已接手事件 {p['incident']}" + (f"：{p['text']}" if p["text"] else ""),
+    "silence_set": lambda p: (
+        f"静默 {p['id']}：{duration(float(p['seconds']))}内不通知 {p['services']}，由 uid {p['uid']} 设置：{p['text']}"
+    ),
+    "silence_ended": lambda p: f"静默 {p['id']} 已由 uid {p['uid']} 结束",
+    "silence_over": lambda p: f"静默 {p['id']} 已到期",
     "pause_over": "暂停已到期",
     "pause_ended": lambda p: f"uid {p['uid']} 结束了暂停",
     "over": lambda p: f"{p['rule']} 已恢复" + (f"：{p['series']} 为 {number(p['value'])}" if "series" in p else ""),
@@ -230,5 +237,10 @@ SENTENCES: Sentences = {
     "note": lambda p: str(p["text"]),
     "notifier_misconfigured": lambda p: f"通知渠道 {p['notifier']} 配置有误：被对方拒绝（{p['detail']}）",
     "digest": lambda p: f"{duration(float(p['seconds']))}内 {p['count']} 条消息：{_count_severities(p)}",
+    "healed": lambda p: (
+        f"{duration(float(p['within']))}内有 {p['count']} 个事件自动恢复：重启 {p['restarts']} 次，异常共 {duration(float(p['seconds']))}"
+    ),
+    "goes_on": lambda p: f"已持续 {duration(float(p['seconds']))}" + (f"（{p['notifier']}）" if p["notifier"] else ""),
+    "not_acknowledged": lambda p: f"{duration(float(p['seconds']))}前已通知 {p['notifier']}，至今无人确认",
     "digest_more": lambda p: f"另有 {p['count']} 条",
 }

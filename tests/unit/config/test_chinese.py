@@ -10,7 +10,15 @@ from model_watchdog.config.faults import InvalidConfig
 from tests.unit.config import test_document, test_sources, test_wrong
 from tests.unit.config.texts import Faults, Load
 
-TABLES = (test_wrong.UNKNOWN, test_wrong.TYPES, test_wrong.TIMINGS, test_wrong.SERVICES, test_wrong.RULES, test_wrong.RECORD)
+TABLES = (
+    test_wrong.UNKNOWN,
+    test_wrong.TYPES,
+    test_wrong.TIMINGS,
+    test_wrong.SERVICES,
+    test_wrong.RULES,
+    test_wrong.RECORD,
+    test_wrong.TELLING,
+)
 TEXTS = sorted({text for table in TABLES for text in table} | set(test_document.NOT_YAML))
 QUOTED = re.compile(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]|[\w.]+: \w+')
 ENGLISH = re.compile(r"(?<![\w/.:-])(?:the|is|are|not|of|must|with|such|write|needs|has|takes|does|at least|expected|missing)(?![\w/.-])")

@@ -25,6 +25,7 @@ services:
   chatglm:
     unit: chatglm
     user: nobody
+    unstable: {times: 3, within: 1h}
     probes:
       a.b: {kind: http, url: "http://h/$${x}", contains: "no", json: {a.b: "3", c: 3, d: 0.25, e: true, f: null, "no": "~", g: "$${x}"}}
       c: {kind: http, url: "http://h:1/?token=t&a=b", status: [200, 3xx], headers: {A: b}, bearer: c, max_duration: 1.5s}
@@ -37,6 +38,7 @@ services:
       odd: {metric: 'probe_success{probe!="c\\"d"}', below: 0.5, clear: 90%, for: 5500ms, then: inhibit}
     recovery: {stable: 0s, backoff: {first: 100ms}, breaker: {per: 2d}}
   bert:
+    unstable: off
     probes: {h: {kind: http, url: "http://h/"}}
     recovery: {kind: command, command: [/bin/echo, "8", "a b", "\\u00e9\\n\\u2028\\x07", "$${HOME}", "${HOME}"], timeout: 0.1s}
 host:
@@ -48,7 +50,13 @@ host:
     gone: {metric: host_load1, absent: 2m, then: inhibit, message: "no"}
     swap: {metric: host_swap_percent, equals: 100, for: 0s}
 notifiers:
-  ops: {kind: apprise, url: "json://u:p@h/path", min_severity: info}
+  ops: {kind: apprise, url: "json://u:p@h/path", min_severity: info, services: ["c*", host], repeat_every: 4h, group_wait: 20s}
+  night: {kind: apprise, url: "json://h", quiet: {from: "22:30", until: "07:00", unless: critical}, escalate: {after: 15m, to: ops}}
+maintenance:
+  - {services: ["*"], cron: "0 3 * * 0", for: 2h, reason: "weekly", pause: true}
+  - {services: [bert], from: "2026-12-24 22:00", until: "2026-12-26 08:00", reason: holidays}
+digest: {to: [ops], at: "08:30", every: 7d}
+heartbeat: {url: "http://u:p@h/ping", every: 2m, headers: {A: b}}
 """
 
 
@@ -69,9 +77,10 @@ def assert_same(one: Config, two: Config) -> None:
                 assert replace(old, probe=replace(old.probe, **hidden)) == replace(new, probe=replace(new.probe, **hidden))  # type: ignore[type-var]
             else:
                 assert old == new
-    assert {name: notifier.min_severity for name, notifier in one.notifiers.items()} == {
-        name: notifier.min_severity for name, notifier in two.notifiers.items()
+    assert {name: notifier.route for name, notifier in one.notifiers.items()} == {
+        name: notifier.route for name, notifier in two.notifiers.items()
     }
+    assert (one.maintenance, one.digest) == (two.maintenance, two.digest)
 
 
 def test_the_example_read_again_means_the_same(load_text: Load) -> None:
@@ -97,6 +106,7 @@ services:
     startup: 2m
     startup_max: 6m
     busy_patience: 15m
+    unstable: {times: 5, within: 30m}
     probes:
       unit: {kind: unit, every: 10s, timeout: 5s, retry_every: 5s}
       health: {kind: http, url: "http://127.0.0.1:8000/health", method: GET, status: 2xx, headers: {}, TIMING}
@@ -116,7 +126,7 @@ host:
     memory-short: {metric: host_memory_percent, above: 95, clear: 90, for: 1m, severity: warning, then: alert}
   common_cause: {services: 3, within: 10s}
 notifiers:
-  ops: {kind: apprise, url: "json://***", timeout: 30s, min_severity: warning}
+  ops: {kind: apprise, url: "json://***", timeout: 30s, min_severity: warning, group_wait: 0s}
 language: en
 record: {raw: 1d}
 """

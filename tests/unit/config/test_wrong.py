@@ -49,9 +49,57 @@ host:
     ]
 
 
+def notifier(text: str) -> str:
+    """One notifier `n` beside another, and one service: line 3 is its own."""
+    return f"services: {{chatglm: {{unit: a}}}}\nnotifiers:\n  n: {{kind: apprise, url: 'json://h', {text}}}\n  m: {{kind: apprise, url: 'json://h'}}\n"
+
+
+TELLING = {
+    notifier("services: [bert]"): '3:50: notifiers.n.services[0]: no service is like "bert"; there is chatglm, host',
+    notifier("quiet: {from: '22:00'}"): "3:46: notifiers.n.quiet.until: is missing; it takes a value",
+    notifier("quiet: {from: '25:00', until: '07:00'}"): ('3:53: notifiers.n.quiet.from: a time of day is written in quotes, like "22:00"'),
+    notifier("quiet: {from: '22:00', until: '07:00', unless: loud}"): (
+        '3:86: notifiers.n.quiet.unless: "loud" is not known here; there is critical, info, warning'
+    ),
+    notifier("escalate: {after: 15m, to: boss}"): '3:3: notifiers.n.escalate.to: there is no notifier "boss"; there is m',
+    notifier("escalate: {after: 15m, to: 'n'}"): "3:3: notifiers.n.escalate.to: is this notifier itself; name another",
+    notifier("repeat_every: 1s"): "3:3: notifiers.n: repeat_every must be at least 10s",
+    notifier("group_wait: 1h"): "3:3: notifiers.n: group_wait must be at most 10m",
+    "maintenance: 5\n": "1:14: maintenance: expected a list of windows in [ ]",
+    "maintenance: [{services: ['*'], reason: r, cron: '0 3 * *', for: 2h}]\n": (
+        '1:50: maintenance[0].cron: "0 3 * *" is no cron expression: it has 4 fields, not five'
+    ),
+    "maintenance: [{services: ['*'], reason: r, cron: '0 3 * * 8', for: 2h}]\n": (
+        '1:50: maintenance[0].cron: "0 3 * * 8" is no cron expression: 8 is no day of the week'
+    ),
+    "maintenance: [{services: ['*'], reason: r, cron: '0 3 * * 1'}]\n": (
+        "1:15: maintenance[0]: takes either cron and for, or from and until"
+    ),
+    "maintenance: [{services: ['*'], reason: r, cron: '0 3 * * 1', for: 1s}]\n": "1:15: maintenance[0]: for must lie between 1m and 7d",
+    "maintenance: [{services: ['*'], reason: r, from: '2026-12-24', until: '2026-12-25'}]\n": (
+        '1:15: maintenance[0]: from and until are written like "2026-12-24 22:00"'
+    ),
+    "maintenance: [{services: ['*'], reason: r, from: '2026-12-24 22:00', until: '2026-12-23 22:00'}]\n": (
+        "1:15: maintenance[0]: until must lie after from"
+    ),
+    "digest: {to: [ops], at: '09:00'}\n": '1:9: digest.to: there is no notifier "ops"',
+    "digest: {to: [], every: 12h}\n": "1:9: digest: every must be a number of days, such as 1d or 7d",
+    "heartbeat: {every: 1m}\n": "1:12: heartbeat.url: is missing; it takes an address such as http://127.0.0.1:8000/health",
+    "heartbeat: {url: 'http://h', every: 10ms}\n": "1:12: heartbeat: every must be at least 100ms",
+}
+
+
+@pytest.mark.parametrize(("text", "fault"), TELLING.items(), ids=TELLING.values())
+def test_what_is_wrong_about_telling(faults_of: Faults, text: str, fault: str) -> None:
+    assert faults_of(text) == [f"config.yaml:{fault}"]
+
+
 UNKNOWN = {
     "servces: {}\n": '1:1: servces: no such key; did you mean "services"?',
-    "xyz: {}\n": "1:1: xyz: no such key; there is defaults, host, include, language, notifiers, record, rule_files, services",
+    "xyz: {}\n": (
+        "1:1: xyz: no such key; there is defaults, digest, heartbeat, host, include, language, maintenance, notifiers, record, rule_files,"
+        " services"
+    ),
     service("start_up: 5m"): '6:5: services.chatglm.start_up: no such key; did you mean "startup"?',
     service("every: 10s"): "6:5: services.chatglm.every: belongs to a probe; write it there: probes: {NAME: {…}}",
     service("Startup: 5m"): '6:5: services.chatglm.Startup: no such key; did you mean "startup"?',
@@ -74,7 +122,8 @@ UNKNOWN = {
         '1:63: notifiers.a.min_severity: "warn" is not known here; did you mean "warning"?'
     ),
     "notifiers: {a: {kind: apprise, adress: 'json://h', url: 'json://h'}}\n": (
-        "1:32: notifiers.a.adress: no such key; there is kind, min_severity, timeout, url"
+        "1:32: notifiers.a.adress: no such key; "
+        "there is escalate, group_wait, kind, min_severity, quiet, repeat_every, services, timeout, url"
     ),
     "defaults: {probes: {htpp: {}}}\n": '1:21: defaults.probes.htpp: there is no kind "htpp"; did you mean "http"?',
     "defaults: {probes: {http: {timeuot: 1s}}}\n": '1:28: defaults.probes.http.timeuot: no such key; did you mean "timeout"?',
@@ -490,12 +539,6 @@ def test_whose_unit_it_is(faults_of: Faults, text: str, fault: str) -> None:
 @pytest.mark.parametrize("key", LATER_KEYS["file"])
 def test_later_sections(faults_of: Faults, key: str) -> None:
     assert faults_of(f"{key}: x\n") == [f"config.yaml:1:1: {key}: {LATER}"]
-
-
-@pytest.mark.parametrize("key", LATER_KEYS["service"])
-def test_later_keys_of_a_service(faults_of: Faults, key: str) -> None:
-    (fault,) = faults_of(service(f"{key}: x"))
-    assert fault.startswith(f"config.yaml:6:5: services.chatglm.{key}: arrives later")
 
 
 @pytest.mark.parametrize("kind", LATER_KINDS["probes"])

@@ -1,0 +1,97 @@
+"""Incidents as stories, from the record: what broke, since when, what was done, what it cost, and what is left for a person."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from model_watchdog.record import Record
+
+Row = dict[str, Any]
+SCHEMA = 1
+
+
+def list_incidents(record: Record, since: float, service: str | None, now: float) -> list[Row]:
+    """Those that were open at or after `since`, oldest first, each with all that follows from it.
+
+    `{id, services, opened_at, closed_at, reason, follows, restarts, minutes}`; None in `services` is the host.
+    """
+    families: dict[int, list[Row]] = {}
+    for row in record.incidents(only_open=False, limit=10_000):
+        families.setdefault(row["root"] or row["id"], []).append(row)
+    told = []
+    for root, rows in families.items():
+        story = _sum_up(root, rows, now)
+        is_of = service is None or service in [name or "host" for name in story["services"]]
+        if is_of and (story["closed_at"] is None or story["closed_at"] >= since):
+            story["restarts"] = len(find_restarts(record, rows, now))
+            told.append(story)
+    return sorted(told, key=lambda story: (story["opened_at"], story["id"]))
+
+
+def find_story(record: Record, number: int, now: float) -> Row | None:
+    """Everything of one incident, or of the one that it follows from; None where there is none of that number."""
+    rows = record.family(number)
+    if not rows:
+        return None
+    root = min((row["root"] or row["id"]) for row in rows)
+    story = _sum_up(root, rows, now)
+    ids = [row["id"] for row in rows]
+    restarts = find_restarts(record, rows, now)
+    return {
+        "schema": SCHEMA,
+        **story,
+        "restarts": restarts,
+        "events": record.events_of(ids),
+        "messages": record.messages_of(ids),
+        "acknowledged": next((ack for ack in record.telling()["acks"] if ack["incident"] == root), None),
+        "left": _find_left(record, story),
+    }
+
+
+def find_restarts(record: Record, rows: Iterable[Row], now: float) -> list[Row]:
+    """The restarts that were made while these incidents were open, oldest first."""
+    found = []
+    for row in rows:
+        until = row["closed_at"] if row["closed_at"] is not None else now
+        for restart in record.restarts(service=row["service"], since=row["opened_at"] - 1.0) if row["service"] else ():
+            if restart["at"] <= until:
+                found.append(
+                    {key: restart[key] for key in ("id", "service", "at", "actor", "cause", "reason", "result", "detail", "ended_at")}
+                )
+    return sorted({restart["id"]: restart for restart in found}.values(), key=lambda restart: restart["at"])
+
+
+def _sum_up(root: int, rows: list[Row], now: float) -> Row:
+    first = next((row for row in rows if row["id"] == root), rows[0])
+    is_open = any(row["closed_at"] is None for row in rows)
+    services = list(dict.fromkeys(row["service"] or None for row in rows))
+    return {
+        "id": root,
+        "services": services,
+        "opened_at": min(row["opened_at"] for row in rows),
+        "closed_at": None if is_open else max(row["closed_at"] for row in rows),
+        "reason": first["reason"],
+        "follows": [row["id"] for row in rows if row["id"] != root],
+        "minutes": round(_measure((row["opened_at"], row["closed_at"] if row["closed_at"] is not None else now) for row in rows) / 60, 1),
+    }
+
+
+def _measure(spans: Iterable[tuple[float, float]]) -> float:
+    """Seconds in which at least one of them was open."""
+    total, until = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
+
+
+def _find_left(record: Record, story: Row) -> list[str]:
+    """The commands that mend what is left; none where nothing is."""
+    if story["closed_at"] is not None:
+        return []
+    left = []
+    for service in record.services():
+        if service["name"] in story["services"]:
+            left += [problem["remedy"] for problem in service.get("problems", [])]
+            if service["recovery"]["phase"] == "gave_up":
+                left.append(f"watchdog reset {service['name']}")
+    return list(dict.fromkeys(left))
