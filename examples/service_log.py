@@ -3,6 +3,7 @@
 pip install python-json-logger nvidia-ml-py
 """
 
+import functools
 import hashlib
 import logging
 import os
@@ -52,12 +53,20 @@ def describe(content: bytes) -> dict[str, Any]:
     return {"input_bytes": len(content), "input_sha256": hashlib.sha256(content).hexdigest()[:16]}
 
 
+@functools.cache
+def find_gpus() -> list[Any]:
+    """Looked for once; none where there is no driver."""
+    try:
+        pynvml.nvmlInit()
+        return [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
+
+
 def measure_gpu() -> dict[str, Any]:
     """This process's memory on the GPUs; nothing where there is none, or it cannot be known."""
     try:
-        pynvml.nvmlInit()
-        cards = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
-        own = [used for card in cards for used in pynvml.nvmlDeviceGetComputeRunningProcesses(card) if used.pid == os.getpid()]
-        return {"gpu_memory_mb": sum(used.usedGpuMemory or 0 for used in own) >> 20}
+        own = [used for card in find_gpus() for used in pynvml.nvmlDeviceGetComputeRunningProcesses(card) if used.pid == os.getpid()]
+        return {"gpu_memory_mb": sum(used.usedGpuMemory or 0 for used in own) >> 20} if find_gpus() else {}
     except pynvml.NVMLError:
         return {}

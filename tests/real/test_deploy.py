@@ -123,20 +123,13 @@ def prometheus(
 ) -> Iterator[Running]:
     """As deploy/ configures it, but for its intervals, the address of Alertmanager, and the fleet."""
     directory, port = tmp_path_factory.mktemp("prometheus"), closed_port()
-    shutil.copytree(DEPLOY / "prometheus", directory, dirs_exist_ok=True)
+    copy_config(directory)
     config = yaml.safe_load((directory / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager.url.removeprefix("http://")]
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
-    (directory / "secrets").mkdir()
-    (directory / "secrets/watchdog-token").write_text(TOKEN)
-    targets = [
-        {
-            "targets": [f"127.0.0.1:{fleet.port}"],
-            "labels": {"__scheme__": "http", "__metrics_path__": f"/{host}/metrics", "host": name(host)},
-        }
-        for host in range(HOSTS)
-    ]
+    labels = [{"__scheme__": "http", "__metrics_path__": f"/{host}/metrics", "host": name(host), "site": "north"} for host in range(HOSTS)]
+    targets = [{"targets": [f"127.0.0.1:{fleet.port}"], "labels": of_one} for of_one in labels]
     (directory / "targets/fleet.yml").write_text(yaml.safe_dump(targets))
     options = (f"--storage.tsdb.path={directory}/data", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn")
     running = Running(directory, port, programs["prometheus"], f"--config.file={directory}/prometheus.yml", *options)
@@ -145,6 +138,16 @@ def prometheus(
         yield running
     finally:
         running.stop()
+
+
+def copy_config(directory: Path) -> None:
+    """Prometheus' part of deploy/, with the token where a test may write."""
+    shutil.copytree(DEPLOY / "prometheus", directory, dirs_exist_ok=True)
+    (directory / "token").write_text(TOKEN)
+    config = directory / "prometheus.yml"
+    text = config.read_text()
+    assert text.count("/run/secrets/watchdog-token") == 1
+    config.write_text(text.replace("/run/secrets/watchdog-token", str(directory / "token")))
 
 
 def name(host: int) -> str:
@@ -162,9 +165,7 @@ def list_panels() -> list[dict[str, Any]]:
 
 
 def test_the_tools_find_no_fault_in_what_is_configured(programs: dict[str, str], tmp_path: Path) -> None:
-    shutil.copytree(DEPLOY / "prometheus", tmp_path, dirs_exist_ok=True)
-    (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets/watchdog-token").write_text(TOKEN)
+    copy_config(tmp_path)
     assert "is valid" in run(programs["promtool"], "check", "config", "--lint-fatal", "--lint=all", tmp_path / "prometheus.yml")
     run(programs["promtool"], "check", "rules", "--lint-fatal", "--lint=all", *sorted((tmp_path / "rules").glob("*.yml")))
     assert "SUCCESS" in run(programs["amtool"], "check-config", DEPLOY / "alertmanager/alertmanager.yml")
@@ -204,6 +205,10 @@ def test_what_ails_one_host_is_told_of_that_host_alone(prometheus: Running) -> N
     alerts = prometheus.get("/api/v1/alerts")["alerts"]
     for rule, host in ailing.items():
         assert {alert["labels"]["host"] for alert in alerts if alert["labels"]["alertname"] == rule} == {name(host)}, rule
+    for host in (18, 20):
+        assert [alert for alert in alerts if alert["labels"].get("host") == name(host)] == [], "one that sleeps, and one that is well"
+    of_a_host = [alert["labels"] for alert in alerts if "host" in alert["labels"]]
+    assert {labels.get("site") for labels in of_a_host} == {"north"}, "what was said of a target stays with it"
 
 
 def test_every_query_of_the_dashboard_returns_data(prometheus: Running) -> None:
@@ -274,6 +279,7 @@ def test_the_compose_file_mounts_what_is_there() -> None:
         assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), "a version, never latest"
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
         sources = [volume.split(":")[0] for volume in service["volumes"]]
+        assert set(service.get("secrets", [])) <= set(compose["secrets"])
         assert all((DEPLOY / source).is_dir() if source.startswith("./") else source in compose["volumes"] for source in sources)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from interlock import CircuitBreaker, CircuitOpenError
 
+from tests.rig.fakenvml import FakeNvml
 from tests.rig.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,6 +148,20 @@ def test_what_belongs_to_a_person_is_masked_in_words_and_stacks(log: Path, writt
         service_log.log.error({"task": "t", "error": written}, exc_info=True)
     record = json.loads(log.read_text())
     assert record["error"] == told and record["exception"].endswith(f"ValueError: {told}") and "Traceback" in record["exception"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "told"),
+    [(["count=2", "0.procs={pid}:314572800,77:1073741824", "1.procs={pid}:209715200"], "{'gpu_memory_mb': 500}"), (["count=0"], "{}")],
+    ids=["two GPUs", "none"],
+)
+def test_the_log_tells_its_own_memory_on_the_gpus_where_there_are_some(fakenvml: FakeNvml, gpus: list[str], told: str) -> None:
+    """In a process that waits until the driver has been told what its memory is."""
+    code = "import sys; sys.stdin.readline(); import service_log; print(service_log.measure_gpu())"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=EXAMPLES, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        fakenvml.set(*[line.format(pid=child.pid) for line in gpus])
+        printed, _ = child.communicate("go\n", timeout=20)
+    assert printed.strip() == told
 
 
 def test_an_exception_that_nobody_caught_is_in_the_log(log: Path) -> None:
