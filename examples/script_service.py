@@ -1,6 +1,5 @@
 """A model service of a plain script: the standard library's HTTP server, and an image model, which is the part to replace.
 
-    pip install what service_kit.py and service_log.py need
     python script_service.py --port 8001 --log /var/log/script-service.log
     curl --data-binary @picture.pgm http://127.0.0.1:8001/classify
 
@@ -12,6 +11,7 @@ import base64
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +26,6 @@ import service_log
 SIDE = 5
 SHAPES = {"圆": ".###. #...# #...# #...# .###.", "叉": "#...# .#.#. ..#.. .#.#. #...#", "横": "..... ..... ##### ..... ....."}
 HEAD = re.compile(rb"P5\s+(\d{1,5})\s+(\d{1,5})\s+255\s")
-MOST_BYTES = 4 << 20
 PATHS = ("/classify", "/healthz", "/metrics")  # counted by their names; any other would be a series of its own
 
 
@@ -50,20 +49,19 @@ def center(values: list[float]) -> list[float]:
     return [(value - mean) / length for value in values]
 
 
-def decode(document: bytes) -> bytes:
-    """The picture in a JSON document; nothing where there is none."""
-    try:
-        return base64.b64decode(json.loads(document)["image"], validate=True)
-    except (ValueError, KeyError, TypeError):
-        return b""
-
-
-model = Model()
+def read_picture(content: bytes) -> tuple[int, int, bytes]:
+    """Width, height and points. ValueError, KeyError or TypeError where there is no picture."""
+    content = base64.b64decode(json.loads(content)["image"]) if content.startswith(b"{") else content
+    if not (head := HEAD.match(content)) or not 0 < (size := int(head[1]) * int(head[2])) <= len(content) - head.end():
+        raise ValueError
+    return int(head[1]), int(head[2]), content[head.end() :][:size]
 
 
 class Handler(BaseHTTPRequestHandler):
+    model = Model()
     protocol_version = "HTTP/1.1"
     timeout = 30  # seconds for a client to say what it wants
+    wbufsize = -1  # head and body of an answer in one packet, or each costs 40 ms
 
     def do_GET(self) -> None:
         if self.path == "/healthz":
@@ -74,39 +72,40 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"error": f"there is {', '.join(PATHS)}"}, 404)
 
     def do_POST(self) -> None:
-        stated = self.headers.get("Content-Length", "")
-        size = int(stated) if re.fullmatch("[0-9]{1,9}", stated) else 0
-        content = self.rfile.read(size) if 0 < size <= MOST_BYTES else b""
-        content = decode(content) if content.startswith(b"{") else content
-        head = HEAD.match(content)
-        if self.path != "/classify" or head is None:
+        try:
+            if self.path != "/classify" or not 0 < (size := int(self.headers["Content-Length"])) <= 4 << 20:
+                raise ValueError
+            picture = read_picture(self.rfile.read(size))
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.close_connection = True
             return self.answer({"error": "POST a grey picture (PGM, P5, 4 MiB at most) to /classify"}, 400)
-        width, height = int(head[1]), int(head[2])
-        pixels = content[head.end() : head.end() + width * height]
-        if len(pixels) < max(width * height, 1):
-            return self.answer({"error": f"{width} x {height} are more pixels than there are"}, 400)
         try:
-            [(label, score)] = kit.breaker.call(list, kit.run("classification", pixels, model.classify(width, height, pixels)))
+            [(label, score)] = kit.breaker.call(list, kit.run("classification", picture[2], self.model.classify(*picture)))
         except CircuitOpenError as error:
             return self.answer({"error": "the model fails, and is left alone for a while"}, 503, kit.turn_away(error))
         except kit.ModelFailed:
             return self.answer({"error": "the model failed"}, 500)
         return self.answer({"label": label, "score": score})
 
-    def answer(
-        self, body: Any, status: int = 200, headers: dict[str, str] | None = None, kind: str = "application/json; charset=utf-8"
-    ) -> None:
+    def answer(self, body: Any, status: int = 200, headers: dict[str, str] | None = None, kind: str = "application/json") -> None:
         kit.REQUESTS.labels(self.command, self.path if self.path in PATHS else "other", str(status)).inc()
         data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **(headers or {})}.items():
-            self.send_header(name, value)
+        for header in {"Content-Type": kind, "Content-Length": str(len(data)), **(headers or {})}.items():
+            self.send_header(*header)
         self.end_headers()
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a request is in the log once, with what the model made of it."""
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # a client that has left
+            service_log.log.error({"module": "system", "task": "request", "status": "failed"}, exc_info=True)
 
 
 if __name__ == "__main__":
@@ -116,4 +115,4 @@ if __name__ == "__main__":
     options = parser.parse_args()
     service_log.open_log(options.log)
     service_log.log_start("three shapes")
-    ThreadingHTTPServer(("127.0.0.1", options.port), Handler).serve_forever()
+    Server(("127.0.0.1", options.port), Handler).serve_forever()

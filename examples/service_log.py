@@ -29,7 +29,8 @@ log = logging.getLogger("service")
 class Formatter(JsonFormatter):
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         """Masks the whole record: the stack of an exception may quote what a person wrote."""
-        masked = {key: PERSONAL.sub("***", value) if isinstance(value, str) else value for key, value in log_data.items()}
+        texts = {key: value for key, value in log_data.items() if isinstance(value, str) and key != "input_sha256"}
+        masked = {**log_data, **{key: PERSONAL.sub("***", text) for key, text in texts.items()}}
         return {key: value for key, value in masked.items() if value != "" and key != "color_message"}  # uvicorn's, for a terminal
 
 
@@ -45,7 +46,8 @@ def open_log(path: Path) -> None:
 def log_start(model: str) -> None:
     """What one wants to know of a start a month later."""
     facts = {"model": model, "python": platform.python_version(), "host": platform.node(), "pid": os.getpid()}
-    log.info({"module": "loading", "task": "model_load", "status": "success", **facts, **measure_gpu()})
+    gpus = [name for name, _ in find_gpus()]
+    log.info({"module": "loading", "task": "model_load", "status": "success", **facts, "gpus": gpus, **measure_gpu()})
 
 
 def describe(content: bytes) -> dict[str, Any]:
@@ -54,11 +56,12 @@ def describe(content: bytes) -> dict[str, Any]:
 
 
 @functools.cache
-def find_gpus() -> list[Any]:
-    """Looked for once; none where there is no driver."""
+def find_gpus() -> list[tuple[str, Any]]:
+    """Names and handles, looked for once; none where there is no driver."""
     try:
         pynvml.nvmlInit()
-        return [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
+        cards = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
+        return [(pynvml.nvmlDeviceGetName(card), card) for card in cards]
     except pynvml.NVMLError:
         return []
 
@@ -66,7 +69,7 @@ def find_gpus() -> list[Any]:
 def measure_gpu() -> dict[str, Any]:
     """This process's memory on the GPUs; nothing where there is none, or it cannot be known."""
     try:
-        own = [used for card in find_gpus() for used in pynvml.nvmlDeviceGetComputeRunningProcesses(card) if used.pid == os.getpid()]
+        own = [used for _, card in find_gpus() for used in pynvml.nvmlDeviceGetComputeRunningProcesses(card) if used.pid == os.getpid()]
         return {"gpu_memory_mb": sum(used.usedGpuMemory or 0 for used in own) >> 20} if find_gpus() else {}
     except pynvml.NVMLError:
         return {}

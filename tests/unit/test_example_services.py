@@ -2,17 +2,23 @@
 
 import json
 import logging
+import re
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 from interlock import CircuitBreaker, CircuitOpenError
 
+from tests.rig.chaos import closed_port
 from tests.rig.fakenvml import FakeNvml
 from tests.rig.waiting import wait_until
 
@@ -121,6 +127,7 @@ def test_the_log_is_turned_over_daily_and_seven_are_kept(log: Path) -> None:
     for day in range(1, 10):
         log.with_name(f"service.log.2026-01-{day:02}").write_text("{}\n")
     service_log.log_start("a model")
+    assert {"model", "python", "host", "pid", "gpus"} <= json.loads(log.read_text()).keys()
     handler.doRollover()
     service_log.log_start("a model")
     kept = sorted(path.name for path in log.parent.iterdir())
@@ -162,6 +169,71 @@ def test_the_log_tells_its_own_memory_on_the_gpus_where_there_are_some(fakenvml:
         fakenvml.set(*[line.format(pid=child.pid) for line in gpus])
         printed, _ = child.communicate("go\n", timeout=20)
     assert printed.strip() == told
+
+
+def test_the_hash_of_an_input_is_never_masked_though_it_may_look_like_a_number(log: Path) -> None:
+    found = (service_log.describe(str(number).encode()) for number in range(100_000))
+    facts = next(fact for fact in found if re.search(r"\d{14}", fact["input_sha256"]))
+    service_log.log.info(facts)
+    assert json.loads(log.read_text())["input_sha256"] == facts["input_sha256"]
+
+
+CROSS = bytes.fromhex("ff000000ff 00ff00ff00 0000ff0000 00ff00ff00 ff000000ff")
+TOO_DEEP = b'{"image":' + b"[" * 100_000
+
+
+def ask(port: int, body: bytes, path: str = "/classify") -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{path}", body), timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_script_answers_pictures_of_any_size_and_refuses_what_is_none(tmp_path: Path) -> None:
+    port, log = closed_port(), tmp_path / "service.log"
+    with subprocess.Popen([sys.executable, "script_service.py", "--port", str(port), "--log", str(log)], cwd=EXAMPLES) as service:
+        try:
+            wait_until(lambda: is_open(port), 20)
+            assert json.loads(ask(port, b"P5 5 5 255 " + CROSS)[1])["label"] == "叉"
+            wide = bytes(CROSS[row // 3 * 5 + column // 7] for row in range(15) for column in range(35))
+            assert json.loads(ask(port, b"P5\n35 15\n255\n" + wide)[1])["label"] == "叉"
+            assert ask(port, b"P5 5 5 255 " + bytes(25))[0] == 200, "of one colour: a guess, and a warning"
+            for bad in (b"P5 5 5 255 ...", b"P5 0 0 255 ", b"{", b"[1]", b'{"image": 1}', b'{"image": "P5"}', TOO_DEEP, b"x", b""):
+                assert ask(port, bad)[0] == 400, bad[:20]
+            assert ask(port, CROSS, "/elsewhere")[0] == 400
+            assert "low_confidence" in log.read_text() and "ERROR" not in log.read_text()
+        finally:
+            service.terminate()
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_fastapi_streams_what_it_generates_and_refuses_what_it_cannot_answer(tmp_path: Path) -> None:
+    port, log = closed_port(), tmp_path / "service.log"
+    with subprocess.Popen([sys.executable, "fastapi_service.py", "--port", str(port), "--log", str(log)], cwd=EXAMPLES) as service:
+        try:
+            wait_until(lambda: is_open(port), 20)
+            with urllib.request.urlopen(json_request(port, "/generate", {"text": "今天", "max_tokens": 3}), timeout=10) as response:
+                assert response.read().decode() == "北京。"
+            for body in ({"text": "no mask"}, {"text": ""}, {"text": "[MASK]" * 400}, {}):
+                with pytest.raises(urllib.error.HTTPError) as refused:
+                    urllib.request.urlopen(json_request(port, "/fill-mask", body), timeout=10)
+                assert refused.value.code == 422, body
+            page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+        finally:
+            service.terminate()
+    wanted = ("http_requests_total", "request_processing_seconds_count", "time_to_first_token_seconds_sum", "requests_shed_total")
+    assert all(f"\n{name}" in page for name in (*wanted, "model_steps_total 3.0", "generated_tokens_total 3.0", "requests_in_progress 0.0"))
+    assert 'http_requests_total{method="POST",path="/fill-mask",status="422"} 4.0' in page
+    assert "ERROR" not in log.read_text() and "no mask" not in log.read_text()
+
+
+def json_request(port: int, path: str, body: dict[str, Any]) -> urllib.request.Request:
+    return urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
 
 
 def test_an_exception_that_nobody_caught_is_in_the_log(log: Path) -> None:
