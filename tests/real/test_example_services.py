@@ -101,7 +101,8 @@ def test_the_examples_are_watched_as_their_yaml_says(stand: Stand, http_sink: Ht
             example.ask(timeout=0.3)
     wait_restarts(2)
     for model in models:
-        assert any(event["cause"] == "stalled" for event in model.events()), model.events()
+        causes = {event["cause"] for event in model.events()}
+        assert "stalled" in causes and "evidence_missing" not in causes, model.events()
 
     for example in examples:
         example.model.set("fail")
