@@ -47,6 +47,7 @@ class Engine(World):
     work: float = 3.0
     tries: float = 0.0
     page: Failure | None = None
+    page_late: float = 0.0
     sleeping: float | None = None
     canary: Callable[[float], tuple[Failure | None, float]] = lambda now: (None, 1.0)
     asked: list[float] = field(default_factory=list)
@@ -76,7 +77,8 @@ class Engine(World):
         measured.append(("failures_total", {}, self.failures))
         if self.sleeping is not None:
             measured.append(("sleeping", {}, self.sleeping))
-        failure = self.page or (None if self.active == "active" else Failure.REFUSED)
+        answers = self.active == "active" and self.now - self.started_at >= self.load_seconds + self.page_late
+        failure = self.page or (None if answers else Failure.REFUSED)
         took = 5.0 if failure is Failure.TIMEOUT else 0.01
         vitals = Vitals(self.cores, self.gpus) if failure is Failure.TIMEOUT else UNSEEN
         measured = measured if failure is None else []
@@ -257,6 +259,17 @@ def test_a_page_that_shows_nothing_is_told_once_and_restarts_nothing() -> None:
     world.page = None
     world.run(60)
     assert told(world) == ["alert_fired", "alert_resolved"]
+
+
+@pytest.mark.parametrize("seconds", [12.0, 45.0, 99.0])
+def test_a_page_that_is_not_there_while_the_service_loads_is_no_news(seconds: float) -> None:
+    """Its health may answer a moment before its page does."""
+    world = Engine(service=engine_service(), load_seconds=seconds, page_late=6.0)
+    world.run(300)
+    world.die()
+    world.run(300)
+    assert len(world.restarts) == 1 and world.state.state is State.HEALTHY
+    assert told(world) == ["recovered"] and "evidence_missing" not in [cause for _, _, cause in world.events]
 
 
 def test_a_page_without_the_heartbeat_is_told_with_its_names() -> None:

@@ -135,7 +135,8 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
 
 
 def _take_progress(service: Service, state: ServiceState, fresh: list[Outcome]) -> list[Outcome]:
-    """The same outcomes, with what a good scrape tells of the service's progress among its samples. Counts runs that show nothing."""
+    """The same outcomes, with what a good scrape tells of the service's progress among its samples. Counts runs that show
+    nothing; those of a loading service do not count."""
     kinds = {plan.name: plan.kind for plan in service.probes}
     taken = []
     for outcome in fresh:
@@ -149,7 +150,7 @@ def _take_progress(service: Service, state: ServiceState, fresh: list[Outcome]) 
         if kinds[outcome.probe] == "canary" and outcome.probe not in state.good and (outcome.ok is False or is_wrong(outcome)):
             shows = False
         if kinds[outcome.probe] in EVIDENCE:
-            state.mute[outcome.probe] = 0 if shows else state.mute.get(outcome.probe, 0) + 1
+            state.mute[outcome.probe] = 0 if shows or not state.settled else state.mute.get(outcome.probe, 0) + 1
         taken.append(outcome)
     return taken
 

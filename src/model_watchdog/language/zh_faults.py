@@ -77,7 +77,9 @@ FAULTS = {
     "{time} is longer than the timeout {timeout}, so it is never reached; it must be at most timeout": (
         "{time} 比 timeout {timeout} 长，永远不会达到；不得超过 timeout"
     ),
-    "belongs to the top of the file; write it there: maintenance: [{{services: [NAME], …}}]": "属于文件顶层；请写 maintenance: [{{services: [NAME], …}}]",
+    "belongs to the top of the file; write it there: maintenance: [{{services: [NAME], …}}]": (
+        "属于文件顶层；请写 maintenance: [{{services: [NAME], …}}]"
+    ),
     "belongs to a probe; write it there: probes: {{NAME: {{…}}}}": "属于探测；请写在 probes: {{NAME: {{…}}}} 中",
     "belongs to a rule; write it there: rules: {{NAME: {{…}}}}": "属于规则；请写在 rules: {{NAME: {{…}}}} 中",
     "belongs to recovery; write it there: recovery: {{…}}": "属于 recovery；请写在 recovery: {{…}} 中",
