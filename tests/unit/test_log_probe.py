@@ -447,3 +447,28 @@ def test_levels_beyond_measure_are_not_told_apart() -> None:
     tally = Tally()
     tally.take(f"L{number}" for number in range(1000))
     assert len(tally.levels) <= 20
+
+
+def test_what_stands_within_a_record_of_a_user_is_not_the_records_own(log: Path) -> None:
+    follower = Follower(log, fields=("score", "request.score"))
+    follower.look()
+    nested = {"request": {"level": "ERROR", "score": 0.01}, "level": "INFO", "score": 0.9}
+    write(log, *(json.dumps(one) for one in [nested] * 6))
+    seen = follower.look()
+    assert value(seen, "log_records_total", level="INFO") == 6 and value(seen, "log_records_total", level="ERROR") is None
+    assert value(seen, "log_consecutive_errors") == 0
+    assert {number for name, own, number in seen.measurements if own == {"field": "score"}} == {0.9}
+    assert {number for name, own, number in seen.measurements if own == {"field": "request.score"}} == {0.01}
+
+
+def test_a_format_that_does_not_fit_is_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.touch()
+    follower = Follower(path)
+    follower.look()
+    write(path, *["2026-01-01 12:00:00 [INFO] 推理完成"] * 120)
+    assert "no line bears a level: is it format: json" in follower.look().detail
+    fitting = Follower(path, format="text")
+    fitting.look()
+    write(path, *["2026-01-01 12:00:00 [INFO] 推理完成"] * 120)
+    assert "bears a level" not in fitting.look().detail
