@@ -1,14 +1,10 @@
 """What deploy/ has for a fleet, in Debian's Prometheus and Alertmanager: 200 hosts are scraped, and every question has an answer."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +15,7 @@ import yaml
 from tests.conftest import cannot
 from tests.rig.chaos import closed_port
 from tests.rig.fleet import GPUS, SERVICES, UNREACHABLE, Fleet
-from tests.rig.prometheus import find_tool
+from tests.rig.prometheus import Running, find_templates, find_tool
 from tests.rig.waiting import wait_until
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -43,61 +39,6 @@ def run(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
-
-
-class Running:
-    """A server of the test's own, and its log."""
-
-    def __init__(self, directory: Path, port: int, *command: str | Path) -> None:
-        self.url, self._log = f"http://127.0.0.1:{port}", directory / "log"
-        with self._log.open("w") as log:
-            self._process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
-        try:
-            wait_until(self._is_ready, 30, self.read_log)
-        except AssertionError:
-            self.stop()
-            raise
-
-    def get(self, path: str, **asked: str) -> Any:
-        with urllib.request.urlopen(f"{self.url}{path}?{urllib.parse.urlencode(asked)}", timeout=20) as response:
-            return json.load(response)["data"]
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series of an instant query."""
-        try:
-            found = self.get("/api/v1/query", query=expression)
-        except urllib.error.HTTPError as error:
-            raise AssertionError(f"{expression}: {error.read().decode()}") from None
-        assert found["resultType"] == "vector", expression
-        return list(found["result"])
-
-    def read_log(self) -> str:
-        return self._log.read_text()[-4000:]
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-
-    def _is_ready(self) -> bool:
-        assert self._process.poll() is None, self.read_log()
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
-
-
-def find_templates(program: str) -> list[str]:
-    """The command line of Debian's Alertmanager, which looks for its templates in /usr/share: where it is only unpacked, in a view of
-    the file system of its own, with what was unpacked laid over it."""
-    share = Path(program).parents[1] / "share"
-    if share == Path("/usr/share"):
-        return [program]
-    script = 'mount -t overlay -o lowerdir="$1:/usr/share" overlay /usr/share && shift && exec "$@"'
-    alone = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", script, "sh", str(share)]
-    if (tried := subprocess.run([*alone, "true"], capture_output=True, text=True, timeout=10)).returncode != 0:
-        cannot(f"Alertmanager is only unpacked, and cannot be given its templates: {tried.stderr.strip()}")
-    return [*alone, program]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A real Prometheus on this machine, with samples of the test's own, to compare with."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.rig.waiting import wait_until
+
 UNPACKED = Path(__file__).resolve().parents[2] / ".venv" / "prometheus" / "usr" / "bin"
 Result = list[tuple[dict[str, str], float]]
 
@@ -21,6 +24,61 @@ def find_tool(name: str) -> str | None:
     """`prometheus` or `promtool`: the one that is installed, or the one that scripts/setup has unpacked."""
     unpacked = UNPACKED / name
     return shutil.which(name) or (str(unpacked) if unpacked.exists() else None)
+
+
+class Running:
+    """A server of the test's own, and its log."""
+
+    def __init__(self, directory: Path, port: int, *command: str | Path) -> None:
+        self.url, self._log = f"http://127.0.0.1:{port}", directory / "log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
+        try:
+            wait_until(self._is_ready, 30, self.read_log)
+        except AssertionError:
+            self.stop()
+            raise
+
+    def get(self, path: str, **asked: str) -> Any:
+        with urllib.request.urlopen(f"{self.url}{path}?{urllib.parse.urlencode(asked)}", timeout=20) as response:
+            return json.load(response)["data"]
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series of an instant query."""
+        try:
+            found = self.get("/api/v1/query", query=expression)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{expression}: {error.read().decode()}") from None
+        assert found["resultType"] == "vector", expression
+        return list(found["result"])
+
+    def read_log(self) -> str:
+        return self._log.read_text()[-4000:]
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+    def _is_ready(self) -> bool:
+        assert self._process.poll() is None, self.read_log()
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+
+def find_templates(program: str) -> list[str]:
+    """The command line of Debian's Alertmanager, which looks for its templates in /usr/share: where it is only unpacked, in a view of
+    the file system of its own, with what was unpacked laid over it."""
+    share = Path(program).parents[1] / "share"
+    if share == Path("/usr/share"):
+        return [program]
+    script = 'mount -t overlay -o lowerdir="$1:/usr/share" overlay /usr/share && shift && exec "$@"'
+    alone = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", script, "sh", str(share)]
+    if (tried := subprocess.run([*alone, "true"], capture_output=True, text=True, timeout=10)).returncode != 0:
+        raise AssertionError(f"Alertmanager is only unpacked, and cannot be given its templates: {tried.stderr.strip()}")
+    return [*alone, program]
 
 
 class Refused(Exception):

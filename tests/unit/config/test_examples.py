@@ -10,7 +10,7 @@ from model_watchdog.config.loading import load
 
 ROOT = Path(__file__).resolve().parents[3]
 READMES = ("README.md", "README.zh-CN.md")
-PROVIDERS = ("dingtalk", "signed", "feishu", "wecom", "slack", "telegram", "mail", "ntfy")
+PROVIDERS = ("dingtalk", "signed", "feishu", "wecom", "slack", "telegram", "mail", "fleet", "ntfy")
 
 
 def examples() -> dict[str, str]:

@@ -346,7 +346,7 @@ SERVICES = {
     probe("{kind: command, command: [/bin/true], metrics: [q]},\n      o: {kind: command, command: [/bin/true], metrics: [q]}"): [
         '5:7: services.a.probes.o.metrics: "q" is given by the probe p already; choose another name'
     ],
-    "notifiers: {a: {url: 'json://h'}}\n": ["1:13: notifiers.a.kind: is missing; there is apprise"],
+    "notifiers: {a: {url: 'json://h'}}\n": ["1:13: notifiers.a.kind: is missing; there is alertmanager, apprise"],
     "notifiers: {a: {kind: apprise}}\n": ["1:13: notifiers.a.url: is missing; it takes a text, file:/path or credential:NAME"],
 }
 
