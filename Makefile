@@ -20,11 +20,11 @@ lint: ## ruff and mypy
 
 faults: ## the fault tests, and a table: number, injection, restarts, messages
 	@scripts/setup test
-	.venv/bin/python scripts/faults.py $(PYTEST_ARGS)
+	.venv/bin/python scripts/tables.py faults $(PYTEST_ARGS)
 
 scenarios: ## model servers that fail as they really do, and a table: what was detected, after how long, restarts
 	@scripts/setup test
-	.venv/bin/python scripts/scenarios.py $(PYTEST_ARGS)
+	.venv/bin/python scripts/tables.py scenarios $(PYTEST_ARGS)
 
 mutants: ## takes the guards out of the code one by one; each must make a test fail
 	@scripts/setup test

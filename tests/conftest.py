@@ -10,6 +10,7 @@ import pytest
 
 pytest.register_assert_rewrite("tests.rig")
 
+from scripts.tables import ROWS  # noqa: E402
 from tests.rig import box as boxes  # noqa: E402
 from tests.rig import installed as installation  # noqa: E402
 from tests.rig.chaos import Chaos  # noqa: E402
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 REQUIRE = "WATCHDOG_REQUIRE_SYSTEMD"
 NOT_RUN = "REAL-SYSTEMD TESTS NOT RUN"
-FAULT_ROWS = "WATCHDOG_FAULT_ROWS"
-"""Names the file to which `fault_row` appends; set by `make faults`."""
 
 
 # ---------------------------------------------------------------- a real systemd
@@ -205,7 +204,7 @@ def fault_row(request: pytest.FixtureRequest) -> Iterator[FaultRow]:
         rows.append({"number": str(number), "injection": injection, "restarts": str(restarts), "messages": str(messages)})
 
     yield record
-    if path := os.environ.get(FAULT_ROWS):
+    if path := os.environ.get(ROWS):
         with open(path, "a") as file:
             file.writelines(json.dumps({**row, "test": request.node.nodeid}) + "\n" for row in rows)
 

@@ -1,4 +1,4 @@
-"""A unit's control group: its vital signs, its memory, its processes and tasks, with cgroup v2, v1 and the hybrid of both.
+"""A unit's control group, and those of its containers: vital signs, memory, processes and tasks, with cgroup v2, v1 and the hybrid of both.
 
 Paths are those that this process sees; nothing here blocks on anything but the kernel's own files (20 to 30 µs a file, and 20 µs a
 process where processor time must be added up).
@@ -27,9 +27,9 @@ def processor_seconds(facts: UnitFacts) -> float | None:
     added up over the processes and the children that they have waited for: it may then fall when a process ends that nobody waited for.
     """
     for root in (CGROUPS, CGROUPS / "unified"):
-        used = _read_usage(_folder(root, facts))
-        if used is not None:
-            return used
+        counted = [used for folder in _folders(root, facts) if (used := _read_usage(folder)) is not None]
+        if counted:
+            return sum(counted)
     used, found = 0.0, False
     for pid in list_pids(facts):
         stat = _read_stat(pid)
@@ -46,15 +46,9 @@ def memory_bytes(facts: UnitFacts) -> int | None:
         (CGROUPS, "memory.current", "inactive_file"),
         (CGROUPS / "memory", "memory.usage_in_bytes", "total_inactive_file"),
     ):
-        folder = _folder(root, facts)
-        if folder is None:
-            continue
-        try:
-            used = int((folder / usage).read_text())
-            pages = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        except (OSError, ValueError):
-            continue
-        return max(0, used - int(pages.get(idle, 0)))
+        held = [size for folder in _folders(root, facts) if (size := _read_held(folder, usage, idle)) is not None]
+        if held:
+            return sum(held)
     return None
 
 
@@ -69,14 +63,18 @@ def resident_bytes(pids: Iterable[int]) -> int:
 
 def read_bytes(facts: UnitFacts) -> int | None:
     """Bytes that the unit's processes have read from disks so far; None where the kernel does not count them for its group."""
-    folder = _folder(CGROUPS, facts)
-    if folder is None:
-        return None
-    try:
-        words = (folder / "io.stat").read_text().split()
-    except OSError:
-        return None
-    return sum(int(word.removeprefix("rbytes=")) for word in words if word.startswith("rbytes="))
+    words: list[str] = []
+    for folder in _folders(CGROUPS, facts):
+        try:
+            words += (folder / "io.stat").read_text().split()
+        except OSError:
+            return None
+    return sum(int(word.removeprefix("rbytes=")) for word in words if word.startswith("rbytes=")) if facts.groups else None
+
+
+def group_exists(group: str) -> bool:
+    """There is such a group, by its path from the root."""
+    return any((root / group.strip("/")).is_dir() for root in (CGROUPS, CGROUPS / "unified", CGROUPS / "systemd"))
 
 
 def list_pids(facts: UnitFacts) -> frozenset[int]:
@@ -137,14 +135,21 @@ def _was_killed(pid: int) -> bool:
     return bool(pending >> (signal.SIGKILL - 1) & 1) or fields.get("State", "").strip()[:1] == "Z"
 
 
-def _folder(root: Path, facts: UnitFacts) -> Path | None:
-    return root / facts.cgroup.strip("/") if facts.cgroup.strip("/") else None
+def _folders(root: Path, facts: UnitFacts) -> list[Path]:
+    return [root / group.strip("/") for group in facts.groups]
 
 
-def _read_usage(folder: Path | None) -> float | None:
-    """`usage_usec` of a cgroup v2, in seconds."""
-    if folder is None:
+def _read_held(folder: Path, usage: str, idle: str) -> int | None:
+    try:
+        used = int((folder / usage).read_text())
+        pages = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
         return None
+    return max(0, used - int(pages.get(idle, 0)))
+
+
+def _read_usage(folder: Path) -> float | None:
+    """`usage_usec` of a cgroup v2, in seconds."""
     try:
         for line in (folder / "cpu.stat").read_text().splitlines():
             if line.startswith("usage_usec "):
@@ -159,15 +164,16 @@ def _pids(facts: UnitFacts) -> set[int]:
 
 
 def _list(facts: UnitFacts, names: Sequence[str]) -> set[int]:
-    """The numbers in a file of the group and of those below it, from the first hierarchy that knows the group: v2, the hybrid's v2,
+    """The numbers in a file of each group and of those below it, from the first hierarchy that knows the group: v2, the hybrid's v2,
     systemd's own v1. The file has one of these names.
     """
-    for root in (CGROUPS, CGROUPS / "unified", CGROUPS / "systemd"):
-        folder = _folder(root, facts)
-        name = next((name for name in names if folder is not None and (folder / name).exists()), None)
-        if folder is not None and name is not None:
-            return set(_walk(folder, name))
-    return set()
+    found: set[int] = set()
+    for group in facts.groups:
+        folders = [root / group.strip("/") for root in (CGROUPS, CGROUPS / "unified", CGROUPS / "systemd")]
+        place = next(((folder, name) for folder in folders for name in names if (folder / name).exists()), None)
+        if place is not None:
+            found.update(_walk(*place))
+    return found
 
 
 def _walk(folder: Path, name: str) -> Iterator[int]:

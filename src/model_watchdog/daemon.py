@@ -16,6 +16,7 @@ from model_watchdog.cgroup import processes
 from model_watchdog.clock import STEP, Clock, ClockGuard, slept_so_far
 from model_watchdog.commands import Commands
 from model_watchdog.config.model import Config
+from model_watchdog.containers import Containers
 from model_watchdog.control import ControlSocket
 from model_watchdog.core.common import CommonCause
 from model_watchdog.core.decision import Cause, Event, Reason
@@ -27,6 +28,7 @@ from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
 from model_watchdog.means import Means
 from model_watchdog.minding import Minding
+from model_watchdog.notes import keep_notes
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.recalling import recall_of_host, recall_service
 from model_watchdog.record import FILE
@@ -119,7 +121,7 @@ class Daemon:
             outbox=self.outbox,
             teller=teller,
             systemd=systemd,
-            units=UnitReader(systemd),
+            units=UnitReader(systemd, containers=Containers(self.config.containers)),
             main_processes=MainProcessWatch(),
             hostname=os.uname().nodename,
             dry_run=self.dry_run,
@@ -130,6 +132,7 @@ class Daemon:
             look_at_gpus=lambda: self.host.look_at_gpus(),
             common=CommonCause(self.config.host.common_cause),
             next_id=self.store.next_id(),
+            notes=self.store.load_notes(),
         )
         teller.next_id = self.means.take_id
         teller.on_event = lambda event: self.host.carry_out([event])
@@ -279,7 +282,8 @@ class Daemon:
         if self.store.replaced == self._replaced:
             return
         self._replaced = self.store.replaced
-        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes(), *self.means.teller.write_anew())
+        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes())
+        self.store.put(*self.means.teller.write_anew(), *keep_notes(self.means.notes))
         self.host.write_anew()
         for watch in self.watches.values():
             watch.write_anew()

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from model_watchdog.children import run_child
 from model_watchdog.config.masking import MASK
 from model_watchdog.config.model import Config
+from model_watchdog.containers import Containers, runs_client
 from model_watchdog.core.unit import UnitFacts, for_journalctl, for_systemctl
 from model_watchdog.core.units import Secret
 from model_watchdog.errors import ProbeError
@@ -69,6 +70,9 @@ async def examine(config: Config, state_dir: Path, *, send: bool, rejected: str 
             yield Link("bad", phrase("systemd cannot be asked: {detail}", detail=retell(error.detail)), mend)
     for link in await asyncio.gather(*(_examine_unit(systemd, facts) for facts in shown.values())):
         yield link
+    for facts in shown.values():
+        async for link in _examine_container(facts, config.containers.get(facts.unit, "")):
+            yield link
     for user in group_by_user(shown or units):
         yield await _examine_journal(systemd, user)
     yield _examine_driver()
@@ -115,6 +119,21 @@ async def _examine_unit(systemd: Systemd, facts: UnitFacts) -> Link:
     if may:
         return Link("good", phrase("may restart {unit}", unit=unit))
     return Link("bad", phrase("may not restart {unit} (Access denied)", unit=unit), "sudo watchdog install")
+
+
+async def _examine_container(facts: UnitFacts, name: str) -> AsyncIterator[Link]:
+    """Of a unit that is up: the container that it is said to run, or seems to run."""
+    unit = facts.unit
+    if facts.is_up and name:
+        try:
+            group = await Containers().find(facts, name)
+        except LookupError as error:
+            yield Link("bad", f"{unit}: {retell(str(error))}", "docker ps   ·   podman ps")
+        else:
+            yield Link("good", phrase("{unit} runs the container {name} ({group})", unit=unit, name=name, group=group))
+    elif facts.is_up and runs_client(facts):
+        text = phrase("{unit} starts a container, whose work is not in its own group: without container: NAME it looks idle", unit=unit)
+        yield Link("note", text, phrase("add container: NAME to the configuration"))
 
 
 async def _examine_journal(systemd: Systemd, user: str) -> Link:

@@ -1,4 +1,7 @@
-"""Follows a file as it grows: through rotation, truncation and deletion, and over a restart of the daemon. No line twice, none lost."""
+"""Follows a file as it grows: through rotation, truncation and deletion, and over a restart of the daemon.
+
+No line is given twice, and none is lost, unless the file turns over twice between two looks, or is cut and grows beyond its old length.
+"""
 
 import contextlib
 import os

@@ -58,7 +58,7 @@ class HostWatch:
         self._runners.take(self.config.probes)
 
     def _open_probe(self, probe: ProbeConfig) -> Running:
-        notes = StoredNotes(self.means.store, f"host/{probe.name}")
+        notes = StoredNotes(self.means.store, self.means.notes, f"host/{probe.name}")
         return probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus, notes))
 
     def take(self, config: HostConfig) -> None:

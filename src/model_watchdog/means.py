@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @dataclass
 class Means:
     """What every watch shares. `inhibited` gives the host's rule that forbids restarts; `list_pids` the processes of each service;
-    `look_at_gpus` has the GPUs read now, beside their interval; `samples`, and the `unwritten` watches as they stand, are to
-    be written within a second.
+    `look_at_gpus` has the GPUs read now, beside their interval; `notes` are what probes keep in the record; `samples`, and the
+    `unwritten` watches as they stand, are to be written within a second.
     """
 
     clock: Clock
@@ -43,6 +43,7 @@ class Means:
     gpus: GpuHolder = field(default_factory=GpuHolder)
     common: CommonCause = field(default_factory=lambda: CommonCause(None))
     next_id: int = 1
+    notes: dict[str, str] = field(default_factory=dict)
     host_stopping: bool = False
     permitted: dict[str, bool] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)

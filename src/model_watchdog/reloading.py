@@ -116,6 +116,7 @@ class Reloading:
             daemon.host.take(config.host)
         daemon.outbox.follow(config.notifiers)
         daemon.means.teller.follow(config.notifiers, config.host.common_cause)
+        daemon.means.units.containers.expect(config.containers)
         daemon.store.kept = config.record.raw
         self._arrange(list(daemon.watches))
         later = [name for name, watch in daemon.watches.items() if watch.leaving]

@@ -34,6 +34,7 @@ PRUNE_SECONDS = 60.0
 CHECK_SECONDS = 86400.0
 HANGING_SECONDS = 5.0  # a write that takes longer is a problem
 MOST_WAITING = 10_000  # samples and events kept while the record cannot be written
+NOTE = "note "  # what the keys of probes' notes begin with
 KEPT_SECONDS = 86400.0  # samples, where nothing else is said
 
 REMEDIES = {
@@ -211,6 +212,11 @@ class Store:
         """When the run before this one last told of itself, in wall seconds; 0 where it never has."""
         rows = self._read("SELECT at FROM daemon")
         return float(rows[0]["at"]) if rows else 0.0
+
+    def load_notes(self) -> dict[str, str]:
+        """What probes have noted, by service and name of the probe."""
+        rows = self._read("SELECT key, value FROM setting WHERE substr(key, 1, ?) = ?", len(NOTE), NOTE)
+        return {row["key"].removeprefix(NOTE): row["value"] for row in rows}
 
     def setting(self, key: str) -> str | None:
         rows = self._read("SELECT value FROM setting WHERE key = ?", key)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from model_watchdog import journal
 from model_watchdog.children import Finished
 from model_watchdog.clock import boot_id
+from model_watchdog.containers import Containers
 from model_watchdog.core.sample import Failure
 from model_watchdog.core.unit import Ended, Ending, UnitFacts, split_unit
 from model_watchdog.errors import ProbeError, RecoveryError
@@ -188,6 +189,7 @@ class Systemd:
     async def _why_ended(self, facts: UnitFacts, last_invocation: str) -> Ended:
         user, unit = split_unit(facts.unit)[0], facts.unit
         name, entries = await self._find_name(unit), list[journal.Entry]()
+        why_not = "the journal does not say how the unit ended"
         for pause in (0.0, *LAG):
             await asyncio.sleep(pause)
             entries = journal.drop_later_lives(await self._entries_about(unit, name), facts.at)
@@ -197,11 +199,12 @@ class Systemd:
             if ended is None:
                 continue
             if ended.ending is Ending.NEVER_STARTED and not await self._reaches_back(user):
-                return Ended(Ending.NOT_PROVED, "the journal does not reach back to the start of the system")
+                why_not = "the journal does not reach back to the start of the system"
+                continue  # a file that is being put aside is not seen for a moment
             return await self._name_dependency(user, name, entries, ended)
         if user and journal.ended_unwritten(entries, facts):
             return Ended(Ending.BY_ITSELF)
-        return Ended(Ending.NOT_PROVED, "the journal does not say how the unit ended")
+        return Ended(Ending.NOT_PROVED, why_not)
 
     async def _entries_about(self, unit: str, name: str) -> list[journal.Entry]:
         """systemd's own entries about a unit in this boot, newest first."""
@@ -261,7 +264,8 @@ class Systemd:
 class UnitReader:
     """Reads units for everybody who asks in the same moment with one `systemctl show` of each manager."""
 
-    def __init__(self, systemd: Systemd, deadline: float = DEADLINE) -> None:
+    def __init__(self, systemd: Systemd, deadline: float = DEADLINE, containers: Containers | None = None) -> None:
+        self.containers = containers or Containers()
         self._systemd = systemd
         self._deadline = deadline
         self._waiting: dict[str, asyncio.Future[UnitFacts]] = {}
@@ -292,7 +296,8 @@ class UnitReader:
         found: Mapping[str, UnitFacts] = {}
         failed = ProbeError(Failure.WATCHER, "the question to systemd was given up")
         try:
-            found = await self._systemd.show(list(waiting), self._deadline)
+            shown = await self._systemd.show(list(waiting), self._deadline)
+            found = {unit: self.containers.add_to(facts) for unit, facts in shown.items()}
             self._newest.update(found)
         except ProbeError as error:
             failed = error

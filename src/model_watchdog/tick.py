@@ -69,7 +69,7 @@ class Watch:
         self._runners.take(self.config.probes)
 
     def _open_probe(self, probe: ProbeConfig) -> Running:
-        notes = StoredNotes(self.means.store, f"{self.service.name}/{probe.name}")
+        notes = StoredNotes(self.means.store, self.means.notes, f"{self.service.name}/{probe.name}")
         return probe.probe.open(Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units, self.means.gpus, notes))
 
     def take(self, config: ServiceConfig) -> None:

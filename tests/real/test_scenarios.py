@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.tables import ROWS
 from tests.rig.box import RIG_IN_BOX
 from tests.rig.sinks import HttpSink
 from tests.rig.stand import MODELS, UNIT_ONLY, Model, Stand
 from tests.rig.waiting import holds_for, wait_until
 
-SCENARIO_ROWS = "MODEL_WATCHDOG_SCENARIO_ROWS"
 FAST = {"every": "500ms", "timeout": "400ms", "retry_every": "500ms"}
 PATIENT = {"every": "1s", "timeout": "1s", "retry_every": "1s"}
 """Where processor time or a heartbeat decides: a machine that is busy with other tests must not make it look still."""
@@ -44,8 +44,20 @@ class Case:
     keys: dict[str, str] = field(default_factory=dict)
     service: str = ""
     heals: bool = True
+    probes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
+SOON = {"every": "1s", "timeout": "1s"}
+LOG = {"kind": "log", "path": "{log}", **SOON}
+OUT_OF_MEMORY = {
+    "metric": 'log_pattern_matches_total{pattern="cuda_out_of_memory"}',
+    "over": "5s",
+    "as": "increase",
+    "above": 3,
+    "message": "out of GPU memory, by its log",
+}
+LEAK = {"metric": "service_memory_bytes", "over": "5s", "as": "range", "above": "60MiB", "times": 1, "then": "restart"}
 CASES = {
     "f01": Case("vllm", "work freeze", "stalled", True, "stalled", "work"),
     "f01_one_engine": Case("vllm", "work engine1", "stalled", True, "stalled", "work"),
@@ -55,7 +67,7 @@ CASES = {
     "f05": Case("vllm", "work freeze 503", "unhealthy", True, None, "work"),
     "f05_exits": Case("vllm", "exit:1", "dead", True, "ended_by_itself"),
     "f06": Case("vllm", "work slow", "busy", False, "health_timeout", "work"),
-    "f07": Case("vllm", "errors", "unhealthy", True, "canary_failed"),
+    "f07": Case("vllm", "lose", "unhealthy", True, "canary_failed"),
     "f11": Case("openai", "errors", "unhealthy", True, "canary_failed"),
     "f12": Case("vllm", "nonsense", "unhealthy", True, "canary_wrong"),
     "f13": Case("sglang", "work freeze", "stalled", True, "stalled", "work", {"stall_after": "6s"}),
@@ -67,11 +79,12 @@ CASES = {
     "f20": Case("llamacpp", "work freeze ignore-term", "stalled", True, "stalled", "work", service="TimeoutStopSec=1"),
     "f21": Case("llamacpp", "work", "healthy", False, None, "work"),
     "f22": Case("triton", "zombie errors", "stalled", True, "stalled"),
-    "f24": Case("openai", "errors", "unhealthy", True, "canary_failed"),
+    "f24": Case("openai", "errors", "unhealthy", True, "canary_failed", probes={"log": LOG}, rules={"out-of-memory": OUT_OF_MEMORY}),
     "f39": Case("vllm", "sleep", "sleeping", False),
     "f39_llamacpp": Case("llamacpp", "sleep", "sleeping", False),
     "f39_ollama": Case("ollama", "sleep", "sleeping", False),
     "f40": Case("ollama", "thrash", "", False),
+    "leak": Case("openai", "leak", "", True, probes={"used": {"kind": "process", **SOON}}, rules={"leak": LEAK}),
 }
 
 
@@ -106,7 +119,7 @@ class Seen:
 def zoo(stand: Stand, server: str, service: str = "", *, mode: str, heals: bool) -> Model:
     """A unit that plays this server. One that heals is as before after each start."""
     model = stand.model(mode=mode, program="/bin/true")
-    files = f"--mode {MODELS}/{model.name}.mode --starts {MODELS}/{model.name}.starts --asked {MODELS}/{model.name}.asked"
+    files = " ".join(f"--{what} {MODELS}/{model.name}.{what}" for what in ("mode", "starts", "asked", "log"))
     if heals:
         service += f"\nExecStartPre=/bin/sh -c 'echo {mode} > {MODELS}/{model.name}.mode'"
     model.write(service, program=f"/usr/bin/python3 -I {RIG_IN_BOX}/zoo.py {server} {model.port} {files}")
@@ -119,11 +132,12 @@ def profile_of(server: str) -> dict[str, Any]:
     return found
 
 
-def configure(model: Model, server: str, pace: dict[str, str] = FAST, **keys: str) -> str:
-    """Three lines, and the profile's own probes at the night's pace."""
+def configure(model: Model, server: str, pace: dict[str, str] = FAST, case: Case | None = None, **keys: str) -> str:
+    """Three lines, and the profile's own probes at the night's pace; and what the case adds."""
     url = f"http://127.0.0.1:{model.port}"
     profile = profile_of(server)
-    probes = {}
+    probes: dict[str, Any] = json.loads(json.dumps(case.probes).replace("{log}", f"{MODELS}/{model.name}.log")) if case else {}
+    rules = dict(case.rules) if case else {}
     for name, probe in profile["probes"].items():
         place = probe["url"].replace("{url}", url).replace("{host}:8002", f"http://127.0.0.1:{model.port + 1}")
         probes[name] = {**probe, **{"canary": CANARY, "scrape": PATIENT}.get(probe["kind"], pace), "url": place}
@@ -132,7 +146,9 @@ def configure(model: Model, server: str, pace: dict[str, str] = FAST, **keys: st
     if "heartbeat" in profile:
         lines = {"stall_after": STALL_AFTER, **lines}
     if server == "ollama":
-        lines["rules"] = json.dumps({"on-cpu": {**profile["rules"]["on-cpu"], "for": "1s"}})
+        rules["on-cpu"] = {**profile["rules"]["on-cpu"], "for": "1s"}
+    if rules:
+        lines["rules"] = json.dumps(rules)
     return model.config(**lines)
 
 
@@ -143,7 +159,7 @@ def night(installed_stand: Stand) -> Iterator[dict[str, Seen]]:
     try:
         models = {name: zoo(stand, case.server, case.service, mode=case.before, heals=case.heals) for name, case in CASES.items()}
         stand.start(*models.values())
-        stand.watch(sink, *(configure(model, CASES[name].server, FAST, **CASES[name].keys) for name, model in models.items()))
+        stand.watch(sink, *(configure(model, CASES[name].server, FAST, CASES[name], **CASES[name].keys) for name, model in models.items()))
         stand.wait_state("healthy", *models.values(), timeout=60)
         began = time.time()
         for name, model in models.items():
@@ -180,7 +196,7 @@ def judge(night: dict[str, Seen], request: pytest.FixtureRequest) -> Callable[[s
 
 def _record(name: str, case: Case, one: Seen, test: str) -> None:
     """One line of the table that `make scenarios` prints."""
-    if path := os.environ.get(SCENARIO_ROWS):
+    if path := os.environ.get(ROWS):
         found = one.detected
         detected = "" if found is None else f"{found.event} ({found.cause})" if found.cause else found.event
         after = "" if found is None else f"{found.after:.1f} s"
@@ -278,7 +294,15 @@ def test_scenario_f22_tritons_backend_is_a_zombie(judge: Judge) -> None:
 
 
 def test_scenario_f24_out_of_gpu_memory_on_every_request(judge: Judge) -> None:
-    judge("f24")
+    one = judge("f24")
+    assert any(event.event == "alert_fired" and "by its log" in event.reason for event in one.events), one.events
+    details = one.model.box.run("grep", "-c", "显存不足", f"{MODELS}/{one.model.name}.log").stdout
+    assert int(details) > 3 and not any("13800138000" in event.reason for event in one.events)
+
+
+def test_a_leak_is_seen_by_its_slope_and_restarted(judge: Judge) -> None:
+    events = judge("leak").events
+    assert any(event.event == "restart_started" and "leak" in event.reason for event in events), events
 
 
 @pytest.mark.parametrize("name", ["f39", "f39_llamacpp", "f39_ollama"])

@@ -1,6 +1,7 @@
 """A test's hold on `chaos_http.py`: starts it as a process of its own, says how it misbehaves, counts what it was asked."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +80,24 @@ class Chaos:
 
 
 def closed_port() -> int:
-    """A port on 127.0.0.1 that refuses connections: free a moment ago, and none that the kernel gives to clients meanwhile."""
+    """A port on 127.0.0.1 that refuses connections: free a moment ago, given to nobody else in this run of the tests until all others of
+    this process's share were, and none that the kernel gives to clients meanwhile (theirs begin at 32768)."""
     while True:
         with socket.socket() as held, contextlib.suppress(OSError):
-            held.bind(("127.0.0.1", random.randrange(10_000, 32_000)))  # theirs begin at 32768
+            held.bind(("127.0.0.1", next(_PORTS)))
             return int(held.getsockname()[1])
+
+
+def _list_ports() -> Iterator[int]:
+    """The share of this process among those that run tests side by side, again and again, from anywhere in it on."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % (20_000 // SHARE)
+    share = range(10_000 + SHARE * worker, 10_000 + SHARE * (worker + 1), 2)  # Triton's has a second one beside it
+    begin = random.randrange(len(share))
+    return itertools.cycle([*share[begin:], *share[:begin]])
+
+
+SHARE = 2_000
+_PORTS = _list_ports()
 
 
 def wait_open(port: int, timeout: float = 10) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -I
 """A model server that plays any of those that the profiles know, with their paths and metrics, and every vice. Standard library only.
 
-    zoo.py SERVER PORT --mode FILE [--starts FILE] [--asked FILE]
+    zoo.py SERVER PORT --mode FILE [--starts FILE] [--asked FILE] [--log FILE]
 
 SERVER is vllm, sglang, tgi, llamacpp, ollama, triton (its metrics are at PORT + 1), openai or plain. The mode file holds words, read twenty
 times a second; each start appends "TIME PID" to the starts file, and each request for an answer one line with its prompt to the asked file.
@@ -26,6 +26,10 @@ times a second; each start appends "TIME PID" to the starts file, and each reque
     stuck:FILE  writes to that file: on a frozen file system it is then in the kernel, and nothing ends it
     ignore-term SIGTERM does nothing
     exit:N      ends with this code
+    leak        keeps 20 MB more a second
+    lose        its worker process has been killed: real requests fail with 500, and health stays green
+
+With --log it writes a JSON record in Chinese twenty times a second: INFO, and ERROR where requests fail.
 """
 
 import argparse
@@ -44,7 +48,8 @@ MODEL = "zoo-7b"
 class Zoo:
     def __init__(self, options: argparse.Namespace) -> None:
         self.server, self.port = options.server, options.port
-        self.mode_file, self.asked_file = options.mode, options.asked
+        self.mode_file, self.asked_file, self.log_file = options.mode, options.asked, options.log
+        self.worker = 0
         self.started = time.monotonic()
         self.words: dict[str, str] = {}
         self.steps = [0.0, 0.0]
@@ -52,6 +57,7 @@ class Zoo:
         self.failures = 0.0
         self.open_requests = 0
         self.weights: list[bytes] = []
+        self.leaked: list[bytes] = []
 
     def has(self, word: str) -> bool:
         return word in self.words
@@ -86,6 +92,10 @@ class Zoo:
                 servers = [await asyncio.start_server(self.serve, "127.0.0.1", port) for port in self.ports()]
             self.advance(time.monotonic() - before)
             before = time.monotonic()
+            self.keep_worker()
+            self.write_log()
+            if self.has("leak"):
+                self.leaked.append(b"x" * 1_000_000)
             if self.has("burn"):
                 spin(0.08)
             if not servers and late:
@@ -98,6 +108,32 @@ class Zoo:
                 spin(3.0)
             await asyncio.sleep(0.05)
 
+    def keep_worker(self) -> None:
+        """A process that does the work, as vLLM's; killed once and for all where it is to be lost."""
+        if not self.worker:
+            self.worker = os.fork()
+            if self.worker == 0:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.pause()
+                os._exit(0)
+        elif self.worker > 0 and self.has("lose"):
+            os.kill(self.worker, signal.SIGKILL)
+            os.waitpid(self.worker, 0)
+            self.worker = -1
+
+    @property
+    def fails(self) -> bool:
+        return self.has("errors") or self.worker < 0
+
+    def write_log(self) -> None:
+        if self.log_file is None:
+            return
+        record = {"timestamp": time.strftime("%Y-%m-%dT%H:%M:%S"), "level": "INFO", "message": "推理完成", "inference_time_ms": 42}
+        if self.fails:
+            record |= {"level": "ERROR", "message": "推理失败：CUDA out of memory，显存不足", "user": "张三 13800138000"}
+        with self.log_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
     def ports(self) -> list[int]:
         return [self.port, self.port + 1] if self.server == "triton" else [self.port]
 
@@ -107,7 +143,7 @@ class Zoo:
 
     def advance(self, seconds: float) -> None:
         """The engines work on what there is."""
-        if self.has("errors"):
+        if self.fails:
             self.failures += 20 * seconds
         if self.has("prefill"):
             self.prompts += 1000 * seconds
@@ -177,7 +213,7 @@ class Zoo:
         if self.asked_file:
             with self.asked_file.open("ab") as file:
                 file.write(b"%s %.3f %s\n" % (path.encode(), time.monotonic(), body.replace(b"\n", b" ")))
-        if self.has("errors"):
+        if self.fails:
             self.failures += 1
             reply(writer, 500, "application/json", b'{"error": {"message": "CUDA error: an illegal memory access was encountered"}}')
             await writer.drain()
@@ -269,6 +305,7 @@ def main() -> None:
     parser.add_argument("--mode", type=Path, required=True)
     parser.add_argument("--starts", type=Path)
     parser.add_argument("--asked", type=Path)
+    parser.add_argument("--log", type=Path)
     options = parser.parse_args()
     if options.starts:
         with options.starts.open("a") as starts:

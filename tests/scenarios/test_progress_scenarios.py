@@ -283,3 +283,64 @@ def test_a_daemon_that_starts_anew_does_not_count_a_stall_from_before() -> None:
     assert world.restarts == []
     world.run(100, until=lambda world: bool(world.restarts))
     assert len(world.restarts) == 1
+
+
+def test_failures_with_work_between_them_are_not_in_a_row() -> None:
+    """Twice it failed while nobody asked for anything; between them it served others for an hour."""
+    world = Engine(service=engine_service(), work=0.0, speed={"": 0.0})
+    world.run(300)
+    for _ in range(5):
+        asked = len(world.asked)
+        world.canary = lambda now: (Failure.TIMEOUT, 0.0)
+        world.run(120, until=lambda world, asked=asked: len(world.asked) > asked)  # type: ignore[misc]
+        world.canary, world.work, world.speed = (lambda now: (None, 1.0)), 3.0, {"": 10.0}
+        world.run(3600)
+        world.work, world.speed = 0.0, {"": 0.0}
+        world.run(20)
+    assert world.restarts == [] and world.state.state is State.HEALTHY
+
+
+def test_wrong_answers_count_although_the_engine_works_between_them() -> None:
+    world = Engine(service=engine_service(), work=0.0, speed={"": 0.0})
+    world.run(300)
+    world.canary = lambda now: (None, 0.0)
+    for _ in range(4):
+        asked = len(world.asked)
+        world.run(120, until=lambda world, asked=asked: len(world.asked) > asked)  # type: ignore[misc]
+        world.work, world.speed = 3.0, {"": 10.0}
+        world.run(600)
+        world.work, world.speed = 0.0, {"": 0.0}
+    assert len(world.restarts) == 1
+
+
+def test_a_service_without_a_unit_that_stalled_is_well_after_its_restart() -> None:
+    service = replace(engine_service(), unit=None)
+    world = Engine(service=replace(service, probes=tuple(plan for plan in service.probes if plan.kind != "unit"), rules=(UNHEALTHY, STALL)))
+    world.run(300)
+    world.speed = {"": 0.0}
+    world.run(300, until=lambda world: bool(world.restarts))
+    assert world.state.cause is Cause.STALLED and world.state.progress.find_stalled(120.0) is None
+    world.run(0.1)
+    assert world.state.state is not State.STALLED
+    world.run(300)
+    assert len(world.restarts) == 1 and world.state.state is State.HEALTHY and told(world) == ["recovered"]
+
+
+class TwoPages(Engine):
+    """The server and its exporter, each with a page of its own; only the server's has the heartbeat."""
+
+    def _see_health(self, name: str) -> Outcome:
+        if name == "exporter":
+            return conclude("model", name, self.now, self.now + 0.01, [("exporter_up", {}, 1.0)])
+        return super()._see_health(name)
+
+
+def test_of_two_pages_one_may_be_without_the_heartbeat() -> None:
+    service = engine_service()
+    exporter = ProbePlan("exporter", "scrape", every=Seconds(15.0), timeout=Seconds(5.0))
+    world = TwoPages(service=replace(service, probes=(*service.probes, exporter)))
+    world.run(3600)
+    assert told(world) == [] and world.state.state is State.HEALTHY
+    world.speed = {}
+    world.run(3600)
+    assert told(world) == ["alert_fired"]

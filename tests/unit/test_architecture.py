@@ -27,7 +27,7 @@ FLOORS = {
     2: "store record database writes wording snapshot config profiles gpuview vitals history transactions notes",
     1: "probes recoveries evidence notifiers worker systemd managers journal properties cgroup pidfd sdnotify children clock schedule"
     " client observing crashpoint answers connecting resolver moments language wire serving nvml mounts lock asking exposition"
-    " conversation calls following filesystems patterns",
+    " conversation calls following filesystems patterns containers logtimes",
     0: "__init__ core rules errors",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -105,7 +105,9 @@ def test_the_statuses_that_are_good_are_the_configured_ones(vices: Chaos, status
 @pytest.mark.parametrize("wanted", [{"status": "ok"}, {"data.1.ready": True}, {"n": 1, "list": [1, 2]}, {"none": None}])
 def test_json_that_is_as_wanted(vices: Chaos, wanted: dict[str, Any]) -> None:
     body = '{"status":"ok","data":[{},{"ready":true}],"n":1.0,"list":[1,2],"none":null}'
-    ask(Http(Url(vices.url(f"/body:{body}")), json=wanted))
+    assert ask(Http(Url(vices.url(f"/body:{body}")), json=wanted)).detail == "status 200"
+    with pytest.raises(ProbeError):
+        ask(Http(Url(vices.url("/body:{}")), json=wanted))
 
 
 def test_a_head_request_needs_no_body(vices: Chaos) -> None:
@@ -135,7 +137,8 @@ def test_an_idle_connection_is_not_used_again_after_a_while(chaos: Chaos, monkey
 
 def test_a_server_that_closes_each_connection_is_no_failure(chaos: Chaos) -> None:
     chaos.set("drop")  # for any other path; /loop closes after an honest answer
-    ask(Http(Url(chaos.url("/loop")), status=Status.parse(302)), times=15)
+    assert ask(Http(Url(chaos.url("/loop")), status=Status.parse(302)), times=15).detail == "status 302"
+    assert chaos.connections()["opened"] == 15
 
 
 @pytest.mark.parametrize(("path", "method"), [("/pipelined", "GET"), ("/health", "HEAD")])

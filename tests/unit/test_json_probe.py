@@ -2,9 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any, ClassVar
 
 import pytest
 
@@ -13,6 +10,7 @@ from model_watchdog.core.units import Url
 from model_watchdog.errors import ProbeError
 from model_watchdog.probes import Observation, Surroundings
 from model_watchdog.probes.json import BODY_CAP, Json, take_number
+from tests.rig.page import Page
 
 PS = {"models": [{"size": 10, "size_vram": 4, "name": "a"}, {"size": 7, "size_vram": 7}], "is_sleeping": True, "deep": [{"n": [1.5, 2]}]}
 
@@ -41,32 +39,15 @@ def test_nothing_is_loaded_is_known_to_be_nothing() -> None:
     assert take_number({"models": []}, "models.#") == 0 and take_number({"models": []}, "models.*.size") == 0
 
 
-class Page(BaseHTTPRequestHandler):
-    status: ClassVar[int] = 200
-    body: ClassVar[bytes] = b""
-
-    def do_GET(self) -> None:
-        self.send_response(self.status)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def page() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/api/ps"
-    server.shutdown()
-    server.server_close()
+def page() -> Iterator[Page]:
+    with Page("/api/ps").serve() as page:
+        yield page
 
 
-def ask(url: str, status: int, body: bytes) -> Observation:
-    Page.status, Page.body = status, body
-    probe = Json(Url(url), {"loaded": "models.#", "sleeping": "is_sleeping"})
+def ask(page: Page, status: int, body: bytes) -> Observation:
+    page.status, page.body = status, body
+    probe = Json(Url(page.url), {"loaded": "models.#", "sleeping": "is_sleeping"})
 
     async def run() -> Observation:
         running = probe.open(Surroundings(None, None, 2.0, None))  # type: ignore[arg-type]
@@ -78,13 +59,13 @@ def ask(url: str, status: int, body: bytes) -> Observation:
     return asyncio.run(run())
 
 
-def test_numbers_are_taken_and_what_is_none_is_named(page: str) -> None:
+def test_numbers_are_taken_and_what_is_none_is_named(page: Page) -> None:
     assert ask(page, 200, b'{"models": [1], "is_sleeping": false}').measurements == [("loaded", {}, 1.0), ("sleeping", {}, 0.0)]
     partly = ask(page, 200, b'{"models": [], "is_sleeping": "no"}')
     assert partly.measurements == [("loaded", {}, 0.0)] and partly.detail == "no number at is_sleeping"
 
 
-def test_a_server_without_this_page_says_nothing(page: str) -> None:
+def test_a_server_without_this_page_says_nothing(page: Page) -> None:
     observed = ask(page, 404, b"not found")
     assert observed.measurements == () and "there is no such page here" in observed.detail
 
@@ -99,7 +80,7 @@ def test_a_server_without_this_page_says_nothing(page: str) -> None:
         (200, b" " * (BODY_CAP + 1), Failure.BODY, "body too large"),
     ],
 )
-def test_what_is_no_document_is_a_failure(page: str, status: int, body: bytes, failure: Failure, said: str) -> None:
+def test_what_is_no_document_is_a_failure(page: Page, status: int, body: bytes, failure: Failure, said: str) -> None:
     with pytest.raises(ProbeError) as caught:
         ask(page, status, body)
     assert caught.value.failure == failure and said in caught.value.detail

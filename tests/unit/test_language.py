@@ -18,7 +18,8 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken
 from model_watchdog.language.zh import PHRASES
 from model_watchdog.language.zh_details import DETAILS, PARTS
-from model_watchdog.language.zh_faults import FAULTS, USAGE
+from model_watchdog.language.zh_faults import FAULTS
+from model_watchdog.language.zh_usage import USAGE
 from model_watchdog.moments import tell_moment
 from model_watchdog.wording import duration, en, zh
 

@@ -7,8 +7,10 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -71,6 +73,18 @@ def test_it_begins_at_the_end_and_counts_what_comes(log: Path) -> None:
     assert [number for name, own, number in seen.measurements if own == {"field": "score"}] == [0.9, 0.12]
     assert value(seen, "log_field", field="inference_time_ms") == 127
     assert "CUDA out of memory" in seen.detail
+
+
+def test_how_long_ago_the_newest_record_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.touch()
+    follower = Follower(path, format="text", timezone="Asia/Shanghai")
+    assert value(follower.look(), "log_age_seconds") is None
+    hour_ago = datetime.now(ZoneInfo("Asia/Shanghai")) - timedelta(hours=1)
+    write(path, f"{hour_ago:%Y-%m-%d %H:%M:%S},123 [INFO] 推理完成")
+    for _ in range(2):  # it grows while nothing is said
+        assert value(follower.look(), "log_age_seconds") == pytest.approx(3600, abs=60)
+    assert "there is no time zone" in Log(path, timezone="Asia/Beijing").faults()[0]
 
 
 def test_five_errors_in_a_row_are_seen_also_when_a_good_one_follows(log: Path) -> None:

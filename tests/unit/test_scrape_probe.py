@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -18,36 +16,18 @@ from model_watchdog.errors import ProbeError
 from model_watchdog.language import retell
 from model_watchdog.probes import Observation, Surroundings
 from model_watchdog.probes.scrape import BODY_CAP, OURS, Scrape
-
-
-class Server(BaseHTTPRequestHandler):
-    answer: ClassVar[tuple[int, bytes]] = (200, b"")
-    tokens: ClassVar[list[str | None]] = []
-
-    def do_GET(self) -> None:
-        self.tokens.append(self.headers["Authorization"])
-        status, body = self.answer
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        pass
+from tests.rig.page import Page
 
 
 @pytest.fixture
-def url() -> Iterator[Url]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield Url(f"http://127.0.0.1:{server.server_address[1]}/metrics")
-    server.shutdown()
-    server.server_close()
+def page() -> Iterator[Page]:
+    with Page("/metrics").serve() as page:
+        yield page
 
 
-def scrape(url: Url, status: int, body: bytes, *keep: str, **options: Any) -> Observation:
-    Server.answer = (status, body)
-    probe = Scrape(url, keep, **options)
+def scrape(page: Page, status: int, body: bytes, *keep: str, **options: Any) -> Observation:
+    page.status, page.body = status, body
+    probe = Scrape(Url(page.url), keep, **options)
 
     async def run() -> Observation:
         running = probe.open(Surroundings(None, None, 5.0, None))  # type: ignore[arg-type]
@@ -59,11 +39,11 @@ def scrape(url: Url, status: int, body: bytes, *keep: str, **options: Any) -> Ob
     return asyncio.run(run())
 
 
-def test_what_is_kept_is_measured_and_the_rest_is_counted(url: Url) -> None:
-    seen = scrape(url, 200, b'a{x="1"} 1\nb 2\nc 3\n', "a", "missing", "b*", bearer=Secret("token-of-ours"))
+def test_what_is_kept_is_measured_and_the_rest_is_counted(page: Page) -> None:
+    seen = scrape(page, 200, b'a{x="1"} 1\nb 2\nc 3\n', "a", "missing", "b*", bearer=Secret("token-of-ours"))
     assert seen.measurements == [("a", {"x": "1"}, 1.0), ("b", {}, 2.0)]
     assert seen.detail == "2 of 3 series; not on the page: missing"
-    assert Server.tokens[-1] == "Bearer token-of-ours"
+    assert page.tokens[-1] == "Bearer token-of-ours"
 
 
 @pytest.mark.parametrize(
@@ -75,17 +55,17 @@ def test_what_is_kept_is_measured_and_the_rest_is_counted(url: Url) -> None:
         (200, b"", Failure.BODY, "this is no page of metrics: it is empty"),
     ],
 )
-def test_what_is_no_page_is_told_with_what_to_change(url: Url, status: int, body: bytes, failure: Failure, said: str) -> None:
+def test_what_is_no_page_is_told_with_what_to_change(page: Page, status: int, body: bytes, failure: Failure, said: str) -> None:
     with pytest.raises(ProbeError) as caught:
-        scrape(url, status, body, "a")
+        scrape(page, status, body, "a")
     assert caught.value.failure == failure and caught.value.detail.startswith(said)
 
 
-def test_five_megabytes_are_read_and_more_than_the_cap_is_not(url: Url) -> None:
+def test_five_megabytes_are_read_and_more_than_the_cap_is_not(page: Page) -> None:
     big = b"".join(b'big{n="%d"} 1\n' % number for number in range(300_000)) + b"a 1\n"
-    assert len(big) > 5_000_000 and scrape(url, 200, big, "a").measurements == [("a", {}, 1.0)]
+    assert len(big) > 5_000_000 and scrape(page, 200, big, "a").measurements == [("a", {}, 1.0)]
     with pytest.raises(ProbeError, match="body too large"):
-        scrape(url, 200, b"#" * (BODY_CAP + 1), "a")
+        scrape(page, 200, b"#" * (BODY_CAP + 1), "a")
 
 
 def test_it_knows_what_it_gives() -> None:
@@ -93,9 +73,9 @@ def test_it_knows_what_it_gives() -> None:
     assert probe.metrics == ("vllm:a",) and probe.gives("vllm:bc") and not probe.gives("vllm:ab")
 
 
-def test_no_page_speaks_for_the_watchdog(url: Url) -> None:
+def test_no_page_speaks_for_the_watchdog(page: Page) -> None:
     """A rule that restarts looks at these, and could not tell them from our own: not even their labels differ."""
-    seen = scrape(url, 200, b'unit_active 0\nprobe_success{probe="health"} 0\ncanary_answer_correct 0\nmine 1\n', "*")
+    seen = scrape(page, 200, b'unit_active 0\nprobe_success{probe="health"} 0\ncanary_answer_correct 0\nmine 1\n', "*")
     assert seen.measurements == [("mine", {}, 1.0)]
     assert seen.detail.endswith("; the watchdog's own, and left out: canary_answer_correct, probe_success, unit_active")
     given = {sample.series.metric for sample in conclude("a", "metrics", 0.0, 1.0, seen.measurements).samples}
@@ -114,9 +94,9 @@ def test_a_name_of_ours_cannot_be_wanted() -> None:
     assert not Scrape(Url("http://h:1/"), ("unit_*",)).gives("unit_active")
 
 
-def test_all_that_a_page_lacks_and_has_too_much_is_told_in_both_languages(url: Url, request: pytest.FixtureRequest) -> None:
-    page = b"unit_active 1\n" + b"".join(b'm{n="%d"} 1\n' % number for number in range(2005))
-    detail = scrape(url, 200, page, "m", "unit_*", "gone").detail
+def test_all_that_a_page_lacks_and_has_too_much_is_told_in_both_languages(page: Page, request: pytest.FixtureRequest) -> None:
+    text = b"unit_active 1\n" + b"".join(b'm{n="%d"} 1\n' % number for number in range(2005))
+    detail = scrape(page, 200, text, "m", "unit_*", "gone").detail
     assert detail == (
         "2000 of 2006 series; 5 more than the 2000 that are kept: name fewer in keep; "
         "not on the page: gone; the watchdog's own, and left out: unit_active"

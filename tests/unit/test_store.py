@@ -14,6 +14,7 @@ import pytest
 
 from model_watchdog import store as store_module
 from model_watchdog import writes
+from model_watchdog.notes import StoredNotes
 from model_watchdog.record import Record
 from model_watchdog.store import Pending, Store
 from tests.rig.waiting import wait_until
@@ -79,6 +80,7 @@ def test_what_was_known_is_known_again(path):
     store.put(writes.service_state("chatglm", '{"n": 1}'), an_intent(4), an_intent(5), writes.restart_phase(5, "verifying"))
     store.put(writes.restart_result(4, "failed", "exit 1", 9.0), writes.incident_open(7, "chatglm", 3.0, "down"), writes.setting("a", "b"))
     store.put(writes.incident_open(6, "bert", 2.0, "down"), writes.incident_close(6, 4.0))
+    StoredNotes(store, {}, "chatglm/log").set("at 7")
     assert store.close()
     store = Store.open(path)
     assert store.load_states() == {"chatglm": '{"n": 1}'}
@@ -87,6 +89,7 @@ def test_what_was_known_is_known_again(path):
         assert [row["id"] for row in record.incidents()] == [7]
     assert store.setting("a") == "b"
     assert store.setting("c") is None
+    assert store.load_notes() == {"chatglm/log": "at 7"}
     assert store.next_id() == 8
     store.close()
 

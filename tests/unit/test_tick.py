@@ -107,7 +107,16 @@ def test_a_probe_that_is_left_waiting_has_the_gpus_read_meanwhile(chaos: Chaos, 
         store = SimpleNamespace(put=lambda *writes: None, setting=lambda key: None)
         gpus: Any = GpuHolder()
         means: Any = SimpleNamespace(
-            clock=Clock(), store=store, gpus=gpus, dry_run=False, units=None, list_pids=dict, own_metrics=list, samples=[], unwritten=set()
+            clock=Clock(),
+            store=store,
+            gpus=gpus,
+            dry_run=False,
+            units=None,
+            list_pids=dict,
+            own_metrics=list,
+            samples=[],
+            notes={},
+            unwritten=set(),
         )
         host = HostWatch(hosts, HostState(), means)
         means.look_at_gpus = host.look_at_gpus

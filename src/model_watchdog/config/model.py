@@ -35,6 +35,7 @@ class ServiceConfig:
     probes: tuple[ProbeConfig, ...]
     recovery_kind: str
     recovery: Recovery
+    container: str = ""
 
     @property
     def name(self) -> str:
@@ -158,6 +159,12 @@ class Config:
     maintenance: tuple[Window, ...] = ()
     digest: Digest | None = None
     heartbeat: Heartbeat | None = None
+
+    @property
+    def containers(self) -> dict[str, str]:
+        """The container of each unit that runs one."""
+        services = self.services.values()
+        return {service.core.unit: service.container for service in services if service.core.unit and service.container}
 
     @property
     def longest_every(self) -> float:

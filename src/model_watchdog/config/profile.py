@@ -1,8 +1,8 @@
 """`server:`: what is known of a model server, put under what the file says of the service. A profile is data: `profiles/NAME.yaml`.
 
 A profile is a piece of the file itself, with `{url}` where the service's own goes, so it is read, and checked, as if the user had
-written it. What the user has written stands: a key of the service, a probe or a rule of the same name takes the profile's place, and
-`off` takes one of its probes or rules away.
+written it. What the user has written stands: a key of the service, a probe or a rule of the same name takes the profile's place, a probe
+that does not say its `kind` changes the profile's, and `off` takes one of its probes or rules away.
 """
 
 import re
@@ -65,6 +65,7 @@ def _merge(profile: Mapping[str, Entry], own: Mapping[str, Entry]) -> dict[str, 
     """A probe that is `off` is none; a rule of the profile goes where what it looks at is measured no longer."""
     merged = {**profile, **own}
     under, above = _entries(profile, "probes"), _entries(own, "probes")
+    above = {name: _complete(entry, under[name]) if name in under else entry for name, entry in above.items()}
     changed = [(entry, above[name]) for name, entry in under.items() if name in above]
     probes = {name: entry for name, entry in {**under, **above}.items() if not (name in under and _is_off(entry))}
     rules = {
@@ -77,6 +78,13 @@ def _merge(profile: Mapping[str, Entry], own: Mapping[str, Entry]) -> dict[str, 
         if stated is not None and (name not in own or isinstance(own[name].value, Table)):
             merged[name] = Entry(stated.key, Table(entries, stated.value.place))
     return merged
+
+
+def _complete(entry: Entry, by: Entry) -> Entry:
+    """A probe that does not say its kind is the profile's, with these options; one that says it takes its place."""
+    if not isinstance(entry.value, Table) or not isinstance(by.value, Table) or "kind" in entry.value.entries:
+        return entry
+    return Entry(entry.key, Table({**by.value.entries, **entry.value.entries}, entry.value.place))
 
 
 def _entries(table: Mapping[str, Entry], name: str) -> Mapping[str, Entry]:

@@ -57,6 +57,13 @@ _RULE_OPTIONS = {
 OFF: Schema = {"const": "off"}
 
 
+_KINDS_WITHOUT_A_SERVER: Schema = {
+    "if": {"not": {"required": ["server"]}},
+    "then": {"properties": {"probes": {"additionalProperties": {"if": {"type": "object"}, "then": {"required": ["kind"]}}}}},
+}
+"""Only a probe of a profile may be changed without saying its kind again."""
+
+
 def make_schema() -> Schema:
     """The whole file, as a JSON Schema of draft 7, which is what editors read."""
     scalars = {name: {"anyOf": [schema, VARIABLE], "description": describe_hint(hint)} for hint, (name, schema) in _SCALARS.items()}
@@ -66,6 +73,7 @@ def make_schema() -> Schema:
     service = {
         "unit": _of(str),
         "user": _of(str),
+        "container": _of(str),
         "server": {"anyOf": [{"enum": list(list_servers())}, VARIABLE]},
         "url": _of(str),
         "heartbeat": names,
@@ -75,7 +83,7 @@ def make_schema() -> Schema:
         "startup": _of(Seconds),
         "startup_max": _of(Seconds),
         "busy_patience": _of(Seconds),
-        "probes": _named({"if": {"type": "string"}, "then": OFF, "else": _probe(for_host)}),
+        "probes": _named({"if": {"type": "string"}, "then": OFF, "else": {**_probe(for_host), "required": []}}),
         "rules": rules,
         "recovery": _recovery(),
     }
@@ -88,7 +96,7 @@ def make_schema() -> Schema:
     parts = {
         "include": {"anyOf": [_of(str), {"type": "array", "items": _of(str)}]},
         "defaults": _table(_defaults()),
-        "services": _named({**_table(service), "anyOf": [{"required": ["unit"]}, {"required": ["recovery"]}]}),
+        "services": _named({**_table(service), "anyOf": [{"required": ["unit"]}, {"required": ["recovery"]}], **_KINDS_WITHOUT_A_SERVER}),
         "host": _table(host),
         "notifiers": _named(notifiers),
         "maintenance": {"type": "array", "items": _options(Window)},

@@ -18,6 +18,7 @@ from model_watchdog.config.progress_section import keep_heartbeat, read_progress
 from model_watchdog.config.rule_section import Scope, is_ours, make_builtin_rules, make_host_rules, read_rules
 from model_watchdog.config.sources import tell
 from model_watchdog.config.values import write_seconds
+from model_watchdog.containers import NAME as CONTAINER
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.state import ProbePlan, Service
@@ -25,7 +26,7 @@ from model_watchdog.core.units import Seconds
 from model_watchdog.recoveries import Recovery
 
 KEYS = (
-    *("unit", "user", "server", "url", "startup", "startup_max", "busy_patience"),
+    *("unit", "user", "container", "server", "url", "startup", "startup_max", "busy_patience"),
     *("heartbeat", "work", "attempts", "stall_after", "probes", "rules", "recovery"),
 )
 OF_A_UNIT = ("unit", "process")
@@ -55,6 +56,7 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     table = expand(context, table, path)
     merged = {**context.defaults.service, **table.entries}
     unit, unit_is_known = _read_unit(context, table, path, units, entry.key.text)
+    container = _read_container(context, table, path)
     startup = _read_duration(context, merged, "startup", path, SHORTEST)
     startup_max = _read_duration(context, merged, "startup_max", path, SHORTEST)
     if startup_max is not None and startup is not None and startup_max < startup:
@@ -81,7 +83,7 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     stated: dict[str, Any] = {"startup": startup, "busy_patience": busy_patience, "stable": stable}
     core = replace(core, **{name: value for name, value in stated.items() if value is not None})
     core = replace(core, startup_max=startup_max or Seconds(STARTS * core.startup))
-    return ServiceConfig(core, probes, kind, act)
+    return ServiceConfig(core, probes, kind, act, container)
 
 
 def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig:
@@ -167,6 +169,23 @@ def _read_user(context: Context, table: Table, path: str) -> str | None:
             context.faults.warn(place, inside, f"there is no user {quote(tell(user))} on this machine")
         return str(user)
     return None
+
+
+def _read_container(context: Context, table: Table, path: str) -> str:
+    """The container that the unit runs, by its name; "" for none."""
+    entry = table.entries.get("container")
+    if entry is None:
+        return ""
+    inside, place = f"{path}.container", entry.value.place
+    name = context.options.read(entry.value, str, inside)
+    if name is MISSING:
+        return ""
+    if "unit" not in table.entries:
+        context.options.refuse(entry.key.place, inside, "says what the unit runs, and there is none; state unit: beside it")
+    elif not CONTAINER.fullmatch(name):
+        text = f"{quote(tell(name))} is no name of a container; it takes letters, digits, _ . - and begins with a letter or a digit"
+        context.options.refuse(place, inside, text)
+    return str(name)
 
 
 def _judge_unit(text: str) -> str:

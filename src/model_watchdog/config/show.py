@@ -55,7 +55,7 @@ def show(config: Config) -> str:
 def _show_service(service: ServiceConfig) -> dict[str, Any]:
     core = service.core
     user, name = split_unit(core.unit or "")
-    tree: dict[str, Any] = {key: text for key, text in (("unit", name), ("user", user)) if text}
+    tree: dict[str, Any] = {key: text for key, text in (("unit", name), ("user", user), ("container", service.container)) if text}
     tree |= {"startup": _show_value(core.startup, Seconds), "startup_max": _show_value(core.startup_max, Seconds)}
     tree["busy_patience"] = _show_value(core.busy_patience, Seconds)
     if core.progress is not None:

@@ -2,7 +2,7 @@
 
 LATER_KEYS: dict[str, dict[str, str]] = {
     "file": dict.fromkeys(("rule_files", "report", "web"), ""),
-    "service": {"maintenance": "", "container": ""},
+    "service": {"maintenance": ""},
     "rule": {"expr": ""},
     "notifier": dict.fromkeys(("message", "maintenance"), ""),
 }

@@ -252,7 +252,7 @@ def _failing(e: Evidence) -> Diagnosis | None:
             continue
         if is_moving(outcome) and e.now - e.busy_since.get(name, e.now) < e.busy_patience:  # guard: 5
             continue
-        if is_outdone(outcome, steps=e.steps):
+        if is_outdone(outcome, steps=e.steps):  # guard: 5
             continue
         assert outcome.failure is not None
         count, of = e.failing.get(name, (1, 1))

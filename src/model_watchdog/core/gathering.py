@@ -6,7 +6,7 @@ from model_watchdog.core.diagnosis import Evidence, is_moving, is_wrong
 from model_watchdog.core.facts import Facts
 from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.rule import Then
-from model_watchdog.core.sample import Outcome, SeriesId
+from model_watchdog.core.sample import PROBE_SUCCESS, Outcome, SeriesId
 from model_watchdog.core.state import EVIDENCE, STALE_AFTER, Service, ServiceState
 
 CHANGES, CHANGES_WITHIN = 6, 10
@@ -75,7 +75,10 @@ def makes_steps(service: Service, state: ServiceState, now: float) -> bool:
 
 
 def find_mute(service: Service, state: ServiceState) -> Reason | None:
-    """A probe that should show what the service does, and has shown nothing for long, with what is to be changed."""
+    """A probe that should show what the service does, and has shown nothing for long, with what is to be changed; or a container that
+    cannot be found: without it the service looks as if it stood still."""
+    if state.unit is not None and state.unit.is_up and state.unit.container_error:
+        return Reason("container_missing", {"detail": state.unit.container_error})
     for plan in service.probes:
         outcome = state.outcomes.get(plan.name)
         if outcome is None or state.mute.get(plan.name, 0) < MUTE_AFTER:
@@ -88,7 +91,7 @@ def find_mute(service: Service, state: ServiceState) -> Reason | None:
 
 def _count_wanted(service: Service, probe: str) -> int:
     """How many bad runs in a row it takes until a rule has the service restarted for this probe."""
-    series = SeriesId.of("probe_success", {"service": service.name, "probe": probe})
+    series = SeriesId.of(PROBE_SUCCESS, {"service": service.name, "probe": probe})
     return max((rule.times or 1 for rule in service.rules if rule.then is Then.RESTART and rule.selector.matches(series)), default=1)
 
 

@@ -78,10 +78,9 @@ class Progress:
             del self.engines[name]
         return [self._advance(name, (count, work.get(name), attempts.get(name)), plan, samples, at) for name, count in steps.items()]
 
-    @property
-    def is_known(self) -> bool:
-        """There is a heartbeat to go by."""
-        return bool(self.engines)
+    def is_heard(self, since: float) -> bool:
+        """A heartbeat was on a page since then; on which of several does not matter."""
+        return self.heard_at is not None and self.heard_at >= since
 
     @property
     def is_idle(self) -> bool:

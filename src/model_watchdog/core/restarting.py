@@ -105,9 +105,7 @@ def answered(state: ServiceState, now: float) -> None:
         state.forget_problems()  # it could be asked for
         state.cannot_wait = 0.0
         if not state.invocation:
-            state.began, state.settled = now, False
-            state.outcomes.clear()
-            state.failing.clear()
+            state.begin_invocation(now, now)
 
 
 def advance_attempt(

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from model_watchdog.core.vitals import Vitals
 
+PROBE_SUCCESS = "probe_success"
+"""The metric by which rules see whether a run of a probe was good."""
 _MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
 _SELECTOR = re.compile(r"^\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{(.*)\})?\s*$", re.S)
 
@@ -170,7 +172,7 @@ def conclude(
         samples.append(Sample(SeriesId.of(metric, {**around, **labels}), value, at))
     if failure in BLIND:  # guard: 6
         return Outcome(probe, at, started, None, failure, detail, tuple(samples), vitals)
-    samples.append(Sample(SeriesId.of("probe_success", own), float(failure is None), at))
+    samples.append(Sample(SeriesId.of(PROBE_SUCCESS, own), float(failure is None), at))
     samples.append(Sample(SeriesId.of("probe_duration_seconds", own), at - started, at))
     return Outcome(probe, at, started, failure is None, failure, detail, tuple(samples), vitals)
 

@@ -13,7 +13,7 @@ from model_watchdog.core.incident import close_when_over, resolve_all, resolve_v
 from model_watchdog.core.judging import judge
 from model_watchdog.core.restarting import advance_attempt, consider_restart
 from model_watchdog.core.rule import Severity, Then
-from model_watchdog.core.sample import NO_ANSWER, Outcome
+from model_watchdog.core.sample import NO_ANSWER, PROBE_SUCCESS, Outcome
 from model_watchdog.core.state import EVIDENCE, LOADS_KEPT, ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import UnitFacts
 
@@ -92,31 +92,19 @@ def _take_unit(service: Service, state: ServiceState, facts: Facts, now: float, 
 def _begin_invocation(
     service: Service, state: ServiceState, unit: UnitFacts, previous: UnitFacts | None, now: float, decisions: list[Decision]
 ) -> None:
-    """Counters, windows and baselines start afresh, and a loading phase begins."""
+    """What was seen of the process before says nothing of this one."""
     if state.invocation and state.attempt is None:
         by = "systemd's own Restart=" if previous is not None and unit.restarts > previous.restarts else "somebody else"
         decisions.append(Event("restarted_elsewhere", None, Reason("new_invocation", {"pid": unit.main_pid, "by": by})))
     if state.attempt is not None and state.attempt.answered_at is None:
         state.attempt.phase = RecoveryPhase.STARTING
     was_known, state.invocation = state.invocation != "", unit.invocation
-    state.began = now
+    began = now
     if unit.inactive_exit_at is not None:  # guard: 11
-        state.began = unit.inactive_exit_at
-    if was_known and unit.is_up and state.began <= state.watched_since:
-        state.since = state.began  # what it was before ended while no daemon watched
-    state.settled = False
-    state.outcomes.clear()
-    state.failing.clear()
-    state.changes.clear()
-    state.busy.clear()
-    state.mute.clear()
-    state.progress.rest()
-    state.start_moved_at = None
-    state.well_since = None
-    if state.arrivals is not None:
-        state.arrivals.rest(now)
-    for alert in state.alerts.values():
-        alert.begin_anew()
+        began = unit.inactive_exit_at
+    state.begin_invocation(began, now)
+    if was_known and unit.is_up and began <= state.watched_since:
+        state.since = began  # what it was before ended while no daemon watched
 
 
 def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -151,11 +139,22 @@ def _take_progress(service: Service, state: ServiceState, fresh: list[Outcome]) 
         shows = outcome.ok is True or outcome.failure is None
         if outcome.ok and kinds[outcome.probe] == "scrape" and service.progress is not None:
             found = state.progress.take(service.progress, outcome.samples, outcome.at)
-            outcome, shows = replace(outcome, samples=(*outcome.samples, *found)), bool(found)
+            outcome, shows = replace(outcome, samples=(*outcome.samples, *found)), state.progress.is_heard(outcome.at - service.stale_after)
+            if state.progress.moved_since(outcome.at):
+                _forget_failed_canaries(service, state)
         if kinds[outcome.probe] in EVIDENCE:
             state.mute[outcome.probe] = 0 if shows else state.mute.get(outcome.probe, 0) + 1
         taken.append(outcome)
     return taken
+
+
+def _forget_failed_canaries(service: Service, state: ServiceState) -> None:
+    """The engine works: a canary that fails later is not the next in a row. Wrong answers are, for work does not make them right."""
+    for plan in service.list_probes("canary"):
+        state.failing[plan.name] = 0
+        for alert in state.alerts.values():
+            if alert.probe == plan.name and alert.series.metric == PROBE_SUCCESS and alert.rule.then is Then.RESTART:
+                alert.excuse()
 
 
 def _settle(service: Service, state: ServiceState, facts: Facts, now: float) -> None:

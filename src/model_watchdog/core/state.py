@@ -149,6 +149,18 @@ class ServiceState:
         """Nothing is known yet. A service without a unit has no age: it gets `startup` from now."""
         return cls(CircuitBreaker(service.breaker, service.backoff), since=now, watched_since=now, began=now)
 
+    def begin_invocation(self, began: float, now: float) -> None:
+        """Another process, which began at `began`: counters, windows and baselines start afresh, and it is loading."""
+        self.began, self.settled = began, False
+        for seen in (self.outcomes, self.failing, self.changes, self.busy, self.mute):
+            seen.clear()
+        self.progress.rest()
+        self.start_moved_at = self.well_since = None
+        if self.arrivals is not None:
+            self.arrivals.rest(now)
+        for alert in self.alerts.values():
+            alert.begin_anew()
+
     def next_key(self, service: str, about: str) -> str:
         """A name for a notification that no other one has; it is kept with this state, so a crash does not use it twice."""
         self.sequence += 1

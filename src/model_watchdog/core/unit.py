@@ -48,8 +48,16 @@ class UnitFacts:
     memory_bytes: int | None = None
     tasks: int | None = None
     cgroup: str = ""
+    containers: tuple[str, ...] = ()  # groups of containers that count as the unit's
+    container_error: str = ""  # why a container that should be there is not found
     timeout_start: float = 90.0  # inf where the unit says infinity
     timeout_stop: float = 90.0
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The control groups whose processes are the service's; none lies in another."""
+        groups = [group.rstrip("/") for group in (self.cgroup, *self.containers) if group.strip("/")]
+        return tuple(group for group in groups if not any(group.startswith(f"{other}/") for other in groups))
 
     @property
     def is_up(self) -> bool:

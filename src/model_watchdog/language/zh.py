@@ -324,6 +324,11 @@ PHRASES = {
     "of an unknown version": "版本未知",
     "upgrade the system": "升级系统",
     "systemd cannot be asked: {detail}": "无法访问 systemd：{detail}",
+    "{unit} runs the container {name} ({group})": "{unit} 运行容器 {name}（{group}）",
+    "{unit} starts a container, whose work is not in its own group: without container: NAME it looks idle": (
+        "{unit} 启动了容器，而容器的进程不在单元自己的 cgroup 中：不写 container: NAME，它看起来就是空闲的"
+    ),
+    "add container: NAME to the configuration": "在配置中加入 container: NAME",
     "systemd has no unit {unit} ({load})": "systemd 中没有单元 {unit}（{load}）",
     "systemctl status {unit}, and mend the name in the configuration": "systemctl status {unit}，并修正配置中的名称",
     "{unit} is masked: it is not restarted": "{unit} 已被 mask：不会重启",

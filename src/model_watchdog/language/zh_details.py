@@ -48,6 +48,7 @@ DETAILS = {
     "{place}; is the path right? {what}": "{place}；请检查路径。{what}",
     "this is no page of metrics: it is {body}; is the path right? {what}": "这不是指标页：内容为 {body}；请检查路径。{what}",
     "{count} of {limit} series": "取 {limit} 个序列中的 {count} 个",
+    "{place}; it wants a key: state bearer:": "{place}；需要密钥：请写 bearer:",
     "{place}; not on the page: {names}": "{place}；页面上没有：{names}",
     "{place}; the watchdog's own, and left out: {names}": "{place}；由本程序自己测量，已略去：{names}",
     "{place}; {more} more than the {most} that are kept: name fewer in keep": "{place}；另有 {more} 个超出上限 {most}：keep 应少列一些",
@@ -152,6 +153,12 @@ DETAILS = {
     "the child process that sends ended without an answer (exit {code})": "发送子进程未给出结果便已结束（退出码 {code}）",
     "the child process that sends ended without an answer (killed by signal {code})": "发送子进程未给出结果便已结束（被信号 {code} 杀死）",
     "the Python package apprise cannot be imported: {cause}": "无法导入 Python 包 apprise：{cause}",
+    # containers
+    "the container {name} is not found among the monitors of podman and docker; docker tells its number to nobody else: "
+    "start it with docker run --cidfile FILE, and let FILE be readable": (
+        "在 podman 和 docker 的监护进程中找不到容器 {name}；docker 不向其他用户透露容器编号："
+        "请用 docker run --cidfile FILE 启动，并让 FILE 可读"
+    ),
     # the record
     "{path}: the record cannot be written: {why}": "{path}：无法写入记录：{why}",
     "{path}: the record was damaged ({cause}); it is kept as {aside}, and a new one has begun": (
@@ -171,6 +178,7 @@ DETAILS = {
 PARTS = {
     # scrape
     "{count} of {limit} series": "取 {limit} 个序列中的 {count} 个",
+    "{place}; it wants a key: state bearer:": "{place}；需要密钥：请写 bearer:",
     "{place}; not on the page: {names}": "{place}；页面上没有：{names}",
     "{place}; {more} more than the {most} that are kept: name fewer in keep": "{place}；另有 {more} 个超出上限 {most}：keep 应少列一些",
     "vLLM, SGLang, TGI and llama.cpp serve /metrics (SGLang with --enable-metrics, llama.cpp with --metrics), Triton on port 8002": (

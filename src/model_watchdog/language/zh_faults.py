@@ -59,6 +59,8 @@ FAULTS = {
     "root's units are the system's; take user: out": "root 的单元属于系统；请去掉 user:",
     "{text} is no name of a user; it takes letters, digits, _ . -": "{text} 不是合法用户名；只能用字母、数字和 _ . -",
     "says in whose manager the unit is, and there is none; state unit: beside it": "指明单元属于谁的管理器，但此处没有单元；请同时写 unit:",
+    "says what the unit runs, and there is none; state unit: beside it": "指明单元运行什么，但此处没有单元；请同时写 unit:",
+    "{text} is no name of a container; it takes letters, digits, _ . - and begins with a letter or a digit": "{text} 不是合法的容器名",
     "line {line}": "第 {line} 行",
     "no such key": "没有该键",
     "{path} cannot be read: {cause}; root and the group model-watchdog should be able to": (
@@ -168,6 +170,7 @@ FAULTS = {
     "pattern goes with format: text": "pattern 与 format: text 搭配使用",
     "pattern has no group named {names}, as (?P<{name}>[0-9.]+) would be": "pattern 中没有名为 {names} 的分组，应如 (?P<{name}>[0-9.]+)",
     '"{name}" cannot be the name of a field': "“{name}”不能作为字段名",
+    'there is no time zone "{name}" on this machine, as "Asia/Shanghai" would be one': "本机没有时区“{name}”，应如“Asia/Shanghai”",
     # model servers, progress, canaries
     '"{name}" is no name of a metric; it takes letters, digits, _ and :': "“{name}”不能作为指标名；可用字母、数字、_ 和 :",
     "{name} goes with api: {kind}": "{name} 与 api: {kind} 搭配使用",
@@ -379,20 +382,4 @@ FAULTS = {
         "mailto://USER:PASSWORD@SERVER?from=ADDRESS&to=ADDRESS，USER 或 PASSWORD 中的 @ 写作 %40"
     ),
     "ntfys://SERVER/TOPIC, or ntfy://TOPIC for ntfy.sh": "ntfys://SERVER/TOPIC；ntfy.sh 可写 ntfy://TOPIC",
-}
-
-USAGE = {
-    # of a command line, in argparse's words and in ours
-    "argument {name}: {why}": "参数 {name}：{why}",
-    "expected one argument": "后面须有一个值",
-    "invalid choice: {word} (choose from {names})": "没有 {word}（可选：{names}）",
-    "not allowed with argument {other}": "不能与 {other} 同用",
-    "ignored explicit argument {word}": "不带值，却写了 {word}",
-    "invalid int value: {word}": "{word} 不是整数",
-    "invalid float value: {word}": "{word} 不是数值",
-    "the following arguments are required: {names}": "缺少参数：{names}",
-    "one of the arguments {names} is required": "须写以下参数之一：{names}",
-    "it is empty; say why in a few words": "为空；请用几个字说明原因",
-    "the path is empty": "路径为空",
-    "{word} arrives later": "{word} 尚未支持",
 }

@@ -285,7 +285,8 @@ class _Running:
         except ProbeError:
             document = None
         said = find_error(document)
-        text = f"; the server says: {show(asking.secrets.mask_text(said))}" if said else ""
+        text = "; it wants a key: state bearer:" if status in (401, 403) else ""
+        text += f"; the server says: {show(asking.secrets.mask_text(said))}" if said else ""
         if self._config.api == "http":
             check_status(response, text)
         text += f"; asked was the model {show(self._model)} at {self._question().path}"

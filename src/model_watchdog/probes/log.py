@@ -21,6 +21,7 @@ from model_watchdog.errors import ProbeError
 from model_watchdog.filesystems import can_hang, find_file_system, read_file_systems
 from model_watchdog.following import Tail
 from model_watchdog.language import strip_controls
+from model_watchdog.logtimes import find_newest, find_zone
 from model_watchdog.patterns import Pattern
 from model_watchdog.probes import Measurement, Observation, Surroundings
 
@@ -53,7 +54,7 @@ class Log:
 
     `format` text takes level and numbers from the named groups of `pattern`, which is RE2; json from the keys `level` and `fields`, where
     `a.b` is b in a. Lines that match one of `patterns` are counted by its name; what `mask` matches is never shown, nor are addresses,
-    phone and ID numbers.
+    phone and ID numbers. A time that a record says without a zone is of `timezone`, or of the machine's.
     """
 
     path: Path | None = None
@@ -64,9 +65,16 @@ class Log:
     fields: tuple[str, ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
     mask: tuple[str, ...] = ()
+    timezone: str | None = None
 
     default_every: ClassVar[Seconds] = Seconds(5.0)
-    metrics: ClassVar[tuple[str, ...]] = ("log_records_total", "log_consecutive_errors", "log_pattern_matches_total", "log_field")
+    metrics: ClassVar[tuple[str, ...]] = (
+        "log_records_total",
+        "log_consecutive_errors",
+        "log_pattern_matches_total",
+        "log_field",
+        "log_age_seconds",
+    )
 
     def faults(self) -> list[str]:
         """What is wrong with the options, one sentence each."""
@@ -86,6 +94,10 @@ class Log:
             missing = [name for name in self.fields if name not in Pattern(self.pattern).names]
             if missing:
                 found.append(f"pattern has no group named {', '.join(missing)}, as (?P<{missing[0]}>[0-9.]+) would be")
+        try:
+            find_zone(self.timezone)
+        except ValueError as error:
+            found.append(str(error))
         for name in self.fields:
             if not re.fullmatch(r"[\w.-]{1,60}", name):
                 found.append(f'"{name}" cannot be the name of a field')
@@ -111,6 +123,8 @@ class _Running:
         self._kept = ""
         self._newest: bytes | None = None  # line that is an error, of this run
         self._newest_error = ""
+        self._zone = find_zone(config.timezone)
+        self._said_at: float | None = None  # what the newest record says of its time
 
     @property
     def progress(self) -> int:
@@ -132,7 +146,12 @@ class _Running:
             self._newest_error, self._newest = self._show(self._newest), None
         if self._newest_error:
             notes.append(self._newest_error)
-        return Observation(_measure(tally, values, self._patterns), "; ".join(notes))
+        measured = _measure(tally, values, self._patterns)
+        if self._tail is None and self._written_at:
+            self._said_at = self._written_at / 1e6
+        if self._said_at is not None:
+            measured.append(("log_age_seconds", {}, max(0.0, time.time() - self._said_at)))
+        return Observation(measured, "; ".join(notes))
 
     async def close(self) -> None:
         if self._tail is not None:
@@ -142,7 +161,7 @@ class _Running:
         if can_hang(kind := find_file_system(str(tail.path), read_file_systems())):
             text = f"{tail.path} lies on a file system that may hang ({kind}): have the service write to a local disk, or to the journal"
             raise ProbeError(Failure.CONFIG, text)
-        end, mounted = time.monotonic() + min(BUDGET, self._timeout / 2), False
+        end, has_read = time.monotonic() + min(BUDGET, self._timeout / 2), False
         try:
             for piece in tail.read():
                 self._take(piece, tally, values)
@@ -150,9 +169,9 @@ class _Running:
                 if time.monotonic() > end:
                     notes.append(f"{tail.behind / 1e6:.0f} MB behind: the log grows faster than it is read")
                     break
-                mounted = True
+                has_read = True
         except FileNotFoundError:
-            if not mounted:
+            if not has_read:
                 notes.append(f"{tail.path} is not there (yet)")
         except OSError as error:
             if error.errno in OUT_OF:
@@ -227,6 +246,8 @@ class _Running:
                 tally.patterns[name] = tally.patterns.get(name, 0) + found
         if newest is not None:
             self._newest = newest
+        said_at = find_newest(piece, is_json=self._config.format == "json", zone=self._zone, now=time.time())
+        self._said_at = self._said_at if said_at is None else said_at
 
     def _show(self, line: bytes) -> str:
         """A line for people: masked before it is cut."""

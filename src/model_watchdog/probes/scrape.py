@@ -24,7 +24,14 @@ OURS = frozenset(
         *("unit_active", "unit_restarts_total", "unit_cpu_seconds_total", "unit_memory_bytes", "unit_tasks", "unit_uptime_seconds"),
         *("service_cpu_percent", "service_memory_bytes", "service_gpu_memory_bytes", "service_open_files", "service_threads"),
         *("service_stuck_tasks", "canary_first_token_seconds", "canary_tokens_per_second", "canary_answer_correct", "canary_distance"),
-        *("canary_skipped_total", "log_records_total", "log_consecutive_errors", "log_pattern_matches_total", "log_field"),
+        *(
+            "canary_skipped_total",
+            "log_records_total",
+            "log_consecutive_errors",
+            "log_pattern_matches_total",
+            "log_field",
+            "log_age_seconds",
+        ),
     }
 )
 """What the watchdog itself measures of a service. A page that gave one of these would speak for the probe that does, and a rule that

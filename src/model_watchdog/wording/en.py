@@ -82,6 +82,7 @@ SENTENCES: Sentences = {
     "canary_not_well": "not asked: its health is not good",
     "canary_not_seen": "not asked: whether it has work to do could not be seen",
     "canary_busy": "not asked: it has work to do",
+    "container_missing": lambda p: f"its work cannot be seen: {p['detail']}",
     "shows_nothing": lambda p: f"{p['probe']} shows nothing: {p['detail']}",
     "no_heartbeat": lambda p: (
         f"{p['probe']}: of its heartbeat, {p['names']}, nothing is on the page; is it the right server: or heartbeat:?"

@@ -106,6 +106,7 @@ SENTENCES: Sentences = {
     "canary_not_well": "未发送：健康检查不正常",
     "canary_not_seen": "未发送：无法得知服务是否有任务",
     "canary_busy": "未发送：服务正有任务",
+    "container_missing": lambda p: f"看不到它的工作情况：{p['detail']}",
     "shows_nothing": lambda p: f"{p['probe']} 没有提供任何信息：{p['detail']}",
     "no_heartbeat": lambda p: f"{p['probe']}：页面上没有任何心跳指标（{p['names']}），请检查 server: 或 heartbeat: 是否正确",
     "queued": lambda p: f"启动任务在 systemd 队列中等待，已 {duration(float(p['seconds']))}（systemctl list-jobs）",

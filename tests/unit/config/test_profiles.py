@@ -34,6 +34,16 @@ def test_the_words_of_the_user_stand(load_text: Load) -> None:
     assert not {"stalled", "slow-tokens"} & {rule.name for rule in config.core.rules}, "what a probe measured goes with it"
 
 
+def test_a_probe_that_does_not_say_its_kind_changes_the_profiles(load_text: Load) -> None:
+    usual = {probe.name: probe for probe in load_text(service("vllm")).services["m"].probes}
+    config = load_text(service("vllm", "    probes: {canary: {bearer: key-of-ours, every: 5m}, health: {timeout: 9s}}\n")).services["m"]
+    probes = {probe.name: probe for probe in config.probes}
+    canary = probes["canary"].probe
+    assert (probes["canary"].every, probes["canary"].timeout, canary.bearer.reveal()) == (300, 30, "key-of-ours")  # type: ignore[attr-defined]
+    assert probes["health"].timeout == 9 and probes["health"].probe == usual["health"].probe
+    assert {rule.name for rule in config.core.rules} == {rule.name for rule in load_text(service("vllm")).services["m"].core.rules}
+
+
 def test_a_probe_of_the_profile_can_be_taken_away(load_text: Load) -> None:
     config = load_text(service("vllm", "    probes: {canary: off, sleep: off}\n")).services["m"]
     assert [probe.name for probe in config.probes] == ["unit", "health", "metrics"]
