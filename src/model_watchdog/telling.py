@@ -143,13 +143,18 @@ class Teller:
         if kind is Kind.CLOSES:
             return next((of_host[matter] for matter in self._known(notification.matters)), None)
         if kind is Kind.ONCE:
-            return None
+            return self._find_common(str(notification.reason.params.get("names", "")).split(", "))
         incident = self.next_id()
         of_host.update(dict.fromkeys(notification.matters, incident))
         writes.append(record.incident_open(incident, "", self._clock.wall(), say(notification.reason)))
         is_rule = notification.about == "alert_fired" and notification.severity != "info"
         writes += self.open(incident, None, f"{RULE}{notification.params.get('rule', '')}" if is_rule else "")
         return incident
+
+    def _find_common(self, services: list[str]) -> int | None:
+        """The incident that these services share, where a message of the host is about them."""
+        threads = self.router.state.threads
+        return next((threads.root(one.id) for one in threads.known.values() if not one.is_over and one.service in services), None)
 
     def _end_of_host(self, notification: Notification, incident: int | None) -> list[Write]:
         of_host = self.router.state.of_host
