@@ -103,7 +103,7 @@ class Daemon:
         speak(self.config.language)
         retell("")  # 10 ms for its tables now, and not before the first restart
         self._guard.check(self.clock.steady(), self.clock.wall())
-        self.store = Store.open(self.state_dir / FILE, kept=self.config.record.raw)
+        self.store = Store.open(self.state_dir / FILE, kept=self.config.record.kept)
         self.outbox = Outbox(
             self.store,
             self.config.notifiers,

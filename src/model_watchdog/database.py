@@ -53,6 +53,12 @@ MIGRATIONS = (
     CREATE INDEX event_incident ON event (incident) WHERE incident IS NOT NULL;
     CREATE INDEX outbox_held ON outbox (id) WHERE state = 'held';
     """,
+    """
+    CREATE TABLE rollup_minute (
+        id INTEGER PRIMARY KEY, series INTEGER NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (series, at));
+    CREATE TABLE rollup_hour (
+        id INTEGER PRIMARY KEY, series INTEGER NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (series, at));
+    """,
 )
 """One script a schema version; the n-th brings a record of schema n to n + 1."""
 

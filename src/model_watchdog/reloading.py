@@ -117,7 +117,7 @@ class Reloading:
         daemon.outbox.follow(config.notifiers)
         daemon.means.teller.follow(config.notifiers, config.host.common_cause)
         daemon.means.units.containers.expect(config.containers)
-        daemon.store.kept = config.record.raw
+        daemon.store.kept = config.record.kept
         self._arrange(list(daemon.watches))
         later = [name for name, watch in daemon.watches.items() if watch.leaving]
         later += [name for name in config.services if name not in daemon.watches]
