@@ -290,6 +290,7 @@ class Store:
             self._check_at = now + CHECK_SECONDS
             self._checking = threading.Thread(target=self._look_through, name="record check", daemon=True)
             self._checking.start()
+            return None
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
             old = Pending()
