@@ -41,6 +41,13 @@ def unpack_chunk(data: bytes) -> tuple[Iterator[int], tuple[float, ...]]:
     return accumulate(struct.unpack_from(f"<{count}I", data)), struct.unpack_from(f"<{count}d", data, 4 * count)
 
 
+def read_last(data: bytes) -> float:
+    """The value of a chunk's last sample."""
+    data = zlib.decompress(data)
+    last: float = struct.unpack_from("<d", data, len(data) - 8)[0]
+    return last
+
+
 def read_rows(rows: Iterable[Row], series: int, since: float, until: float) -> list[tuple[float, float]]:
     """(wall time, value) of each sample of a series within these times, oldest first."""
     found: list[tuple[float, float]] = []
