@@ -26,6 +26,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
+from model_watchdog.levels import write_levels
 from model_watchdog.means import Means
 from model_watchdog.minding import Minding
 from model_watchdog.notes import keep_notes
@@ -158,7 +159,7 @@ class Daemon:
         if self.store.note:
             self._tell_replaced()
         self._replaced = self.store.replaced
-        self.store.put(record.setting(RUNNING, "yes"))
+        self.store.put(record.setting(RUNNING, "yes"), write_levels(self.config))
         self.write_info(0.0)  # `status` must not tell of the daemon before
         self.host.open()
         for watch in self.watches.values():
@@ -282,7 +283,7 @@ class Daemon:
         if self.store.replaced == self._replaced:
             return
         self._replaced = self.store.replaced
-        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes())
+        self.store.put(record.setting(RUNNING, "yes"), write_levels(self.config), *self.outbox.waiting_writes())
         self.store.put(*self.means.teller.write_anew(), *keep_notes(self.means.notes))
         self.host.write_anew()
         for watch in self.watches.values():

@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+from model_watchdog.core.series import RollingWindow
 from model_watchdog.record import Record
 from model_watchdog.rollups import DAY, HOUR, MINUTE, Bucket, add_bins, merge, roll_up
 from model_watchdog.sketch import find_middle, find_quantiles
@@ -18,7 +19,8 @@ RAW_SPAN, MINUTE_SPAN = 2 * HOUR, 3 * DAY
 """Up to so long every sample is read, and every minute; of what is longer, every hour."""
 MARKS = ("restart_started", "recovered", "restart_failed", "gave_up", "alert_fired")
 """The events that are drawn."""
-ANOMALIES = ("alert_fired",)
+BAND_POINTS = 30
+"""Of a rule that has no window of its own."""
 
 
 def find_trend(record: Record, metric: str, labels: dict[str, str], since: float, until: float) -> Doc:
@@ -32,13 +34,31 @@ def find_trend(record: Record, metric: str, labels: dict[str, str], since: float
     doc |= {"most": [bucket.most for bucket in buckets], "last": [bucket.last for bucket in buckets]}
     doc |= {"count": sum(bucket.count for bucket in buckets), "quantiles": quantiles, "bars": _draw_bars(bins)}
     doc["levels"] = _find_levels(record, metric, labels)
-    names = {level["rule"] for level in doc["levels"]}
+    doc["expected"] = _draw_band(doc["mean"], doc["levels"])
+    told = [metric, *(value for name, value in labels.items() if name not in ("service", "uuid"))]
     doc["anomalies"] = [
         {"at": event["at"], "reason": event["reason"]}
         for event in record.events(service=labels.get("service"), since=since, limit=1000)
-        if event["event"] in ANOMALIES and event["at"] <= until and any(name in event["reason"].split()[:3] for name in names)
+        if event["event"] == "alert_fired" and event["at"] <= until and all(word in event["reason"] for word in told)
     ]
     return doc
+
+
+def _draw_band(values: list[float], levels: list[Doc]) -> Doc | None:
+    """What a rule with `sigma` takes for usual, by the points drawn: their rolling mean and so many deviations to both sides.
+
+    The rule itself judges samples; where points are minutes or hours the band shows its width, not its verdicts.
+    """
+    level = next((level for level in levels if level["sigma"] is not None), None)
+    if level is None:
+        return None
+    window, low, high = RollingWindow(max(2, min(level["window"] or BAND_POINTS, MOST_POINTS))), list[float | None](), list[float | None]()
+    for value in values:
+        reach = level["sigma"] * window.deviation
+        low.append(window.mean - reach if window.is_full else None)
+        high.append(window.mean + reach if window.is_full else None)
+        window.push(value)
+    return {"rule": level["rule"], "low": low, "high": high}
 
 
 def _read(record: Record, metric: str, labels: dict[str, str], since: float, until: float) -> tuple[list[Bucket], int]:
@@ -77,7 +97,7 @@ def _find_levels(record: Record, metric: str, labels: dict[str, str]) -> list[Do
     rules = json.loads(record.setting("levels") or "[]")
     service = labels.get("service")
     return [
-        {key: rule[key] for key in ("rule", "severity", "above", "below")}
+        {key: rule[key] for key in ("rule", "severity", "above", "below", "sigma", "window")}
         for rule in rules
         if rule["metric"] == metric
         and rule["service"] in (None, service)

@@ -28,6 +28,7 @@ def list_texts() -> dict[str, str]:
         "least": phrase("least"),
         "most": phrase("most"),
         "fires": phrase("fires at"),
+        "expected": phrase("expected range"),
         "anomaly": phrase("an alert fired"),
         "restart": phrase("restart"),
         "incident": phrase("incident"),

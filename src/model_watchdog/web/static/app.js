@@ -158,6 +158,13 @@
           series.push({ label: `${level.rule}: ${texts.fires}`, stroke: colour("--bad"), dash: [6, 4], width: 1, points: { show: false }, value: (_, v) => say(v) });
           rows.push(trend.at.map(() => level[side]));
         }
+    const bands = [{ series: [2, 3], fill: colour("--band") }];
+    if (trend.expected) {
+      const line = { stroke: colour("--warn"), width: 0.8, points: { show: false }, value: (_, v) => say(v) };
+      series.push({ ...line, label: `${trend.expected.rule}: ${texts.expected} ↑` }, { ...line, label: "↓" });
+      rows.push(trend.expected.high, trend.expected.low);
+      bands.push({ series: [series.length - 2, series.length - 1], fill: colour("--expected") });
+    }
     if (trend.anomalies.length) {
       const dots = trend.at.map(() => null);
       for (const one of trend.anomalies) {
@@ -169,7 +176,7 @@
       rows.push(dots);
     }
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 0.5 }, ticks: { stroke: colour("--line") } };
-    plot = new uPlot({ width: byId("chart").clientWidth || 600, height: 260, series, bands: [{ series: [2, 3], fill: colour("--band") }],
+    plot = new uPlot({ width: byId("chart").clientWidth || 600, height: 260, series, bands,
       axes: [axis, { ...axis, size: 86, values: (_, values) => values.map(say) }], cursor: { y: false } }, rows, byId("chart"));
     const last = trend.last[trend.last.length - 1];
     byId("chart-text").textContent = `${texts.least} ${say(Math.min(...trend.least))} · ${texts.most} ${say(Math.max(...trend.most))} · ${moment(trend.at[trend.at.length - 1])}: ${say(last)} · ${texts.samples.replace("{count}", trend.count)}`;
