@@ -66,6 +66,7 @@ def _serve(args: argparse.Namespace, host: str, port: int, hosts: object, secret
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(128)  # who reads its address below may ask at once
     except OSError as error:
         raise CommandError(f"cannot listen on {args.listen}: {error.strerror}; choose another with --listen HOST:PORT") from None
     app = make_app(os.fspath(find_state_dir(args)), os.fspath(find_runtime_dir(args)), hosts, secrets)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -104,7 +104,9 @@ class Site:
         if self._live.streams >= MOST_STREAMS:
             raise HTTPException(503, f"{MOST_STREAMS} pages are open; close one", headers={"retry-after": "10"})
 
-        return StreamingResponse(self._live.follow(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        events = self._live.follow()
+        first = await anext(events)  # it is counted from here on
+        return StreamingResponse(_chain(first, events), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
     async def incidents(self, request: Request) -> Response:
         now = time.time()
@@ -139,6 +141,12 @@ class Site:
         now = time.time()
         with self._live.open() as record:
             return _json(find_timeline(record, now - _read_span(request, DAY), now))
+
+
+async def _chain(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for event in events:
+        yield event
 
 
 def _read_id(request: Request) -> int:
