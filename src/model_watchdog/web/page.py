@@ -61,8 +61,10 @@ def write_page(doc: Doc, language: str) -> str:
 <p class="choose"><label for="span">{_say("Time shown")}</label> <select id="span">
 <option value="1h">{_say("1 hour")}</option><option value="24h" selected>{_say("24 hours")}</option>
 <option value="7d">{_say("7 days")}</option><option value="30d">{_say("30 days")}</option></select></p>
-<section aria-labelledby="h-timeline"><h2 id="h-timeline">{_say("Timeline")}</h2><div id="timeline"></div>
-<details><summary>{_say("As a list")}</summary><ol id="marks" class="marks"></ol></details></section>
+<section aria-labelledby="h-timeline"><h2 id="h-timeline">{_say("Timeline")}</h2>
+<div id="timeline" tabindex="0" role="region" aria-labelledby="h-timeline"></div>
+<details><summary>{_say("As a list")}</summary>
+<ol id="marks" class="marks" tabindex="0" aria-label="{_say("Timeline")}"></ol></details></section>
 <section aria-labelledby="h-trend"><h2 id="h-trend">{_say("Trend and distribution")}</h2>
 <p class="choose"><label for="series">{_say("Series")}</label> <select id="series"></select></p>
 <div id="chart" role="img" aria-labelledby="chart-text"></div><p id="chart-text" class="quiet"></p>
@@ -95,7 +97,7 @@ def write_incident(story: Doc, language: str) -> str:
         parts = [f"<dl>{''.join(f'<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>' for name, text in facts)}</dl>"]
         for heading, lines in ((_say("Restarts"), restarts), (_say("What happened"), events), (_say("Messages"), told)):
             listed = "".join(f"<li>{_escape(line)}</li>" for line in lines[:500]) or f"<li>{_say('none')}</li>"
-            parts.append(f"<section><h2>{heading}</h2><ol class='marks'>{listed}</ol></section>")
+            parts.append(f"<section><h2>{heading}</h2><ol class='marks' tabindex='0' aria-label='{heading}'>{listed}</ol></section>")
         if story["left"]:
             parts.append(f"<h2>{_say('What is left to do')}</h2><pre>{_escape(chr(10).join(story['left']))}</pre>")
         title = phrase("Incident {id}", id=story["id"])
