@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -13,6 +14,7 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +92,8 @@ def fill(store: Store) -> None:
         show(store, name, **changes)
     show(store, "whisper", state="dead", reason=f"the last line of its log: {SCRIPT}")
     store.put(writes.daemon_info(json.dumps({"pid": 1, "version": "0", "mode": "active", "language": "en"}), now))
-    store.put(writes.host_metrics(json.dumps([{"metric": "host_load1", "labels": {}, "value": 5.1, "at": "x"}]), now))
+    host = [{"metric": metric, "labels": {}, "value": value, "at": "x"} for metric, value in (("host_load1", 5.1), ("odd", float("nan")))]
+    store.put(writes.host_metrics(json.dumps(host), now))
     store.put(writes.incident_open(17, "whisper", now - 3000, f"it said {SCRIPT}"), writes.incident_open(3, "bert", now - 9000, "old"))
     store.put(writes.incident_close(3, now - 8000), writes.event(now - 2990, "whisper", "restart_started", None, SCRIPT, 17))
     fired = 'probe_duration_seconds{probe="health"} is 9, above 1'
@@ -147,6 +150,8 @@ def test_status_is_the_document_of_the_command(web: Web) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(SRC)}, check=False)
     told, expected = web.json("/api/v1/status"), json.loads(done.stdout)
+    assert told["host"]["metrics"].pop()["value"] is None, "JSON has no NaN"
+    expected["host"]["metrics"].pop()
     assert {**told, "generated_at": ""} == {**expected, "generated_at": ""}
 
 
@@ -294,6 +299,44 @@ def _stream_begins(web: Web) -> bytes:
     with socket.create_connection(("127.0.0.1", web.port)) as stream:
         stream.sendall(b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         return stream.recv(12)
+
+
+def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tmp_path: Path) -> None:
+    """A socket in the daemon's place counts."""
+    for part in directory.glob(f"{FILE}*"):
+        shutil.copy(part, tmp_path)
+    (tmp_path / "run").mkdir()
+    asked = 0
+    lock = (tmp_path / "run" / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "run" / "control.sock"))
+        listening.listen()
+
+        def answer() -> None:
+            nonlocal asked
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                asked += 1
+                connection.recv(1000)
+                connection.sendall(b'{"ok": true}\n')
+                connection.close()
+
+        answering = threading.Thread(target=answer, daemon=True)
+        answering.start()
+        web = Web(tmp_path)
+        began, made = time.monotonic(), 0
+        while time.monotonic() - began < 2:
+            assert web.ask(("/", "/metrics", "/ready/chatglm", "/api/v1/status")[made % 4])[0] == 200
+            made += 1
+        took = time.monotonic() - began
+        web.close()
+        listening.shutdown(socket.SHUT_RDWR)
+    lock.close()
+    assert made > 40 and 2 <= asked <= took / 0.5 + 2, (made, asked)
 
 
 # ---------------------------------------------------------------- records of all kinds

@@ -1,6 +1,7 @@
 """The Chinese of the page."""
 
 PHRASES = {
+    "time": "时间",
     "expected range": "预期范围",
     "Services": "服务",
     "Service": "服务",

@@ -20,7 +20,7 @@ from model_watchdog.web import metrics, page
 from model_watchdog.web.access import Hosts, Secrets
 from model_watchdog.web.charts import find_timeline, find_trend
 from model_watchdog.web.guard import Guard
-from model_watchdog.web.live import MOST_STREAMS, Live
+from model_watchdog.web.live import MOST_STREAMS, Live, dump
 
 DAY = 86_400.0
 READY = ("healthy", "busy", "degraded")
@@ -191,7 +191,7 @@ def _choose_language(request: Request, open_record: Callable[[], Record]) -> str
 
 
 def _json(value: object) -> Response:
-    return Response(json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="replace"), media_type="application/json")
+    return Response(dump(value).encode(errors="replace"), media_type="application/json")
 
 
 def _html(text: str) -> Response:
@@ -201,12 +201,12 @@ def _html(text: str) -> Response:
 async def _tell_error(request: Request, error: Exception) -> Response:
     """The record cannot be read: why, and what mends it."""
     if request.url.path.startswith("/api/"):
-        return Response(json.dumps({"error": str(error)}), status_code=503, media_type="application/json")
+        return Response(dump({"error": str(error)}), status_code=503, media_type="application/json")
     return PlainTextResponse(f"{error}\n", status_code=503)
 
 
 async def _tell_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if request.url.path.startswith("/api/"):
-        return Response(json.dumps({"error": error.detail}), error.status_code, error.headers, "application/json")
+        return Response(dump({"error": error.detail}), error.status_code, error.headers, "application/json")
     return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)

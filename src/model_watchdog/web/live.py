@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,6 +18,22 @@ EVERY = 0.5
 """Seconds between two looks."""
 MOST_STREAMS = 64
 BEAT_SECONDS = 15.0
+
+
+def dump(value: object) -> str:
+    """JSON; a number that JSON does not have is null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_without_nan(value), ensure_ascii=False)
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Live:
@@ -51,9 +68,9 @@ class Live:
             while True:
                 try:
                     doc = await self.look()
-                    text = json.dumps({key: value for key, value in doc.items() if key != "generated_at"})
+                    text = dump({key: value for key, value in doc.items() if key != "generated_at"})
                 except WatchdogError as error:
-                    text = json.dumps({"error": str(error)})
+                    text = dump({"error": str(error)})
                 if text != told:
                     told, beat = text, time.monotonic()
                     yield f"data: {text}\n\n"

@@ -1,10 +1,10 @@
 """The page and an incident's story as HTML. Every word in it that is not ours is escaped; what changes is drawn by `static/app.js`."""
 
 import html
-import json
 from typing import Any
 
 from model_watchdog.language import phrase, speak, spoken
+from model_watchdog.web.live import dump
 from model_watchdog.wording import clean, tell_event
 
 Doc = dict[str, Any]
@@ -24,6 +24,7 @@ def list_texts() -> dict[str, str]:
         "no_services": phrase("no services"),
         "none": phrase("none"),
         "no_data": phrase("nothing was measured in this time"),
+        "time": phrase("time"),
         "mean": phrase("mean"),
         "least": phrase("least"),
         "most": phrase("most"),
@@ -62,7 +63,7 @@ def write_page(doc: Doc, language: str) -> str:
 <option value="1h">{_say("1 hour")}</option><option value="24h" selected>{_say("24 hours")}</option>
 <option value="7d">{_say("7 days")}</option><option value="30d">{_say("30 days")}</option></select></p>
 <section aria-labelledby="h-timeline"><h2 id="h-timeline">{_say("Timeline")}</h2>
-<div id="timeline" tabindex="0" role="region" aria-labelledby="h-timeline"></div>
+<div id="timeline" tabindex="0" role="group" aria-labelledby="h-timeline"></div>
 <details><summary>{_say("As a list")}</summary>
 <ol id="marks" class="marks" tabindex="0" aria-label="{_say("Timeline")}"></ol></details></section>
 <section aria-labelledby="h-trend"><h2 id="h-trend">{_say("Trend and distribution")}</h2>
@@ -125,7 +126,7 @@ def _frame(main: str, doc: Doc | None, *, with_chart: bool = False) -> str:
 
 def _embed(name: str, value: object) -> str:
     """Data for the script. In it no `<` stands, so nothing in it ends the element."""
-    text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace("&", "\\u0026")
+    text = dump(value).replace("<", "\\u003c").replace("&", "\\u0026")
     return f'<script type="application/json" id="{name}">{text}</script>\n'
 
 

@@ -125,7 +125,9 @@
       const said = new Date(at * 1000).toLocaleString(language, span > 172800 ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" });
       svg.append(draw("text", { x: x(at), y: names.length * height + 18, "text-anchor": anchor }, said));
     }
+    const box = byId("timeline"), isNew = !box.firstChild, was = box.scrollLeft;
     fill("timeline", [svg]);
+    box.scrollLeft = isNew ? box.scrollWidth : was; // the newest is at the right
     fill("marks", line.marks.length ? line.marks.slice(-200).reverse().map((m) => make("li", {}, `${moment(m.at)} ${m.service || "host"}: ${m.reason}`))
       : [make("li", {}, texts.none)]);
   }
@@ -149,7 +151,7 @@
       fill("bars", []);
       return;
     }
-    const series = [{}, { label: texts.mean, stroke: colour("--link"), width: 1.5, value: (_, v) => say(v) },
+    const series = [{ label: texts.time }, { label: texts.mean, stroke: colour("--link"), width: 1.5, value: (_, v) => say(v) },
       { label: texts.most, stroke: colour("--band"), width: 1, value: (_, v) => say(v) }, { label: texts.least, stroke: colour("--band"), width: 1, value: (_, v) => say(v) }];
     const rows = [trend.at, trend.mean, trend.most, trend.least];
     for (const level of trend.levels)
