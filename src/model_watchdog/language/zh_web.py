@@ -1,6 +1,7 @@
 """The Chinese of the page."""
 
 PHRASES = {
+    "15 minutes": "15 分钟",
     "time": "时间",
     "expected range": "预期范围",
     "Services": "服务",

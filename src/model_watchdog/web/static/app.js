@@ -7,7 +7,7 @@
   const language = document.documentElement.lang;
   const TONES = { healthy: "good", busy: "busy", loading: "busy", sleeping: "good", stopped: "quiet", degraded: "warn", unknown: "warn",
     unhealthy: "bad", stalled: "bad", dead: "bad" };
-  const SPANS = { "1h": 3600, "24h": 86400, "7d": 604800, "30d": 2592000 };
+  const SPANS = { "15m": 900, "1h": 3600, "24h": 86400, "7d": 604800, "30d": 2592000 };
 
   function make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
@@ -219,16 +219,20 @@
     try {
       const found = await ask("/api/v1/series");
       found.sort((a, b) => (a.metric === "probe_duration_seconds" ? -1 : b.metric === "probe_duration_seconds" ? 1 : a.metric.localeCompare(b.metric)));
+      const text = JSON.stringify(found), chosen = byId("series").value;
+      if (text === loadSeries.text) return;
+      loadSeries.text = text;
       fill("series", found.map((one) => make("option", { value: JSON.stringify(one) },
         `${one.metric} ${Object.entries(one.labels).filter(([name]) => name !== "uuid").map(([name, value]) => `${name}=${value}`).join(" ")}`)));
-      await loadTrend();
+      if (found.some((one) => JSON.stringify(one) === chosen)) byId("series").value = chosen;
+      else await loadTrend();
     } catch (error) { report(error); }
   }
   function take(doc) {
     const states = JSON.stringify((doc.services || []).map((one) => [one.name, one.state, one.recovery.phase]));
     names = (doc.services || []).map((one) => one.name);
     showStatus(doc);
-    if (states !== take.states) { take.states = states; loadPast(); }
+    if (states !== take.states) { take.states = states; loadPast(); loadSeries(); }
   }
   function follow() {
     const source = new EventSource("/api/v1/live");
@@ -240,8 +244,14 @@
   byId("series").addEventListener("change", loadTrend);
   let resizing = 0;
   addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(() => plot && plot.setSize({ width: byId("chart").clientWidth, height: 260 }), 150); });
-  setInterval(() => { loadTrend(); loadPast(); }, 60000);
+  let rounds = 0;
+  setInterval(() => {
+    rounds += 1;
+    if (document.hidden || (SPANS[span()] > 3600 && rounds % 6)) return; // of a long time little is new after 10 s
+    loadSeries();
+    loadTrend();
+    loadPast();
+  }, 10000);
   take(read("status"));
-  loadSeries();
   follow();
 })();
