@@ -45,7 +45,7 @@ def kill_around_recoveries(directory: Path, prefix: Path, say: Callable[[str], N
         box.systemctl("daemon-reload")
         models = [stand.model() for _ in range(MODELS)]
         stand.start(*models)
-        stand.watch(sink, *(model.config("restarts: 100000", stable="300ms") for model in models))
+        stand.watch(sink, *(model.config("restarts: 100000", stable="300ms", unstable="off") for model in models))
         stand.wait_state("healthy", *models)
         rounds = 0
         while lives(box) < kills:

@@ -1,7 +1,7 @@
 """`make bench`: what the watchdog costs and how fast it is, from outside, with Monit beside it on the same work.
 
-Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load gpus clock record reading); all by
-default.
+Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load gpus clock record reading promql);
+all by default.
 `crash` runs only when it is named: it takes a quarter of an hour.
 Runs as root, for the box with a real systemd.
 """
@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.crash import KILLS, kill_around_recoveries
 from bench.measuring import HERE, Target, children, machine, processor_seconds, resident_mib, share_of_core, spread, target, time_command
+from bench.promql import measure_rules
 from bench.reading import measure_log, measure_pages
 from bench.record import measure_day
 from tests.rig import box as boxes
@@ -367,6 +368,11 @@ def measure_reading(rig: Rig) -> None:
         measure_log(Path(directory), note)
 
 
+def measure_promql(rig: Rig) -> None:
+    """Rules with an expression."""
+    measure_rules(note)
+
+
 PARTS: dict[str, Callable[[Rig], None]] = {
     "latency": measure_latency,
     "hang": measure_hang,
@@ -377,6 +383,7 @@ PARTS: dict[str, Callable[[Rig], None]] = {
     "clock": measure_clock,
     "record": measure_record,
     "reading": measure_reading,
+    "promql": measure_promql,
     "crash": measure_crash,
 }
 LONG = ("crash",)

@@ -4,6 +4,7 @@
 """
 
 import random
+import re
 import sys
 import tempfile
 import time
@@ -50,10 +51,12 @@ class Scene:
         """One rule a service, told to one notifier, which escalates to the other after a moment."""
         services = ""
         for number, endpoint in enumerate(self.endpoints):
-            probe = f"{{kind: http, url: '{endpoint.url()}', every: 100ms, timeout: 100ms}}"
+            probe = f"{{kind: http, url: '{endpoint.url()}', every: 2s, timeout: 2s, retry_every: 200ms}}"
             rules = "{unhealthy: off, gone: {metric: 'probe_success{probe=\"health\"}', below: 1}}"
             recovery = "{kind: command, command: [/bin/true]}"
-            services += f"  s{number}: {{startup: 100ms, recovery: {recovery}, probes: {{health: {probe}}}, rules: {rules}}}\n"
+            services += (
+                f"  s{number}: {{startup: 100ms, unstable: off, recovery: {recovery}, probes: {{health: {probe}}}, rules: {rules}}}\n"
+            )
         notifiers = f"  ops: {{kind: apprise, url: '{self.ops.url}', escalate: {{after: 2s, to: boss}}}}\n"
         notifiers += f"  boss: {{kind: apprise, url: '{self.boss.url}', min_severity: critical}}\n"
         self.daemon.configure(f"services:\n{services}notifiers:\n{notifiers}host: {{probes: {{}}, rules: {{}}}}\n")
@@ -84,14 +87,18 @@ class Scene:
             time.sleep(0.02)
         self.daemon.keep_up()
 
-    def wait_told(self, before: dict[str, int], what: str, where: str) -> None:
-        """Until each of these services was told of once more; whenever the daemon is dead it is started again."""
+    def wait_told(self, after: int, names: list[str], what: str, where: str) -> None:
+        """Until each of these services was told of once more, in a row of the outbox after that one; a daemon that is dead is started."""
+        query = f"SELECT title FROM outbox WHERE id > {after} AND notifier = 'ops' AND state = 'sent'"
 
         def is_told() -> bool:
             self.daemon.keep_up()
-            return all(count_told(self.ops, f"{name}: {what}") > count for name, count in before.items())
+            titles = [title for (title,) in self.daemon.ask_record(query)]
+            return all(any(f"{name}: {what}" in title for title in titles) for name in names)
 
-        wait_until(is_told, 90, lambda: f"{where}: {[message.title for message in self.ops.messages[-6:]]}\n{self.daemon.log()}", every=0.1)
+        wait_until(
+            is_told, 120, lambda: f"{where}: {[message.title for message in self.ops.messages[-6:]]}\n{self.daemon.log()}", every=0.1
+        )
 
     def _acknowledge(self) -> None:
         """Whatever is open by now; where nothing is, it dies another death."""
@@ -119,10 +126,10 @@ def kill_among_messages(directory: Path, kills: int, say: Callable[[str], None])
             which = scene.endpoints if rounds % 7 == 6 else [chance.choice(scene.endpoints)]
             names = [f"s{scene.endpoints.index(endpoint)}" for endpoint in which]
             for mode, what in (("500", FIRES), ("200", OVER)):
-                before = {name: count_told(scene.ops, f"{name}: {what}") for name in names}
+                ((after,),) = daemon.ask_record("SELECT coalesce(max(id), 0) FROM outbox")
                 point = POINTS[rounds % len(POINTS)] if mode == "500" or rounds % 2 else "random"
                 scene.change(mode, which, point, chance.uniform(0, 1))
-                scene.wait_told(before, what, f"seed {seed}, round {rounds}, {point}")
+                scene.wait_told(after, names, what, f"seed {seed}, round {rounds}, {point}")
             rounds += 1
             if rounds % 10 == 0:
                 say(f"{daemon.starts - 1} of {kills} kills")
@@ -132,20 +139,17 @@ def kill_among_messages(directory: Path, kills: int, say: Callable[[str], None])
         scene.close()
 
 
-def count_told(sink: HttpSink, words: str) -> int:
-    """How often it was told, the same text counted once; in a message of many each line counts."""
-    return len({(message.text, line) for message in sink.messages for line in message.text.splitlines() if words in line})
-
-
 def judge(scene: Scene, rounds: int) -> Toll:
-    """What the record has as told must have been received; what was received twice was told by a daemon that died before it was noted."""
-    daemon, sinks = scene.daemon, (scene.ops, scene.boss)
-    copies = Counter((sink.url, message.text) for sink in sinks for message in sink.messages)
-    received = "\n".join(text for _, text in copies)
-    titles = daemon.ask_record("SELECT title FROM outbox WHERE state <> 'dropped'")
-    lost = sum(title.partition(": ")[2] not in received for (title,) in titles)
-    unsent = daemon.ask_record("SELECT count(*) FROM outbox WHERE state NOT IN ('sent', 'dropped')")[0][0]
-    open_ones = daemon.ask_record("SELECT count(*) FROM incident WHERE closed_at IS NULL")[0][0]
+    """What the record has as sent must have been received. What was received twice was sent by a daemon that died before it was noted."""
+    daemon, lost, copies = scene.daemon, 0, Counter[tuple[str, str]]()
+    for name, sink in (("ops", scene.ops), ("boss", scene.boss)):
+        texts = Counter(re.sub(r"within [^:]*:", "", message.text) for message in sink.messages)  # told again, it is a little later
+        copies.update({(name, text): count for text, count in texts.items()})
+        received = sum(int(found[1]) if (found := re.search(r"(\d+) messages at once", text)) else 1 for text in texts)
+        ((sent,),) = daemon.ask_record(f"SELECT count(*) FROM outbox WHERE notifier = '{name}' AND state = 'sent'")
+        lost += max(0, sent - received)
+    ((unsent,),) = daemon.ask_record("SELECT count(*) FROM outbox WHERE state NOT IN ('sent', 'dropped')")
+    ((open_ones,),) = daemon.ask_record("SELECT count(*) FROM incident WHERE closed_at IS NULL")
     return Toll(daemon.starts - 1, rounds, lost + unsent, sum(copies.values()) - len(copies), max(copies.values()), open_ones)
 
 

@@ -2,7 +2,7 @@
 
     scripts/tables.py faults|scenarios [PYTEST ARGUMENT]...
 
-faults: number, injection, restarts, messages. scenarios (docs/scenarios.md): server, what was detected, after how long, restarts.
+faults: number, injection, restarts, messages. scenarios (docs/scenarios.md): server, what was detected, after how long, what was done.
 Ends as pytest ends.
 """
 
@@ -15,8 +15,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = {"faults": ("number", "injection", "restarts", "messages"), "scenarios": ("scenario", "server", "detected", "after", "restarts")}
-SELECTIONS = {"faults": ["--faults"], "scenarios": ["tests/real/test_scenarios.py"]}
+COLUMNS = {
+    "faults": ("number", "injection", "restarts", "messages"),
+    "scenarios": ("scenario", "server", "detected", "after", "done", "restarts"),
+}
+SELECTIONS = {"faults": ["--faults"], "scenarios": ["tests/real/test_scenarios.py", "tests/real/test_scenarios_stuck.py"]}
 ROWS = "WATCHDOG_TABLE_ROWS"
 """The variable that names the file to which tests append their rows, a JSON object a line."""
 

@@ -36,9 +36,15 @@ def pack_chunk(times: list[int], values: list[float]) -> bytes:
 
 def unpack_chunk(data: bytes) -> tuple[Iterator[int], tuple[float, ...]]:
     """Milliseconds since the first sample, and values."""
+    steps, values = unpack_steps(data)
+    return accumulate(steps), values
+
+
+def unpack_steps(data: bytes) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Milliseconds from each sample to the next, beginning with 0, and values."""
     data = zlib.decompress(data)
     count = len(data) // 12
-    return accumulate(struct.unpack_from(f"<{count}I", data)), struct.unpack_from(f"<{count}d", data, 4 * count)
+    return struct.unpack_from(f"<{count}I", data), struct.unpack_from(f"<{count}d", data, 4 * count)
 
 
 def read_last(data: bytes) -> float:

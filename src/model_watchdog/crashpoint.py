@@ -12,6 +12,9 @@ Of one point that has both, the stall comes first. The points:
     answered        it has answered, which is not in the record yet
     holding         the service is good again, and has to stay so
     message_sent    a notifier has taken a message, which is not in the record yet
+    routed          it is decided who is told of something and when, which is not in the record yet
+    acknowledged    an incident was acknowledged; whoever asked for that has no answer yet
+    silenced        the same of a silence that began or was ended
 """
 
 import os

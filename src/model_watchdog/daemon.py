@@ -24,13 +24,16 @@ from model_watchdog.core.gap import begin_after_gap, is_gap
 from model_watchdog.core.host import set_condition, tell_once
 from model_watchdog.core.rule import Severity
 from model_watchdog.crashpoint import crash_point
+from model_watchdog.feeding import Feed
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
+from model_watchdog.learnt import Learnt
 from model_watchdog.levels import write_levels
 from model_watchdog.means import Means
 from model_watchdog.minding import Minding
 from model_watchdog.notes import keep_notes
 from model_watchdog.outbox import Delivery, Outbox
+from model_watchdog.own_metrics import measure_self
 from model_watchdog.recalling import recall_of_host, recall_service
 from model_watchdog.record import FILE
 from model_watchdog.reloading import Reloading
@@ -134,15 +137,18 @@ class Daemon:
             common=CommonCause(self.config.host.common_cause),
             next_id=self.store.next_id(),
             notes=self.store.load_notes(),
+            feed=Feed(self.clock.steady, self.clock.wall),
         )
+        self.means.feed.follow(self.config.needs)
         teller.next_id = self.means.take_id
         teller.on_event = lambda event: self.host.carry_out([event])
         kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
         teller.recall(self.config.notifiers, self.config.host.common_cause, has_past=bool(kept))
-        self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock), self.means)
+        self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock, self.store), self.means)
         for service in self.config.services.values():
             state = recall_service(service, kept.get(service.name), self.clock, self.store, away)
             self.watches[service.name] = Watch(service, state, self.means)
+        self._learnt = Learnt(self.means)
         self.rights = rights.Rights(self.watches, self.host, self.means)
         self._next_beat: asyncio.Handle
         self._look_every = int(min(LOOK_EVERY, max(1.0, alive_within() / 3)))
@@ -219,6 +225,7 @@ class Daemon:
         self._lag = max(lag, self._lag)
         if number % 10 == 0:
             self.write_info(lag)
+            self._learnt.write(self.watches.values(), self.host)
             if self.means.host_stopping:
                 self.spawn(self._look_at_host())
 
@@ -305,7 +312,7 @@ class Daemon:
             record.restart_result(row["id"], "interrupted", lost, wall) for row in self.store.open_restarts() if row["id"] not in attempts
         ]
         left += [record.incident_close(row["id"], wall) for row in self.store.open_incidents() if row["id"] not in incidents]
-        self.store.put(*left)
+        self.store.put(*left, *self.means.teller.end_others(incidents))
 
     def overdue(self) -> str:
         """What should have been done long ago, or nothing."""
@@ -350,16 +357,7 @@ class Daemon:
     def _measure_self(self) -> list[tuple[str, dict[str, str], float]]:
         """The daemon's own metrics; the lag is the longest since they were last asked for."""
         lag, self._lag = self._lag, 0.0
-        metrics: list[tuple[str, dict[str, str], float]] = [
-            ("watchdog_up", {}, 1.0),
-            ("watchdog_tick_lag_seconds", {}, round(lag, 4)),
-            ("watchdog_notifications_queued", {}, float(self.outbox.stats()["queued"])),
-        ]
-        for name, watch in self.watches.items():
-            metrics.append(("watchdog_breaker_open", {"service": name}, float(watch.state.breaker.state != "closed")))
-            for result, count in sorted(watch.state.results.items()):
-                metrics.append(("watchdog_restarts_total", {"service": name, "result": result}, float(count)))
-        return metrics
+        return measure_self(self.watches, self.outbox, lag)
 
     def _tell_delivery(self, delivery: Delivery) -> None:
         self.host.carry_out([Event(delivery.event, None, delivery.reason)])
@@ -391,6 +389,7 @@ class Daemon:
         await asyncio.gather(*(watch.close() for watch in self.watches.values()), self.host.close(), self.minding.close())
         await self.outbox.close()
         self._write_what_waits()
+        self._learnt.write(self.watches.values(), self.host, at_once=True)
         self.store.put(record.setting(RUNNING, ""))
         self.means.main_processes.close()
         self.means.systemd.close()

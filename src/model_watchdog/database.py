@@ -50,8 +50,6 @@ MIGRATIONS = (
     ALTER TABLE incident ADD COLUMN root INTEGER;
     ALTER TABLE outbox ADD COLUMN incident INTEGER;
     ALTER TABLE outbox ADD COLUMN bundle TEXT NOT NULL DEFAULT '';
-    CREATE INDEX event_incident ON event (incident) WHERE incident IS NOT NULL;
-    CREATE INDEX outbox_held ON outbox (id) WHERE state = 'held';
     """,
     """
     CREATE TABLE rollup_minute (

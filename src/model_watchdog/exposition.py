@@ -13,6 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 MOST_SERIES = 2000
 """So many series of a page are kept: each is a row a scrape, and a series of each rule that looks at it."""
+MOST_LINES = 1_000_000
+"""A page of 5 MB has 100,000 to 400,000."""
+_LABELS = re.compile(rb'\{(?:[^"}]|"(?:[^"\\]|\\.)*+")*+\}')
+"""Each letter is looked at once, whatever the line is."""
 LONGEST_LINE = 64 * 1024
 _NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _MARKS = (b"# TYPE ", b"# HELP ", b"# UNIT ", b"# EOF")
@@ -58,6 +62,8 @@ class Reader:
         before, self._series = self._series, {}
         samples = list[tuple[str, dict[str, str], float]]()
         seen, met, lines, marks, dropped = set[str](), set[bytes](), 0, 0, 0
+        if text.count(b"\n") > MOST_LINES:  # no page is like that, and to go through it would hold everything else up
+            text = b""
         for line in text.split(b"\n"):
             if not line or line[:1] == b"#":
                 marks += line.startswith(_MARKS)
@@ -110,14 +116,8 @@ def _find_end(line: bytes, after_name: int) -> int:
     """Where the series ends and its value begins: behind the labels, in whose values a brace may stand too."""
     if line[after_name : after_name + 1] != b"{":
         return after_name
-    place = after_name
-    while (place := line.find(b'"}', place)) >= 0:
-        escapes = len(line[:place]) - len(line[:place].rstrip(b"\\"))
-        if escapes % 2 == 0:
-            return place + 2
-        place += 1
-    closing = line.find(b"}", after_name)
-    return closing + 1 if closing >= 0 else len(line)
+    found = _LABELS.match(line, after_name)
+    return found.end() if found is not None else len(line)
 
 
 def _read_value(rest: bytes) -> float | None:

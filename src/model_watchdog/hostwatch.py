@@ -59,7 +59,7 @@ class HostWatch:
 
     def _open_probe(self, probe: ProbeConfig) -> Running:
         notes = StoredNotes(self.means.store, self.means.notes, f"host/{probe.name}")
-        return probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus, notes))
+        return probe.probe.open(Surroundings(None, None, probe.timeout, self.means.units, self.means.gpus, notes, self.means.feed))
 
     def take(self, config: HostConfig) -> None:
         """Another configuration. What is known stays, where it still counts."""
@@ -152,6 +152,7 @@ class HostWatch:
             self.measure(other.name for other in self.config.probes if other.name == probe.name)
             return
         self.means.samples += outcome.samples
+        self.means.feed.take(None, outcome)
         if observation.gpus is not None:
             self._take_gpus(outcome.at, observation.gpus)
         elif failure is not None and probe.kind == "nvml":
@@ -192,7 +193,9 @@ class HostWatch:
         oldest = clock.steady() - STALE_AFTER * max((probe.every for probe in self.config.probes), default=30.0)
         metrics = describe_host(self.state, clock, oldest)
         own = self.means.own_metrics()
-        self.means.samples += [Sample(SeriesId.of(name, labels), value, clock.steady()) for name, labels, value in own]
+        samples = [Sample(SeriesId.of(name, labels), value, clock.steady()) for name, labels, value in own]
+        self.means.samples += samples
+        self.means.feed.add(samples)
         return metrics + [describe_metric(name, labels, value, clock) for name, labels, value in own]
 
     def inhibited(self) -> str:

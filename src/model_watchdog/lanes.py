@@ -103,7 +103,7 @@ class Lane:
             return Parcel(_take_with(due[0], due))
         critical = [item for item in due if item.is_critical]
         if 0 < _count(critical) <= FEW - sum(count for _, _, count in self._told):
-            return Parcel(_take_with(critical[0], due), overtakes=True)
+            return Parcel(_take_with(critical[0], critical), overtakes=True)  # and nothing else: it would come before what it follows
         wait = 0.0 if self._paced is None else self._paced + PACE - now
         return Parcel(tuple(due)) if wait <= 0 else Parcel((), wait)
 

@@ -9,6 +9,7 @@ from model_watchdog.clock import Clock
 from model_watchdog.core.common import CommonCause
 from model_watchdog.core.decision import Restart
 from model_watchdog.core.sample import Sample
+from model_watchdog.feeding import Feed
 from model_watchdog.gpuview import GpuHolder
 from model_watchdog.outbox import Outbox
 from model_watchdog.store import Store
@@ -44,6 +45,7 @@ class Means:
     common: CommonCause = field(default_factory=lambda: CommonCause(None))
     next_id: int = 1
     notes: dict[str, str] = field(default_factory=dict)
+    feed: Feed = field(default_factory=Feed)
     host_stopping: bool = False
     permitted: dict[str, bool] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)

@@ -9,6 +9,7 @@ from model_watchdog.core.gap import forget_confirmations
 from model_watchdog.core.host import HostState
 from model_watchdog.core.memory import recall, recall_host
 from model_watchdog.core.state import ServiceState
+from model_watchdog.learnt import take_up
 from model_watchdog.store import Store
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ def recall_service(service: ServiceConfig, kept: str | None, clock: Clock, store
             anchor, plain = json.loads(kept)
             state = recall(service.core, plain, clock.shift(anchor), now)
             forget_confirmations(service.core, state, away)
+            probes = {plan.name for plan in service.core.probes}
+            take_up(service.name, state.invocation, state.alerts, service.core.rules, clock, store, probes)
             return state
         except (ValueError, KeyError, TypeError) as error:
             log.warning("service=%s event=state_unreadable reason=%r", service.name, f"{error!r}; it is watched as if it were new")
@@ -35,12 +38,14 @@ def recall_service(service: ServiceConfig, kept: str | None, clock: Clock, store
     return state
 
 
-def recall_of_host(config: HostConfig, kept: str | None, clock: Clock) -> HostState:
+def recall_of_host(config: HostConfig, kept: str | None, clock: Clock, store: Store) -> HostState:
     """The state of the host."""
     if kept is not None:
         try:
             anchor, plain = json.loads(kept)
-            return recall_host(config.rules, plain, clock.shift(anchor), clock.steady(), config.mounts)
+            state = recall_host(config.rules, plain, clock.shift(anchor), clock.steady(), config.mounts)
+            take_up("", "", state.alerts, config.rules, clock, store, {probe.name for probe in config.probes}, config.mounts)
+            return state
         except (ValueError, KeyError, TypeError) as error:
             log.warning("event=state_unreadable reason=%r", f"{error!r}; the host is watched as if it were new")
     return HostState(sequence=int(clock.wall()))

@@ -115,17 +115,10 @@ class Record:
     def telling(self) -> Row:
         """`{silences, acks}`: `{id, services, until, reason, uid}` and `{incident, at, uid, reason}`."""
         text = self.setting("telling")
-        if text is None:
+        try:
+            return _read_telling(json.loads(text)) if text is not None else {"silences": [], "acks": []}
+        except (ValueError, KeyError, TypeError):  # of another version
             return {"silences": [], "acks": []}
-        kept = json.loads(text)
-        _, steady, wall = kept["anchor"]
-        known = [*kept["known"]["silences"], *([*window, 0, 0.0] for window in kept["windows"])]
-        silences = [
-            {"id": number, "services": services, "until": until - steady + wall, "reason": reason, "uid": uid}
-            for number, services, until, reason, uid, _ in known
-        ]
-        acks = [{"incident": number, "at": at - steady + wall, "uid": uid, "reason": why} for number, at, uid, why in kept["known"]["acks"]]
-        return {"silences": silences, "acks": acks}
 
     def restarts(self, *, service: str | None = None, since: float = 0.0, limit: int = 1000) -> list[Row]:
         """`{id, service, at, actor, cause, reason, phase, result, detail, ended_at}` of the newest `limit` restarts, oldest first."""
@@ -207,6 +200,30 @@ class Record:
         found = rollups.pick(made, rollups.roll_up(read_rows(fresh, number, begin, until + width), width))
         return [bucket for bucket in found if since <= bucket.at <= until]
 
+    def chunks(self, since: float, until: float, last: int, reaching: float) -> list[Row]:
+        """`{series, at, data}` of the chunks up to number `last` that begin from `since` to before `until` and end from `reaching` on."""
+        query = "SELECT series, at, data FROM sample_chunk WHERE id <= ? AND at >= ? AND at < ? AND until >= ?"
+        return self.rows(query, last, since, until, reaching)
+
+    def head(self) -> tuple[int, list[Row]]:
+        """The number of the newest chunk, and `{at, data}` of what came after it: one question, so that nothing is missed or seen twice."""
+        query = (
+            "SELECT 0 AS at, NULL AS data, coalesce(max(id), 0) AS last FROM sample_chunk UNION ALL SELECT at, data, NULL FROM sample_head"
+        )
+        rows = self.rows(query)
+        return next(row["last"] for row in rows if row["last"] is not None), [row for row in rows if row["last"] is None]
+
+    def chunk_times(self, last: int) -> tuple[float, float, int] | None:
+        """When the chunks up to the number `last` begin, when they end, and how many there are; None where there is none."""
+        query = "SELECT min(at) AS first, max(until) AS last, count(*) AS count FROM sample_chunk WHERE id <= ?"
+        row = self.rows(query, last)[0]
+        return (row["first"], row["last"], row["count"]) if row["count"] else None
+
+    def series_numbers(self) -> dict[int, tuple[str, dict[str, str]]]:
+        """The number of each series, with its metric and labels."""
+        rows = self.rows("SELECT id, metric, labels FROM series")
+        return {row["id"]: (row["metric"], json.loads(row["labels"])) for row in rows}
+
     def setting(self, key: str) -> str | None:
         rows = self.rows("SELECT value FROM setting WHERE key = ?", key)
         return rows[0]["value"] if rows else None
@@ -270,6 +287,18 @@ class Record:
             template = "{path}: the record is damaged ({error}); restart model-watchdog.service: it moves it aside and begins a new one"
             return phrase(template, path=self.path, error=error)
         return phrase("{path}: the record cannot be read: {cause}", path=self.path, cause=error)
+
+
+def _read_telling(kept: Any) -> Row:
+    """What `telling` keeps, its steady times as wall times."""
+    _, steady, wall = kept["anchor"]
+    known = [*kept["known"]["silences"], *([*window, 0, 0.0] for window in kept["windows"])]
+    silences = [
+        {"id": number, "services": services, "until": until - steady + wall, "reason": reason, "uid": uid}
+        for number, services, until, reason, uid, _ in known
+    ]
+    acks = [{"incident": number, "at": at - steady + wall, "uid": uid, "reason": why} for number, at, uid, why in kept["known"]["acks"]]
+    return {"silences": silences, "acks": acks}
 
 
 def newer_schema(path: str, version: int) -> str:

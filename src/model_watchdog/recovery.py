@@ -13,6 +13,7 @@ from model_watchdog.cgroup import processes
 from model_watchdog.core.attempt import RecoveryPhase
 from model_watchdog.core.decision import Actor, Cause, Decision, Event, Reason, Restart
 from model_watchdog.core.restarting import answered, call_failed, cannot_act, withdraw
+from model_watchdog.core.tally import MASK, mask
 from model_watchdog.core.unit import UnitFacts
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.errors import ProbeError, RecoveryError
@@ -167,4 +168,9 @@ def _enter(watch: Watch, phase: RecoveryPhase) -> None:
 
 async def _keep_last_log(watch: Watch, facts: UnitFacts) -> None:
     """The last line that the service wrote in the life that ends goes into what people are told."""
-    watch.last_log = await watch.means.systemd.last_log(facts.unit, facts.invocation)
+    text = mask(await watch.means.systemd.last_log(facts.unit, facts.invocation))
+    for written in (one for probe in watch.config.probes for one in getattr(probe.probe, "mask", ())):
+        from model_watchdog.patterns import Pattern  # RE2 is there where a log is followed
+
+        text = Pattern(written).replace(text.encode("utf-8", "replace"), MASK.encode()).decode("utf-8", "replace")
+    watch.last_log = text

@@ -116,8 +116,9 @@ class Reloading:
         if config.host != before.host:
             daemon.host.take(config.host)
         daemon.outbox.follow(config.notifiers)
-        daemon.means.teller.follow(config.notifiers, config.host.common_cause)
         daemon.means.units.containers.expect(config.containers)
+        daemon.means.feed.follow(config.needs)
+        daemon.means.teller.follow(config.notifiers, config.host.common_cause)
         daemon.store.kept = config.record.kept
         daemon.store.put(write_levels(config))
         self._arrange(list(daemon.watches))

@@ -13,6 +13,7 @@ from model_watchdog.core.host import HostState
 from model_watchdog.core.incident import alert_reason
 from model_watchdog.core.state import Incident, Service, ServiceState
 from model_watchdog.core.unit import split_unit
+from model_watchdog.core.unstable import UNSTABLE
 from model_watchdog.language import retell
 from model_watchdog.wording import Story, remedy, say
 
@@ -32,6 +33,8 @@ def describe_watched(service: Service, state: ServiceState, clock: Clock) -> tup
     entry["problems"] = describe_problems(service, state)
     entry["progress"] = describe_progress(service, state, clock)
     reasons = {word: say(Reason(word)) for word in ("flapping", "flapping_under_systemd")}
+    if service.unstable is not None:
+        reasons[UNSTABLE] = say(Reason(UNSTABLE, {"count": len(state.turns), "seconds": service.unstable.within}))
     reasons.update(dict.fromkeys(("busy", "loading", "unknown"), say(state.reason)))
     return entry, describe_alerts(service.name, state.alerts.values(), clock, reasons)
 
@@ -115,7 +118,7 @@ def describe_host(state: HostState, clock: Clock, oldest: float) -> list[Entry]:
     return [
         {"metric": sample.series.metric, "labels": dict(sample.series.labels), "value": sample.value, "at": stamp(clock, sample.at)}
         for sample in state.newest.values()
-        if sample.at >= oldest
+        if sample.at >= oldest and not sample.series.metric.startswith("expr:")
     ]
 
 

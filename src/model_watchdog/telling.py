@@ -5,7 +5,7 @@ What the router knows is written together with what was decided, so a daemon tha
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -78,6 +78,11 @@ class Teller:
         """An incident is over."""
         return [*self._carry_out(self.router.end(incident)), *self.write_state()]
 
+    def end_others(self, incidents: Collection[int]) -> list[Write]:
+        """Of all incidents these are open; nobody else will end those of an earlier run."""
+        left = [thread.id for thread in self.router.state.threads.known.values() if not thread.is_over and thread.id not in incidents]
+        return [write for number in left for write in self.end(number)]
+
     def open_of_host(self) -> set[int]:
         """The incidents of the host that are open."""
         return set(self.router.state.of_host.values())
@@ -99,13 +104,13 @@ class Teller:
         """Once a second: what has waited for long enough is sent, what goes on is repeated or escalated."""
         if self._dry_run or not self.router.is_busy:
             return
-        before = set(self.router.state.silences)
+        state = self.router.state
+        before, sizes = set(state.silences), (len(state.threads.known), len(state.acks))
         writes = self._carry_out(self.router.look(self._clock.steady(), self._second()))
         for number in sorted(before - self.router.state.silences.keys()):
             self.on_event(Event("silence_over", None, Reason("silence_over", {"id": number})))
-        writes += self.write_state()
-        if writes:
-            self._store.put(*writes)
+        if writes or before != set(state.silences) or sizes != (len(state.threads.known), len(state.acks)):
+            self._store.put(*writes, *self.write_state())
             self._outbox.wake()
 
     def acknowledge(self, incident: int, uid: int, reason: str) -> None:

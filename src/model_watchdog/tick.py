@@ -70,7 +70,10 @@ class Watch:
 
     def _open_probe(self, probe: ProbeConfig) -> Running:
         notes = StoredNotes(self.means.store, self.means.notes, f"{self.service.name}/{probe.name}")
-        return probe.probe.open(Surroundings(self.service.name, self.service.unit, probe.timeout, self.means.units, self.means.gpus, notes))
+        means = self.means
+        return probe.probe.open(
+            Surroundings(self.service.name, self.service.unit, probe.timeout, means.units, means.gpus, notes, means.feed)
+        )
 
     def take(self, config: ServiceConfig) -> None:
         """Another configuration of the same unit, or command, while no restart is under way. What is known stays, where it still counts."""
@@ -147,6 +150,7 @@ class Watch:
         if self._runners.has(probe):
             self._newest[probe.name] = outcome
             self.means.samples += outcome.samples
+            self.means.feed.take(self.service.name, outcome)
             if not (outcome.ok and self._asks_systemd()):  # what is good can wait for the unit of the same round: one decision for both
                 self.decide_soon()
         else:  # what was asked is not what is wanted any more
@@ -200,7 +204,7 @@ class Watch:
         started = clock.steady()
         observation, failure, detail = await self._runners.observe(probe, f"{self.service.name}/{probe.name}")
         at = clock.steady()
-        vitals = signs.read() if failure in (Failure.TIMEOUT, Failure.SLOW) else UNSEEN
+        vitals = signs.read() if failure in (Failure.TIMEOUT, Failure.SLOW, Failure.STATUS) else UNSEEN
         signs.stop()
         if observation.facts is not None:
             await self._take_facts(observation.facts)

@@ -161,6 +161,8 @@ def night(installed_stand: Stand) -> Iterator[dict[str, Seen]]:
         stand.start(*models.values())
         stand.watch(sink, *(configure(model, CASES[name].server, FAST, CASES[name], **CASES[name].keys) for name, model in models.items()))
         stand.wait_state("healthy", *models.values(), timeout=60)
+        idle = {model.name for name, model in models.items() if CASES[name].before == "ok"}
+        wait_until(lambda: not _list_unproven(stand, idle), 30, lambda: f"no good canary of {_list_unproven(stand, idle)}", every=0.5)
         began = time.time()
         for name, model in models.items():
             model.set(CASES[name].trouble)
@@ -174,13 +176,19 @@ def night(installed_stand: Stand) -> Iterator[dict[str, Seen]]:
         sink.close()
 
 
+def _list_unproven(stand: Stand, names: set[str]) -> list[str]:
+    """Those of them whose canary was never good: what it says later is no evidence."""
+    services = [service for service in stand.box.status()["services"] if service["name"] in names]
+    return [service["name"] for service in services if any(probe["name"] == "canary" and not probe["ok"] for probe in service["probes"])]
+
+
 @pytest.fixture
 def judge(night: dict[str, Seen], request: pytest.FixtureRequest) -> Callable[[str], Seen]:
     """Holds a case against what became of it, and gives that for more."""
 
     def hold(name: str) -> Seen:
         case, one = CASES[name], night[name]
-        _record(name, case, one, request.node.nodeid)
+        record_row(name, case.server, one, request.node.nodeid)
         story = f"restarts {one.restarts}, {one.state}, {one.events}"
         assert one.restarts == (1 if case.restart else 0), story
         if case.cause is not None:
@@ -194,15 +202,23 @@ def judge(night: dict[str, Seen], request: pytest.FixtureRequest) -> Callable[[s
     return hold
 
 
-def _record(name: str, case: Case, one: Seen, test: str) -> None:
+def look(stand: Stand, model: Model, began: float) -> Seen:
+    """What became of a service since `began`."""
+    rows = stand.ask_record(f"SELECT at, event, cause, reason FROM event WHERE service = '{model.name}' AND at > {began} ORDER BY id")
+    return Seen(model, model.restarts, str(model.shown()["state"]), [Happened(at - began, *rest) for at, *rest in rows])
+
+
+def record_row(name: str, server: str, one: Seen, test: str) -> None:
     """One line of the table that `make scenarios` prints."""
     if path := os.environ.get(ROWS):
         found = one.detected
         detected = "" if found is None else f"{found.event} ({found.cause})" if found.cause else found.event
         after = "" if found is None else f"{found.after:.1f} s"
-        row = {"scenario": name, "server": case.server, "detected": detected, "after": after, "restarts": one.restarts, "test": test}
+        told = sum(event.event == "told" for event in one.events)
+        done = "restarted" if one.restarts else "told" if told else "left alone"
+        row = {"scenario": name, "server": server, "detected": detected, "after": after, "done": done, "restarts": one.restarts}
         with open(path, "a") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps({**row, "test": test}) + "\n")
 
 
 Judge = Callable[[str], Seen]
@@ -328,7 +344,8 @@ def test_no_real_request_was_sent_while_there_was_work(night: dict[str, Seen]) -
 
 
 # ---------------------------------------------------------------- those that use the processor, one at a time
-def test_scenario_f08_a_slow_start_is_waited_for(stand: Stand, http_sink: HttpSink) -> None:
+def test_scenario_f08_a_slow_start_is_waited_for(stand: Stand, http_sink: HttpSink, request: pytest.FixtureRequest) -> None:
+    began = time.time()
     slow = zoo(stand, "vllm", mode="late:9", heals=False)
     stuck = zoo(stand, "vllm", mode="late-idle", heals=False)
     stand.start(slow, stuck)
@@ -338,25 +355,31 @@ def test_scenario_f08_a_slow_start_is_waited_for(stand: Stand, http_sink: HttpSi
     stand.wait_state("healthy", slow, timeout=25)
     wait_until(lambda: stuck.restarts >= 1, 15, lambda: f"{stuck.shown()}\n{stand.log()}")
     assert slow.restarts == 0, "its port opened after nine seconds, of which startup allows four: it moved"
+    record_row("f08", "vllm", look(stand, slow, began), request.node.nodeid)
+    record_row("f08_hangs", "vllm", look(stand, stuck, began), request.node.nodeid)
 
 
-def test_scenario_f23_a_loop_blocked_by_the_services_own_work(stand: Stand, http_sink: HttpSink) -> None:
+def test_scenario_f23_a_loop_blocked_by_the_services_own_work(stand: Stand, http_sink: HttpSink, request: pytest.FixtureRequest) -> None:
     service = zoo(stand, "plain", mode="ok", heals=False)
     stand.start(service)
     url = f"http://127.0.0.1:{service.port}/health"
     probes = json.dumps({"health": {"kind": "http", "url": url, **PATIENT}, "unit": yaml.safe_load(UNIT_ONLY)["unit"]})
     stand.watch(http_sink, service.config(server="http", url=url, probes=probes, startup="3s"))
     stand.wait_state("healthy", service)
+    began = time.time()
     service.set("block")
     stand.wait_state("busy", service)
     holds_for(lambda: service.restarts == 0, 6.0, stand.log, every=0.5)
+    record_row("f23", "http", look(stand, service, began), request.node.nodeid)
 
 
-def test_scenario_f43_health_and_metrics_time_out_together(stand: Stand, http_sink: HttpSink) -> None:
+def test_scenario_f43_health_and_metrics_time_out_together(stand: Stand, http_sink: HttpSink, request: pytest.FixtureRequest) -> None:
     service = zoo(stand, "vllm", mode="work", heals=False)
     stand.start(service)
     stand.watch(http_sink, configure(service, "vllm", pace=PATIENT))
     stand.wait_state("healthy", service)
+    began = time.time()
     service.set("work mute burn")
     stand.wait_state("busy", service)
     stand.stays((service, 0), messages=0, seconds=6.0)
+    record_row("f43", "vllm", look(stand, service, began), request.node.nodeid)

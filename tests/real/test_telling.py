@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,26 @@ def test_killed_in_the_path_of_messages_nothing_is_lost_or_told_three_times(tmp_
     assert (toll.lost, toll.dangling) == (0, 0), toll
     assert toll.copies <= 2 and toll.duplicates <= toll.kills, toll
     fault_row("D", f"{toll.kills} times kill -9 in the path of messages", 0, toll.duplicates)
+
+
+def test_in_a_window_of_maintenance_nobody_is_told_until_it_is_taken_out(
+    daemon: PlainDaemon, http_sink: HttpSink, start_chaos: Callable[..., Chaos]
+) -> None:
+    """And the dead man's switch is told all the while that the watchdog works."""
+    chaos, switch = start_chaos(), start_chaos()
+    begin, end = (f"{datetime.now() + timedelta(days=days):%Y-%m-%d %H:%M}" for days in (-1, 1))
+    window = f"maintenance: [{{services: ['ch*'], from: '{begin}', until: '{end}', reason: new weights, pause: true}}]\n"
+    more = f"heartbeat: {{url: '{switch.url('/ping')}', every: 500ms}}\n"
+    configure(daemon, service("chat", chaos.url()), notifier("ops", http_sink), more + window)
+    wait_until(lambda: "maintenance 1: ch*" in daemon.run("silence", "--list").stdout, 10, daemon.log)
+    (shown,) = json.loads(daemon.run("status", "--json", check=False).stdout)["services"]
+    assert shown["paused_until"] is not None
+    switch.wait_for(1, "/ping/start")
+    switch.wait_for(3, "/ping")
+    assert [message.title for message in http_sink.messages] == [], "that it is paused is told to nobody either"
+    chaos.set("500")
+    wait_until(lambda: ("held",) in daemon.ask_record("SELECT state FROM outbox"), 10, daemon.log)
+    daemon.configure(daemon.config.read_text().replace(window, ""))
+    assert "changed" in daemon.run("reload").stdout
+    http_sink.wait_text("chat: r0 fires", 15)
+    assert switch.count("/ping/fail") == 0

@@ -39,7 +39,7 @@ class PlainDaemon:
             command = [sys.executable, "-m", "model_watchdog", "run", *self._options]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         self.starts += 1
-        wait_until(self._answers, 20, self.log)
+        wait_until(self._answers, 60, self.log)
 
     def _answers(self) -> bool:
         if not self.is_alive():

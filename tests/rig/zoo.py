@@ -55,6 +55,7 @@ class Zoo:
         self.steps = [0.0, 0.0]
         self.prompts = 0.0
         self.failures = 0.0
+        self.finished = 0.0  # tokens of requests that are finished
         self.open_requests = 0
         self.weights: list[bytes] = []
         self.leaked: list[bytes] = []
@@ -175,7 +176,8 @@ class Zoo:
             await self.generate(path, body, writer)
             return
         is_metrics = path == "/metrics"
-        if self.has("mute") or (self.has("slow") and not is_metrics):
+        waits_for_engine = self.server == "llamacpp" and is_metrics  # its page comes out of the queue of requests
+        if self.has("mute") or (self.has("slow") and not is_metrics) or (self.has("freeze") and waits_for_engine):
             await asyncio.sleep(HANG)
         status, kind, text = self.page(path)
         if path in ("/health", "/v2/health/ready", "/health_generate") and (self.has("503") or self.has("prefill")):
@@ -227,6 +229,7 @@ class Zoo:
         finally:
             self.open_requests -= 1
             self.steps = [count + 8 for count in self.steps]
+            self.finished += 8
 
     async def stream(self, path: str, words: list[str], writer: asyncio.StreamWriter) -> None:
         ollama = path.startswith("/api/")
@@ -258,15 +261,20 @@ class Zoo:
         names = {
             "sglang": {
                 f'sglang:num_running_reqs{{model_name="{MODEL}"}}': running,
-                f'sglang:generation_tokens_total{{model_name="{MODEL}"}}': steps,
-                f'sglang:prompt_tokens_total{{model_name="{MODEL}"}}': self.prompts,
+                f'sglang:num_used_tokens{{model_name="{MODEL}"}}': (steps + self.prompts) % 1000,
+                f'sglang:realtime_tokens_total{{model_name="{MODEL}",mode="decode"}}': steps,
+                f'sglang:realtime_tokens_total{{model_name="{MODEL}",mode="prefill_compute"}}': self.prompts,
+                f'sglang:generation_tokens_total{{model_name="{MODEL}"}}': self.finished,
+                f'sglang:prompt_tokens_total{{model_name="{MODEL}"}}': self.finished,
             },
             "tgi": {
-                "tgi_queue_size": self.failures if self.has("errors") else running,
-                "tgi_batch_current_size": running,
-                "tgi_request_success": steps,
+                "tgi_queue_size": 0 if self.fails else running,
+                "tgi_batch_current_size": 0 if self.fails else running,
+                "tgi_request_success": self.finished,
+                'tgi_batch_inference_count{method="prefill"}': steps + self.failures,  # of those that fail, too
                 'tgi_batch_inference_success{method="decode"}': steps,
                 'tgi_request_failure{err="generation"}': self.failures,
+                'tgi_request_failure{err="validation"}': time.monotonic(),  # somebody asks for what cannot be, all the time
             },
             "llamacpp": {
                 "llamacpp:n_decode_total": steps,
@@ -277,6 +285,9 @@ class Zoo:
             "triton": {
                 f'nv_inference_request_success{{model="{MODEL}",version="1"}}': steps,
                 f'nv_inference_request_failure{{model="{MODEL}",version="1",reason="BACKEND"}}': self.failures,
+                f'nv_inference_request_failure{{model="{MODEL}",version="1",reason="CANCELED"}}': time.monotonic(),
+                'nv_inference_request_success{model="other",version="1"}': time.monotonic(),  # another model does well
+                'nv_inference_pending_request_count{model="other",version="1"}': 1,
                 f'nv_inference_pending_request_count{{model="{MODEL}",version="1"}}': running if self.has("work") else 0,
             },
         }.get(self.server, {})

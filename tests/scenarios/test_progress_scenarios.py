@@ -9,9 +9,10 @@ from model_watchdog.core.canary import find_objection
 from model_watchdog.core.decision import Cause, State
 from model_watchdog.core.progress import STALLED_SECONDS, ProgressPlan
 from model_watchdog.core.rule import Rule, Severity, Then
-from model_watchdog.core.sample import Failure, Outcome, Selector, conclude
+from model_watchdog.core.sample import UNSEEN, Failure, Outcome, Selector, conclude
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Number, Seconds
+from model_watchdog.core.vitals import Vitals
 from model_watchdog.rules.threshold import Threshold
 from model_watchdog.wording import say
 from tests.scenarios.simulation import DOWN, UNHEALTHY, World, make_service
@@ -46,6 +47,7 @@ class Engine(World):
     work: float = 3.0
     tries: float = 0.0
     page: Failure | None = None
+    page_late: float = 0.0
     sleeping: float | None = None
     canary: Callable[[float], tuple[Failure | None, float]] = lambda now: (None, 1.0)
     asked: list[float] = field(default_factory=list)
@@ -75,9 +77,12 @@ class Engine(World):
         measured.append(("failures_total", {}, self.failures))
         if self.sleeping is not None:
             measured.append(("sleeping", {}, self.sleeping))
-        failure = self.page or (None if self.active == "active" else Failure.REFUSED)
+        answers = self.active == "active" and self.now - self.started_at >= self.load_seconds + self.page_late
+        failure = self.page or (None if answers else Failure.REFUSED)
         took = 5.0 if failure is Failure.TIMEOUT else 0.01
-        return conclude("model", "metrics", self.now, self.now + took, measured if failure is None else (), failure, str(failure or ""))
+        vitals = Vitals(self.cores, self.gpus) if failure is Failure.TIMEOUT else UNSEEN
+        measured = measured if failure is None else []
+        return conclude("model", "metrics", self.now, self.now + took, measured, failure, str(failure or ""), vitals)
 
     def _ask(self) -> Outcome:
         against = find_objection(self.service, self.state)
@@ -256,6 +261,17 @@ def test_a_page_that_shows_nothing_is_told_once_and_restarts_nothing() -> None:
     assert told(world) == ["alert_fired", "alert_resolved"]
 
 
+@pytest.mark.parametrize("seconds", [12.0, 45.0, 99.0])
+def test_a_page_that_is_not_there_while_the_service_loads_is_no_news(seconds: float) -> None:
+    """Its health may answer a moment before its page does."""
+    world = Engine(service=engine_service(), load_seconds=seconds, page_late=6.0)
+    world.run(300)
+    world.die()
+    world.run(300)
+    assert len(world.restarts) == 1 and world.state.state is State.HEALTHY
+    assert told(world) == ["recovered"] and "evidence_missing" not in [cause for _, _, cause in world.events]
+
+
 def test_a_page_without_the_heartbeat_is_told_with_its_names() -> None:
     world = Engine(service=engine_service(), speed={})
     world.run(3600)
@@ -344,3 +360,204 @@ def test_of_two_pages_one_may_be_without_the_heartbeat() -> None:
     world.speed = {}
     world.run(3600)
     assert told(world) == ["alert_fired"]
+
+
+class Processes(Engine):
+    """Two processes behind one port answer by turns, each with counters of its own."""
+
+    def _scrape(self) -> Outcome:
+        self.turn = not getattr(self, "turn", False)
+        found = super()._scrape()
+        if not self.turn:
+            return found
+        samples = tuple(replace(one, value=one.value + 1e6) if one.series.metric == "steps_total" else one for one in found.samples)
+        return replace(found, samples=samples)
+
+
+def test_processes_behind_one_port_do_not_hide_a_stall_by_answering_in_turn() -> None:
+    world = Processes(service=engine_service())
+    world.run(600)
+    assert world.restarts == [] and world.state.state is State.HEALTHY
+    frozen_at, world.speed = world.now, {"": 0.0}
+    world.run(600, until=lambda world: bool(world.restarts))
+    assert world.state.cause is Cause.STALLED and world.restarts[0] - frozen_at <= 170
+
+
+class PagesOfTheirOwn(Engine):
+    """Each engine has a page."""
+
+    def _see_health(self, name: str) -> Outcome:
+        if name not in ("metrics", "second"):
+            return super()._see_health(name)
+        found = super()._see_health("metrics")
+        engine = {"metrics": "0", "second": "1"}[name]
+        mine = tuple(one for one in found.samples if dict(one.series.labels).get("engine", engine) == engine)
+        return replace(found, probe=name, samples=mine)
+
+
+def test_engines_with_pages_of_their_own_are_seen_to_stall() -> None:
+    service = engine_service()
+    second = ProbePlan("second", "scrape", every=Seconds(10.0), timeout=Seconds(5.0))
+    world = PagesOfTheirOwn(service=replace(service, probes=(*service.probes, second)), speed={"0": 10.0, "1": 10.0})
+    world.run(300)
+    assert world.restarts == []
+    world.speed = {"0": 10.0, "1": 0.0}
+    world.run(200, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1 and world.state.cause is Cause.STALLED
+
+
+def test_what_has_slept_is_not_stalled_when_it_wakes() -> None:
+    world = Engine(service=engine_service(rules=(ASLEEP,)), sleeping=0.0, work=0.0, speed={"": 0.0})
+    world.run(120)
+    world.sleeping, world.work = 1.0, 1.0
+    world.run(3400)
+    assert world.state.state is State.SLEEPING and world.restarts == []
+    world.sleeping = 0.0
+    world.run(25)
+    world.speed = {"": 10.0}
+    world.run(600)
+    assert world.restarts == [] and world.state.state is State.HEALTHY
+
+
+def test_what_clients_have_cancelled_is_no_work() -> None:
+    usual = engine_service(attempts=True)
+    assert usual.progress is not None
+    plan = replace(usual.progress, attempts=('failures_total{reason="BACKEND"}',))
+    world = Engine(service=replace(usual, progress=plan), work=0.0, speed={"": 0.0})
+    world.run(300)
+    world.tries = 1.0
+    world.run(3600)
+    assert world.restarts == []
+
+
+def test_a_page_that_no_longer_tells_of_work_is_told_and_no_request_is_sent() -> None:
+    usual = engine_service()
+    assert usual.progress is not None
+    world = Engine(service=replace(usual, progress=replace(usual.progress, work=("renamed",))))
+    world.run(3600)
+    assert world.restarts == [] and world.asked == [] and told(world) == ["alert_fired"]
+    assert any("renamed" in say(one.reason) for one in world.decisions if hasattr(one, "reason"))
+
+
+def test_work_without_an_engine_is_everybodys() -> None:
+    usual = engine_service()
+    world = Engine(service=usual, speed={"0": 10.0, "1": 10.0})
+    scrape = world._scrape
+
+    def unlabelled() -> Outcome:
+        found = scrape()
+        keep = [one for one in found.samples if one.series.metric not in ("running", "waiting")]
+        work = conclude("model", "metrics", found.started, found.at, [("running", {}, world.work), ("waiting", {}, 0.0)]).samples[:2]
+        return replace(found, samples=(*keep, *work))
+
+    world._scrape = unlabelled  # type: ignore[method-assign]
+    world.run(300)
+    assert world.asked == [] and told(world) == []
+    world.speed = {"0": 10.0, "1": 0.0}
+    world.run(200, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1
+
+
+@pytest.mark.parametrize(("cores", "restarts"), [(0.0, 1), (1.0, 0)])
+def test_a_page_that_is_not_answered_any_more_while_there_was_work(cores: float, restarts: int) -> None:
+    """Its health is green: the page waits for the engine, and health does not."""
+    world = Engine(service=engine_service(), cores=cores)
+    world.run(300)
+    world.page = Failure.TIMEOUT
+    world.run(180)
+    assert len(world.restarts) == restarts
+    if restarts:
+        assert any(cause == "stalled" for _, _, cause in world.events)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_page_that_the_engine_itself_makes_is_a_request(asks: bool) -> None:
+    usual = engine_service()
+    assert usual.progress is not None
+    world = Engine(service=replace(usual, progress=replace(usual.progress, page_asks_engine=asks)), work=0.0, speed={"": 0.0})
+    world.run(300)
+    world.page = Failure.TIMEOUT
+    world.run(180)
+    assert len(world.restarts) == asks
+
+
+class Misdirected(World):
+    """Answers 404 where it is asked for its health."""
+
+    code = 404
+
+    def _see_health(self, name: str) -> Outcome:
+        failure = self.health(self.now)
+        measured: list[tuple[str, dict[str, str], float]] = [("probe_http_status_code", {}, float(self.code if failure else 200))]
+        return conclude("model", name, self.now, self.now + 0.001, measured, failure, f"status {self.code}" if failure else "")
+
+
+def test_a_page_that_has_never_been_there_is_told_and_restarts_nothing() -> None:
+    world = Misdirected()
+    world.health = lambda now: Failure.STATUS
+    world.run(7200)
+    assert world.restarts == [] and world.state.state is State.UNHEALTHY and told(world) == ["alert_fired"]
+    assert any("is it the right url" in say(one.reason) for one in world.decisions if hasattr(one, "reason"))
+    world.health = lambda now: None
+    world.run(60)
+    assert told(world) == ["alert_fired", "alert_resolved"]
+    world.restart_daemon()
+    world.health = lambda now: Failure.STATUS
+    world.run(60, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1, "it was there, and is not any more"
+
+
+@pytest.mark.parametrize("code", [500, 503])
+def test_a_server_that_was_never_good_and_says_so_is_restarted(code: int) -> None:
+    world = Misdirected()
+    world.code = code
+    world.health = lambda now: Failure.STATUS
+    world.run(180, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1
+
+
+@pytest.mark.parametrize("answer", [(Failure.STATUS, 0.0), (None, 0.0)])
+def test_a_canary_that_was_never_right_is_told_and_restarts_nothing(answer: tuple[Failure | None, float]) -> None:
+    world = Engine(service=engine_service(heartbeat=False))
+    world.canary = lambda now: answer
+    world.run(7200)
+    assert world.restarts == [] and told(world) == ["alert_fired"]
+    world.canary = lambda now: (None, 1.0)
+    world.run(120)
+    assert told(world) == ["alert_fired", "alert_resolved"]
+    world.canary = lambda now: answer
+    world.run(600, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1
+
+
+def test_a_real_request_that_times_out_while_the_service_works_never_restarts_it() -> None:
+    """Saturated for hours, health green, and no heartbeat that would tell."""
+    world = Engine(service=engine_service(heartbeat=False))
+    world.run(300)
+    ask = world._ask
+
+    def waits() -> Outcome:
+        return replace(ask(), vitals=Vitals(1.0, ()))
+
+    world._ask = waits  # type: ignore[method-assign]
+    world.canary = lambda now: (Failure.TIMEOUT, 0.0)
+    world.run(7200)
+    assert world.restarts == [] and world.state.state is State.HEALTHY
+
+
+def test_a_503_after_a_wait_in_which_the_service_worked_is_busy() -> None:
+    """SGLang says 503 after 20 s in which no token came, under a long prefill too."""
+    world = World()
+    world.run(60)
+    see = world._see_health
+
+    def slowly(name: str) -> Outcome:
+        return replace(see(name), vitals=Vitals(1.0, ()))
+
+    world._see_health = slowly  # type: ignore[method-assign]
+    world.health = lambda now: Failure.STATUS
+    world.run(600)
+    assert world.restarts == [] and world.state.state is State.BUSY
+    world._see_health = see  # type: ignore[method-assign]
+    world.run(60, until=lambda world: bool(world.restarts))
+    assert len(world.restarts) == 1

@@ -151,7 +151,7 @@ def test_wrong_usage_is_64_and_names_the_nearest_right_word(call: Call, words: l
         (["stats"], "watchdog: 没有命令“stats”；是否想输入“status”？（watchdog --help 列出全部）"),
         (["--jsn"], "watchdog: 没有选项“--jsn”；命令自己的选项写在命令之后（watchdog --help 列出全部）"),
         (["--state-dir"], "watchdog: --state-dir 之后须有 DIR"),
-        (["replay"], f"watchdog: replay 尚未支持；当前版本为 {__version__}"),
+        (["drill"], f"watchdog: drill 尚未支持；当前版本为 {__version__}"),
         (["completion"], "watchdog: 用于哪种 shell？watchdog completion bash、zsh 或 fish"),
         (
             ["pause", "a", "--for", "tea", "--reason", "x"],
@@ -552,8 +552,10 @@ def test_completion_in_bash(call: Call, tmp_path: Path, path_with_watchdog: str)
         return complete_in_bash(script, line, path_with_watchdog)
 
     assert offered("watchdog ") == list(COMMANDS)
-    assert offered("watchdog re") == ["resume", "restart", "reset", "reload"]
-    assert offered("watchdog --config x re") == ["resume", "restart", "reset", "reload"]
+    assert offered("watchdog re") == ["resume", "restart", "reset", "reload", "replay"]
+    assert offered("watchdog --config x re") == ["resume", "restart", "reset", "reload", "replay"]
+    assert offered(f"watchdog replay --csv {tmp_path}/c") == [f"{tmp_path}/c.yaml"]
+    assert offered("watchdog replay --metric ") == []
     assert offered("watchdog events --s") == ["--service", "--since", "--state-dir"]
     assert offered("watchdog restart ") == ["chatglm", "bge-embed"]
     assert offered("watchdog restart ch") == ["chatglm"]
@@ -587,7 +589,7 @@ def test_completion_in_fish(call: Call, tmp_path: Path, path_with_watchdog: str)
         done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment, timeout=30)
         return [line.split("\t")[0] for line in done.stdout.splitlines()]
 
-    assert sorted(offered("watchdog re")) == ["reset", "restart", "resume"]
+    assert sorted(offered("watchdog re")) == ["reload", "replay", "reset", "restart", "resume"]
     assert sorted(offered("watchdog restart ")) == ["bge-embed", "chatglm"]
     assert "--since" in offered("watchdog events --si")
 

@@ -1,6 +1,7 @@
 """The file of the record: made, refused, mended, and what happens on a disk that is full or read-only."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -148,7 +149,7 @@ async def wait(condition, seconds=10):
         await asyncio.sleep(0.02)
 
 async def main():
-    mount("-t", "tmpfs", "-o", "size=320k", "none")
+    mount("-t", "tmpfs", "-o", "size=384k", "none")
     store = Store.open(directory / "watchdog.db")
     for number in range(500):
         assert await store.commit(writes.service_state("s", str(number))), (number, store.problem)  # more than fits into the log
@@ -197,7 +198,7 @@ asyncio.run(main())
 
 
 def test_fault_53_54_disk_full_and_read_only(tmp_path):
-    """A file system of 320 KiB in a mount namespace of its own: full, free again; then read-only at the start, writable later.
+    """A file system of 384 KiB in a mount namespace of its own: full, free again; then read-only at the start, writable later.
 
     While the record is open the kernel refuses to make its file system read-only.
     """
@@ -230,4 +231,24 @@ def test_a_directory_that_cannot_be_made_is_a_problem_not_an_end(tmp_path):
     assert store.load_states() == {}
     assert store.next_id() == 1
     assert not commit(store, an_event(1))
+    store.close()
+
+
+def test_a_record_of_schema_2_is_brought_up_to_date_with_all_that_is_in_it(path):
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for script in database.MIGRATIONS[:2]:
+            connection.executescript(script)
+        connection.execute("INSERT INTO incident (id, service, opened_at, reason) VALUES (3, 'chatglm', 1.0, 'down')")
+        columns = "key, notifier, severity, title, body, queued_at, state, next_at"
+        connection.execute(f"INSERT INTO outbox ({columns}) VALUES ('k', 'ops', 'critical', 't', 'b', 2.0, 'queued', 2.0)")
+        connection.execute("PRAGMA user_version = 2")
+        connection.commit()
+    store = Store.open(path)
+    ((message),) = store.outbox_due()
+    assert (message["key"], message["bundle"]) == ("k", "") and store.outbox_held() == []
+    with Record.open(path.parent) as record:
+        assert [(row["id"], row["root"]) for row in record.incidents()] == [(3, None)]
+        assert [row["id"] for row in record.family(3)] == [3]
+        assert record.telling() == {"silences": [], "acks": []}
     store.close()

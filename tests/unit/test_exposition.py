@@ -101,6 +101,23 @@ def test_a_line_without_end_and_invalid_text_cost_only_themselves() -> None:
     assert [value for _, _, value in read(page, "m")] == [3.0]
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"".join(b'm{a="%s"} 1\n' % (b'\\"}' * 20_000) for _ in range(80)),
+        b"".join(b"m{%s 1\n" % (b'a="}",' * 10_000) for _ in range(80)),
+        b"".join(b'm{a="%s\n' % (b"\\" * 60_000) for _ in range(80)),
+        b"\n" * 15_000_000,
+        b"m\n" * 5_000_000,
+    ],
+)
+def test_no_page_holds_the_loop_up(page: bytes) -> None:
+    """It is read in one go: each letter is looked at once, and of lines no more than any page has."""
+    began = time.process_time()
+    read(page, "m")
+    assert time.process_time() - began < 0.5
+
+
 def test_more_series_than_are_kept() -> None:
     page = b"".join(b'm{a="%d"} 1\n' % number for number in range(MOST_SERIES + 5))
     found = Reader(("m",)).read(page)

@@ -105,3 +105,14 @@ def test_the_end_of_a_flood_is_folded_too() -> None:
     assert [len(keys) for _, keys in run.sent] == [1, 99, 1, 1]
     critical = next(at for at, keys in run.sent if keys[0].startswith("critical"))
     assert critical == pytest.approx(32.4), "but for what is critical"
+
+
+def test_what_overtakes_a_flood_takes_nothing_with_it_that_comes_after_what_waits() -> None:
+    """Of a bundle only what is critical: the rest belongs behind what was queued before it."""
+    lane = Lane(NotifierConfig("ops", "test", None))  # type: ignore[arg-type]
+    for number in range(FEW + 5):
+        lane.waiting[f"over {number}"] = Item(Message(f"over {number}", Severity.WARNING, "", ""), 0.0, 0.0)
+    lane.told(lane.choose(0.0), 0.0)
+    for key, severity in (("again", Severity.WARNING), ("gave up", Severity.CRITICAL)):
+        lane.waiting[key] = Item(Message(key, severity, "", ""), 1.0, 1.0, bundle="b")
+    assert [item.message.key for item in lane.choose(5.0).items] == ["gave up"]

@@ -15,15 +15,16 @@ from model_watchdog import connecting, nvml, status, store
 from model_watchdog.cli import status as cli_status
 from model_watchdog.core.decision import Cause, State
 from model_watchdog.core.rule import Severity
-from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken, zh_web
-from model_watchdog.language import zh as zh_phrases
+from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken, zh_faults, zh_rules, zh_web
+from model_watchdog.language import zh as chinese_phrases
 from model_watchdog.language.zh_details import DETAILS, PARTS
-from model_watchdog.language.zh_faults import FAULTS
+from model_watchdog.language.zh_promql import PROMQL
 from model_watchdog.language.zh_usage import USAGE
 from model_watchdog.moments import tell_moment
 from model_watchdog.wording import duration, en, zh
 
-PHRASES = zh_phrases.PHRASES | zh_web.PHRASES
+PHRASES = chinese_phrases.PHRASES | zh_rules.PHRASES | zh_web.PHRASES
+FAULTS = zh_faults.FAULTS | zh_rules.FAULTS
 SOURCE = Path(__file__).parents[2] / "src" / "model_watchdog"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 COMMANDS_ONLY = re.compile(r'(?:sudo |systemctl |journalctl |timeout |df |[·{}"/a-zA-Z0-9 -])+')
@@ -128,7 +129,9 @@ def test_doctor_says_nothing_past_the_phrases() -> None:
     assert not [texts for texts in said if any(re.search("[a-z]", text) for text in texts)]
 
 
-@pytest.mark.parametrize(("told", "chinese"), [*PHRASES.items(), *DETAILS.items(), *PARTS.items(), *FAULTS.items(), *USAGE.items()])
+@pytest.mark.parametrize(
+    ("told", "chinese"), [*PHRASES.items(), *DETAILS.items(), *PARTS.items(), *FAULTS.items(), *USAGE.items(), *PROMQL.items()]
+)
 def test_both_fill_the_same_blanks(told: str, chinese: str) -> None:
     assert fields(told) == fields(chinese)
     assert told != chinese or COMMANDS_ONLY.fullmatch(told), f"{told} is not Chinese"

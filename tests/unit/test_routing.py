@@ -455,3 +455,14 @@ def test_what_waits_in_a_night_that_ends_within_a_silence_goes_on_waiting() -> N
     assert desk.sent == [] and desk.router.state.lanes["ops"].held[key].why is Why.SILENCE
     desk.wait(HOUR)
     assert [keys for _, keys in desk.of()] == [(key,)]
+
+
+def test_what_began_and_ended_while_it_waited_is_told_to_nobody_where_night_has_fallen() -> None:
+    desk = Desk([Route("ops", group_wait=Seconds(60.0), quiet=NIGHT)])
+    desk.wait(10 * HOUR - 30)
+    desk.tell(Kind.OPENS, "p")
+    desk.tell(Kind.CLOSES, "p")
+    desk.wait(60)
+    again = desk.tell(Kind.OPENS, "p", incident=2)
+    desk.wait(12 * HOUR)
+    assert [keys for _, keys in desk.of()] == [(again,)]

@@ -18,6 +18,7 @@ from model_watchdog.core.sample import Failure, Outcome
 from model_watchdog.core.state import Service, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
 from model_watchdog.core.units import Seconds, Url
+from model_watchdog.feeding import Feed
 from model_watchdog.gpuview import GpuHolder
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.probes import Observation, Surroundings
@@ -116,6 +117,7 @@ def test_a_probe_that_is_left_waiting_has_the_gpus_read_meanwhile(chaos: Chaos, 
             own_metrics=list,
             samples=[],
             notes={},
+            feed=Feed(),
             unwritten=set(),
         )
         host = HostWatch(hosts, HostState(), means)

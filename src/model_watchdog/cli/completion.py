@@ -64,7 +64,8 @@ def read_commands() -> dict[str, tuple[list[Option], str]]:
             if not action.option_strings:
                 words = SERVICES if action.dest == "service" else " ".join(action.choices or ())
             elif action.option_strings[-1] not in everywhere:
-                value = None if action.nargs == 0 else SERVICES if action.dest == "service" else NOTHING
+                kind = {"FILE": FILES, "DIR": DIRECTORIES, "SERVICE": SERVICES}.get(str(action.metavar), NOTHING)
+                value = None if action.nargs == 0 else kind
                 options.append(Option(action.option_strings[-1], action.help or "", value))
         found[name] = (options, words)
     return found
@@ -106,13 +107,20 @@ complete -F _model_watchdog watchdog model-watchdog
 """
 
 
+_ASKED = {
+    SERVICES: 'COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" completion --services 2>/dev/null)" -- "$cur")); ',
+    FILES: 'compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); ',
+    DIRECTORIES: 'compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur")); ',
+}
+"""What completes the value of a command's own option."""
+
+
 def write_bash() -> str:
     """The script for bash."""
     names, values, commands = _global_options(), [], [f"        '') words='{' '.join(COMMANDS)}' ;;"]
     for command, (options, words) in read_commands().items():
         for option in (option for option in options if option.value):
-            asked = 'COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" completion --services 2>/dev/null)" -- "$cur")); '
-            values.append(f"        {command}:{option.name}) {asked if option.value == SERVICES else ''}return ;;")
+            values.append(f"        {command}:{option.name}) {_ASKED.get(option.value or '', '')}return ;;")
         commands.append(f"        {command}) words='{words}' options='{' '.join(option.name for option in options)}' ;;")
     return _BASH % {
         "valued": "|".join(option.name for option in names if option.value),
@@ -193,7 +201,8 @@ def write_fish() -> str:
             if words:
                 lines.append(f"{here} {services if words == SERVICES else f'-a {_quote(words)}'}")
             for option in options:
-                value = "" if option.value is None else f" -x {services}" if option.value == SERVICES else " -x"
+                value = {None: "", SERVICES: f" -x {services}", FILES: " -r -F"}.get(option.value, " -x")
+                value = " -x -a '(__fish_complete_directories)'" if option.value == DIRECTORIES else value
                 lines.append(f"{here} -l {option.name[2:]}{value} -d {_quote(option.help)}")
     return "\n".join(lines) + "\n"
 

@@ -52,6 +52,7 @@ _TEXTS = {
     "levels": "how many levels are remembered",
     "hold": "how many samples newness lasts",
     "forget": "a level not met for N samples is new again",
+    "step": "average samples that come closer together than this (a rule of the daemon: 1m)",
 }
 _READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     int: ("N", read_int),
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     rule = _make_rule(args)
     if sys.stdin.isatty():
         raise CommandError("detect reads a CSV with the header timestamp,value on standard input: watchdog detect < FILE", EXIT_USAGE)
-    timed = rule.for_ is not None or getattr(rule.condition, "max_gap", None) is not None
+    timed = rule.for_ is not None or any(getattr(rule.condition, name, None) for name in ("max_gap", "step"))
     bad = _judge_all(Alert.on(rule, SeriesId("value")), sys.stdin.buffer, sys.stdout, timed)
     if bad > MANY:
         print(f"watchdog detect: and {bad - MANY} more lines could not be read", file=sys.stderr)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model_watchdog.config.document import Entry, Scalar, Table
-from model_watchdog.config.faults import Faults, quote
+from model_watchdog.config.faults import Faults, Place, quote
 from model_watchdog.config.kinds import find_kind, list_kinds
 from model_watchdog.config.options import MISSING, Options
 from model_watchdog.config.sources import tell
@@ -29,12 +29,15 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`options` replaces variables, `literal` (for rules) does not; both add to the same faults."""
+    """`options` replaces variables, `literal` (for rules) does not; both add to the same faults. Samples are `kept` so many seconds."""
 
     faults: Faults
     options: Options
     literal: Options
     defaults: Defaults = field(default_factory=Defaults)
+    kept: float = float("inf")
+    expressions: list[tuple[Place, str, Any]] = field(default_factory=list)
+    """Place, path and expression of every rule that has one."""
 
     def read_duration(self, entry: Entry, path: str, least: float = 0.0) -> Seconds | None:
         """A duration of at least `least` seconds. None where it is faulty."""

@@ -25,7 +25,7 @@ def include(root: Table, options: Options) -> Table:
     if entry is None:
         return root
     merged, room = {name: one for name, one in root.entries.items() if name != "include"}, TOTAL_CAP
-    for path, place in _find_files(entry, options).items():
+    for path, place in find_files(entry, options).items():
         part = len(faults.files)
         faults.files.append(path)
         try:
@@ -46,26 +46,26 @@ def include(root: Table, options: Options) -> Table:
     return Table(merged, root.place)
 
 
-def _find_files(entry: Entry, options: Options) -> dict[Path, Place]:
+def find_files(entry: Entry, options: Options, key: str = "include") -> dict[Path, Place]:
     """The files, in the order in which they are named and then by their names, each once, with the place that names it."""
     file = options.faults.files[0]
     base = file.resolve().parent if file.is_symlink() else file.parent  # `install` has the daemon read the file itself
     found, seen = dict[Path, Place](), {os.path.realpath(file)}
     for node in entry.value.items if isinstance(entry.value, Items) else (entry.value,):
-        pattern = options.read(node, str, "include")
+        pattern = options.read(node, str, key)
         if pattern is MISSING:
             continue
         try:
             paths = _list_files(base, pattern)
         except ValueError as error:
-            options.refuse(node.place, "include", str(error))
+            options.refuse(node.place, key, str(error))
             continue
         for path in paths:
             if os.path.realpath(path) not in seen:
                 found[path] = node.place
                 seen.add(os.path.realpath(path))
         if len(found) > MOST_FILES:
-            options.refuse(node.place, "include", f"names {len(found)} files; {MOST_FILES} are the most")
+            options.refuse(node.place, key, f"names {len(found)} files; {MOST_FILES} are the most")
             return {}
     return found
 

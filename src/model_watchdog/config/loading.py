@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 from model_watchdog.config import document
@@ -15,7 +17,7 @@ from model_watchdog.config.masking import mask_url
 from model_watchdog.config.model import Config, RecordConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, Options, list_options
 from model_watchdog.config.probe_section import COMMON
-from model_watchdog.config.service_section import read_host, read_service
+from model_watchdog.config.service_section import list_measured, read_host, read_service
 from model_watchdog.config.sources import Sources, tell
 from model_watchdog.config.telling_section import read_digest, read_heartbeat, read_maintenance, read_notifiers
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
@@ -24,7 +26,10 @@ from model_watchdog.language import LANGUAGES
 
 __all__ = ["InvalidConfig", "load", "load_here", "mask_url"]
 
-KEYS = ("include", "defaults", "services", "host", "notifiers", "maintenance", "digest", "heartbeat", "language", "record")
+KEYS = (
+    *("include", "defaults", "services", "host", "rule_files"),
+    *("notifiers", "maintenance", "digest", "heartbeat", "language", "record"),
+)
 
 
 def load(
@@ -48,20 +53,40 @@ def load(
     literal = Options(faults, None)
     root = include(root, options)
     options.check_keys(root.entries, "", KEYS, "file")
-    context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root))
-    services = _read_services(context, root)
-    host = read_host(context, root.entries.get("host"), root.place)
-    names = list(_read_section(context, root, "services"))
-    notifiers = read_notifiers(context, _read_section(context, root, "notifiers"), names, ask_notifiers)
-    maintenance = read_maintenance(context, root.entries.get("maintenance"), names)
-    digest = read_digest(context, root.entries.get("digest"), list(_read_section(context, root, "notifiers")))
-    heartbeat = read_heartbeat(context, root.entries.get("heartbeat"))
-    language = _read_language(context, root)
     entry = root.entries.get("record")
     record = options.read(entry.value, RecordConfig, "record") if entry else RecordConfig()
+    kept = record.raw if isinstance(record, RecordConfig) else inf
+    context = Context(faults, options, literal, _read_defaults(Context(faults, options, literal), root), kept)
+    services = _read_services(context, root)
+    host = read_host(context, root.entries.get("host"), root.place)
+    rule_files: tuple[Path, ...] = ()
+    if "rule_files" in root.entries or context.expressions:
+        from model_watchdog.config import expr_section  # what it needs takes 6 MB, and few have expressions
+
+        files = expr_section.read_rule_files(context, root.entries.get("rule_files"), host.rules)
+        host = replace(host, rules=(*host.rules, *files.rules), probes=(*host.probes, *files.probes))
+        rule_files = files.paths
+        expr_section.warn_of_unknown(context, *list_measured(services.values(), host, files.recorded))
+    names, named = list(_read_section(context, root, "services")), _read_section(context, root, "notifiers")
+    notifiers = read_notifiers(context, named, names, ask_notifiers)
+    maintenance = read_maintenance(context, root.entries.get("maintenance"), names)
+    digest = read_digest(context, root.entries.get("digest"), list(named))
+    heartbeat = read_heartbeat(context, root.entries.get("heartbeat"))
+    language = _read_language(context, root)
     faults.raise_if_any()
     return Config(
-        path, services, host, notifiers, language, record, faults.warnings, tuple(faults.files[1:]), maintenance, digest, heartbeat
+        path,
+        services,
+        host,
+        notifiers,
+        language,
+        record,
+        faults.warnings,
+        tuple(path for path in faults.files[1:] if path not in rule_files),
+        maintenance,
+        digest,
+        heartbeat,
+        rule_files,
     )
 
 
@@ -70,6 +95,11 @@ def load_here(path: Path, *, ask_notifiers: bool = False) -> Config:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     directory = Path(credentials) if credentials else None
     return load(path, environment=os.environ, credentials_dir=directory, strict_secrets=True, ask_notifiers=ask_notifiers)
+
+
+def load_here_leniently(path: Path) -> Config:
+    """The same to look at, and not to act on: what is not set here is left out."""
+    return load(path, environment=os.environ, credentials_dir=None, strict_secrets=False)
 
 
 def _read_services(context: Context, root: Table) -> dict[str, ServiceConfig]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.routes import Route, TimeOfDay
@@ -14,6 +15,13 @@ from model_watchdog.notifiers import Notifier
 from model_watchdog.probes import Probe
 from model_watchdog.recoveries import Recovery
 from model_watchdog.rollups import Kept
+
+if TYPE_CHECKING:
+    from model_watchdog.promql import Needs
+
+
+EXPRESSIONS = "expr"
+"""The kind of the probes that nobody writes down: they evaluate what `expr` rules and rule files say."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +150,8 @@ class Heartbeat:
     ca_file: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError("every must be at least 1s")
+        if self.every < 0.1:
+            raise ValueError("every must be at least 100ms")
         if self.timeout < 0.1:
             raise ValueError("timeout must be at least 100ms")
 
@@ -171,6 +179,13 @@ class Config:
     maintenance: tuple[Window, ...] = ()
     digest: Digest | None = None
     heartbeat: Heartbeat | None = None
+    rule_files: tuple[Path, ...] = ()
+
+    @property
+    def needs(self) -> "list[Needs]":
+        """What the expressions look at."""
+        probes = [*self.host.probes, *(probe for service in self.services.values() for probe in service.probes)]
+        return [probe.probe.group.needs for probe in probes if probe.kind == EXPRESSIONS]  # type: ignore[attr-defined]
 
     @property
     def containers(self) -> dict[str, str]:

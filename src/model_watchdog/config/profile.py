@@ -21,7 +21,11 @@ from model_watchdog.config.sources import tell
 FOLDER = "model_watchdog.profiles"
 _URL, _HOST = "{url}", "{host}"
 """The service's address as stated, and without its port."""
-_PORT = re.compile(r":[0-9]+$")
+_PORT = re.compile(r":[0-9]+(?:/.*)?$")
+_ROOT = re.compile(r"(?<=[^/])/v1$")
+"""What clients of OpenAI's API call the base: the server's own pages lie beside it."""
+_PAGES = re.compile(r"(?<=[^/])/(?:v1/.*|health(?:z|_generate)?|metrics|api/.*|v2/.*)$")
+"""Paths of pages: the address of one is not that of its server."""
 
 
 @cache
@@ -50,7 +54,11 @@ def expand(context: Context, table: Table, path: str) -> Table:
         text = f"is missing; server: {server} needs the address that it serves, such as url: http://127.0.0.1:8000"
         context.options.refuse((url or entry).key.place, f"{path}.url", text)
         return Table(own, table.place)
-    profile = _fill(_read(server), url.value.text.rstrip("/"), entry.value.place)
+    if server != "http" and (page := _PAGES.search(url.value.text.rstrip("/"))):
+        text = f"is the address of a page; take {page[0]} away, for the profile of {server} knows its pages"
+        context.options.refuse(url.value.place, f"{path}.url", text)
+        return Table(own, table.place)
+    profile = _fill(_read(server), _ROOT.sub("", url.value.text.rstrip("/")), entry.value.place)
     assert isinstance(profile, Table)
     return Table(_merge(profile.entries, own), table.place)
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Items, Table
@@ -12,9 +13,10 @@ from model_watchdog.config.options import MISSING
 from model_watchdog.config.probe_section import SHORTEST
 from model_watchdog.config.sources import tell
 from model_watchdog.core.progress import ProgressPlan
+from model_watchdog.core.sample import Selector
 
-OF_PROGRESS = ("work", "attempts", "stall_after")
-_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+OF_PROGRESS = ("work", "attempts", "stall_after", "engine", "page_asks_engine")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def read_progress(context: Context, table: Table, path: str, kinds: Mapping[str, str | None]) -> ProgressPlan | None:
@@ -38,12 +40,27 @@ def read_progress(context: Context, table: Table, path: str, kinds: Mapping[str,
         options.refuse(entries["heartbeat"].key.place, f"{path}.heartbeat", text)
     if not heartbeat:
         return None
-    plan = ProgressPlan(heartbeat, work, attempts)
+    plan = ProgressPlan(heartbeat, work, attempts, **_read_page(context, entries, path))
     return plan if stall_after is None else replace(plan, stall_after=stall_after)
 
 
+def _read_page(context: Context, entries: Mapping[str, Entry], path: str) -> dict[str, Any]:
+    """`engine` and `page_asks_engine`, as far as they are stated."""
+    found: dict[str, Any] = {}
+    for name, hint in (("engine", str), ("page_asks_engine", bool)):
+        value = context.options.read(entries[name].value, hint, f"{path}.{name}") if name in entries else MISSING
+        if value is MISSING:
+            continue
+        if hint is str and not _LABEL.fullmatch(str(value)):
+            text = f"{quote(tell(str(value)))} is no name of a label; it takes letters, digits and _"
+            context.options.refuse(entries[name].value.place, f"{path}.{name}", text)
+        else:
+            found[name] = value
+    return found
+
+
 def _read_names(context: Context, entry: Entry | None, path: str) -> tuple[str, ...]:
-    """One name of a metric, or a list of them."""
+    """One metric, with matchers where not all of its series count; or a list of them."""
     if entry is None:
         return ()
     found = []
@@ -51,9 +68,11 @@ def _read_names(context: Context, entry: Entry | None, path: str) -> tuple[str, 
         name = context.options.read(node, str, path)
         if name is MISSING:
             continue
-        if not _METRIC.fullmatch(name):
-            context.options.refuse(node.place, path, f"{quote(tell(name))} is no name of a metric; it takes letters, digits, _ and :")
-        found.append(str(name))
+        try:
+            found.append(str(Selector.parse(name)))
+        except ValueError:
+            text = f'{quote(tell(name))} is no metric; write its name, which takes letters, digits, _ and :, or name{{label="value"}}'
+            context.options.refuse(node.place, path, text)
     return tuple(found)
 
 

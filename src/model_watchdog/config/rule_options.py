@@ -1,6 +1,7 @@
 """What every rule may state besides its form: `over` and `as`, `minus`, `keep_firing_for`, `message`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from model_watchdog.config.context import Context
@@ -16,6 +17,10 @@ from model_watchdog.core.sample import Selector
 from model_watchdog.core.template import list_names
 from model_watchdog.core.units import Seconds
 
+STEP = Seconds(60.0)
+"""The rate that the adaptive form was made for: samples that come faster are averaged to one in so many seconds."""
+_COUNTED = ("smooth", "center", "spread", "warmup", "cooldown", "hold", "forget", "step", "over")
+"""Who states one of these, in samples, counts samples as they come, and who states over: averages as they are to be averaged."""
 _COUNTERS = ("_total", "_count", "_sum", "_bucket")
 """How the names of counters end; those of a histogram are counters too."""
 
@@ -68,6 +73,14 @@ def check_times(
             "for",
             f"{write_seconds(for_)} is shorter than the time between two samples of {_tell_pace(fastest, at_best=True)}; state times: 2",
         )
+
+
+def choose_step(table: Table, condition: Any, givers: Sequence[ProbeConfig]) -> Any:
+    """The adaptive form over a series of samples that come fast: with a step, where neither that nor a count of samples is stated."""
+    is_fast = any(probe.every < STEP for probe in givers)
+    if is_fast and hasattr(condition, "step") and table.entries.keys().isdisjoint(_COUNTED):
+        return replace(condition, step=STEP)
+    return condition
 
 
 def _soonest(probe: ProbeConfig) -> float:

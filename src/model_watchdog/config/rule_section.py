@@ -11,7 +11,16 @@ from model_watchdog.config.faults import Place, find_nearest, quote, suggest
 from model_watchdog.config.kinds import find_kind, list_kinds
 from model_watchdog.config.model import ProbeConfig
 from model_watchdog.config.options import MISSING, list_options
-from model_watchdog.config.rule_options import check_times, list_labels, read_keep_firing_for, read_message, read_minus, read_over
+from model_watchdog.config.rule_options import (
+    check_times,
+    choose_step,
+    list_labels,
+    read_keep_firing_for,
+    read_message,
+    read_minus,
+    read_over,
+)
+from model_watchdog.config.rule_sense import warn_of_vain
 from model_watchdog.config.vocabulary import ADDED, EVERY_PROBE, LATER_METRICS, OWN_METRICS
 from model_watchdog.core.progress import STALLED_SECONDS, ProgressPlan
 from model_watchdog.core.rule import Rule, Severity, Then
@@ -19,9 +28,7 @@ from model_watchdog.core.sample import Selector, SeriesId
 from model_watchdog.core.units import Number, Seconds
 
 COMMON = ("metric", "severity", "then", "for", "times", "over", "as", "minus", "keep_firing_for", "message", "state")
-PLAIN_FORM = "threshold"
-_TIMED = ("over", "absent", "minus", "for", "max_gap")
-"""What is held against the probes that give the metric."""
+PLAIN_FORM, EXPR = "threshold", "expr"
 UNHEALTHY_TIMES = 3
 BUILTIN = ("unhealthy", "down", "stalled", "canary-failed", "wrong-answers")
 BUILTIN_OF_HOST = ("disk-full", "memory-short", "gpu-lost", "gpu-hot", "gpu-memory-held")
@@ -38,13 +45,14 @@ HELD_FOR = 30.0
 class Scope:
     """What a rule can look at: the probes of one service, or of the host (`service` None). A kind is None where it is not known.
 
-    `probes` are those that could be read, by name.
+    `probes` are those that could be read, by name. Where it `is_open` nothing is known of them, and any metric may be there.
     """
 
     service: str | None
     kinds: Mapping[str, str | None]
     probes: Mapping[str, ProbeConfig] = field(default_factory=dict)
     progress: ProgressPlan | None = None
+    is_open: bool = False
 
     @property
     def place(self) -> str:
@@ -173,13 +181,16 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     if table is None:
         return None
     gaps = options.gaps
-    if "expr" in table.entries:
-        options.check_keys({"expr": table.entries["expr"]}, path, (), "rule")
-        return None
     form, cls = _find_form(table)
     names = [option.name for option in list_options(cls)]
     _check_form(context, table, path, form, [*COMMON, *names], getattr(cls, "refuses", {}))
-    selector = _read_selector(context, table, place, path, scope)
+    if form == EXPR:
+        from model_watchdog.config import expr_section  # what it needs takes 6 MB, and few have expressions
+
+        is_right = expr_section.read_expression(context, table.entries[EXPR], f"{path}.{EXPR}")
+        selector = Selector(f"{EXPR}:{entry.key.text}") if is_right else None
+    else:
+        selector = _read_selector(context, table, place, path, scope)
     mine = {name: table.entries[name] for name in names if name in table.entries}
     condition = options.build(cls, mine, path, place, gaps)
     severity = _read(context, table, "severity", Severity, path, Severity.WARNING)
@@ -191,17 +202,20 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
     elif then is Then.RESTART and no_proof:
         options.refuse(table.entries["then"].value.place, f"{path}.then", f"{no_proof}. A rule {form} may alert or inhibit")
     over, as_ = read_over(context, table, path, selector, judged)
-    givers = scope.find_probes(selector) if selector and not table.entries.keys().isdisjoint(_TIMED) else []
+    givers = scope.find_probes(selector) if selector else []
     check_times(context, table, path, condition, over, for_, givers)
+    condition = choose_step(table, condition, givers)
     together = {probe.kind: scope.list_given(probe.name, probe.kind) for probe in givers}
     minus = read_minus(context, table, path, selector, together) if judged else None
     keep = read_keep_firing_for(context, table, path, then)
     ours = selector is None or is_ours(selector.metric)
     means = _read_state(context, table, path, scope, then)
-    message = read_message(context, table, path, selector, scope.service, ours=ours)
+    message = read_message(context, table, path, None if form == EXPR else selector, scope.service, ours=ours)
     if options.gaps != gaps or selector is None or condition is None:
         return None
-    return Rule(entry.key.text, selector, condition, severity, then, times, for_, over, as_, minus, keep, message, means)
+    rule = Rule(entry.key.text, selector, condition, severity, then, times, for_, over, as_, minus, keep, message, means)
+    warn_of_vain(context, table, path, rule, givers, ours=ours)
+    return rule
 
 
 def _read_state(context: Context, table: Table, path: str, scope: Scope, then: Then) -> str:
@@ -277,7 +291,7 @@ def _read_selector(context: Context, table: Table, place: Place, path: str, scop
         note = " (variables are not replaced in rules)" if "${" in text else ""
         context.literal.refuse(entry.value.place, inside, f"{error}{note}")
         return None
-    fault = _judge_metric(selector.metric, scope) or _judge_matchers(selector, scope)
+    fault = "" if scope.is_open else _judge_metric(selector.metric, scope) or _judge_matchers(selector, scope)
     if fault:
         context.literal.refuse(entry.value.place, inside, fault)
     return None if fault else selector

@@ -20,6 +20,7 @@ from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.rollup import As
 from model_watchdog.core.rule import Severity, Then
 from model_watchdog.core.units import Bytes, Number, Seconds, Secret, Url
+from model_watchdog.core.unstable import UnstablePolicy
 from model_watchdog.language import LANGUAGES
 
 Schema = dict[str, Any]
@@ -80,9 +81,12 @@ def make_schema() -> Schema:
         "work": names,
         "attempts": names,
         "stall_after": _of(Seconds),
+        "engine": _of(str),
+        "page_asks_engine": _of(bool),
         "startup": _of(Seconds),
         "startup_max": _of(Seconds),
         "busy_patience": _of(Seconds),
+        "unstable": {"anyOf": [_options(UnstablePolicy), OFF]},
         "probes": _named({"if": {"type": "string"}, "then": OFF, "else": {**_probe(for_host), "required": []}}),
         "rules": rules,
         "recovery": _recovery(),
@@ -98,6 +102,7 @@ def make_schema() -> Schema:
         "defaults": _table(_defaults()),
         "services": _named({**_table(service), "anyOf": [{"required": ["unit"]}, {"required": ["recovery"]}], **_KINDS_WITHOUT_A_SERVER}),
         "host": _table(host),
+        "rule_files": {"anyOf": [_of(str), {"type": "array", "items": _of(str)}]},
         "notifiers": _named(notifiers),
         "maintenance": {"type": "array", "items": _options(Window)},
         "digest": _options(Digest),
@@ -157,7 +162,7 @@ def _rule() -> Schema:
     assert set(rule_section.COMMON) == set(_RULE_OPTIONS)
     no_restart = {"properties": {"then": {"not": {"const": Then.RESTART.value}}}}
     only_telling = {"if": {"anyOf": [*telling.values()]}, "then": no_restart}
-    return {**_table(properties, empty=False), "required": ["metric"], **only_telling}
+    return {**_table(properties, empty=False), "anyOf": [{"required": ["metric"]}, {"required": ["expr"]}], **only_telling}
 
 
 def _by_kind(folder: str, kinds: Sequence[str], common: Mapping[str, Schema]) -> Schema:

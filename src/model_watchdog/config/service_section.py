@@ -2,9 +2,9 @@
 
 import pwd
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Scalar, Table
@@ -15,19 +15,23 @@ from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
 from model_watchdog.config.profile import expand
 from model_watchdog.config.progress_section import keep_heartbeat, read_progress
-from model_watchdog.config.rule_section import Scope, is_ours, make_builtin_rules, make_host_rules, read_rules
+from model_watchdog.config.rule_section import EXPR, Scope, is_ours, make_builtin_rules, make_host_rules, read_rules
 from model_watchdog.config.sources import tell
 from model_watchdog.config.values import write_seconds
+from model_watchdog.config.vocabulary import EVERY_PROBE, OWN_METRICS
 from model_watchdog.containers import NAME as CONTAINER
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.common import CommonCausePolicy
+from model_watchdog.core.progress import STALLED_SECONDS
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
+from model_watchdog.core.unstable import UnstablePolicy
 from model_watchdog.recoveries import Recovery
 
+Policy = TypeVar("Policy")
 KEYS = (
     *("unit", "user", "container", "server", "url", "startup", "startup_max", "busy_patience"),
-    *("heartbeat", "work", "attempts", "stall_after", "probes", "rules", "recovery"),
+    *("heartbeat", "work", "attempts", "stall_after", "engine", "page_asks_engine", "unstable", "probes", "rules", "recovery"),
 )
 OF_A_UNIT = ("unit", "process")
 """Kinds of probes that look at the service's unit."""
@@ -39,6 +43,7 @@ _ONCE = {
 """Kinds of which there is one in a place, with what is said of a second."""
 STARTS = 3
 """`startup_max` is so many times `startup` where it is not stated."""
+Gives = Callable[[str], bool]
 OWN_UNIT = "model-watchdog.service"
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
@@ -75,6 +80,10 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     probes = tuple(keep_heartbeat(probe, progress) for probe in probes)
     scope = Scope(entry.key.text, kinds, {probe.name: probe for probe in probes}, progress)
     rules = read_rules(context, table.entries.get("rules"), f"{path}.rules", scope, make_builtin_rules(unit, kinds, progress))
+    if any(hasattr(rule.condition, EXPR) for rule in rules):
+        from model_watchdog.config import expr_section
+
+        probes = expr_section.add_expressions(probes, rules, entry.key.text)
     if recovery is None or not unit_is_known:
         return None
     kind, act, stable, backoff, breaker = recovery
@@ -82,6 +91,7 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     core = Service(entry.key.text, unit, plans, rules, breaker=breaker, backoff=backoff, progress=progress)
     stated: dict[str, Any] = {"startup": startup, "busy_patience": busy_patience, "stable": stable}
     core = replace(core, **{name: value for name, value in stated.items() if value is not None})
+    core = replace(core, unstable=_read_or_off(context, table.entries.get("unstable"), UnstablePolicy, f"{path}.unstable"))
     core = replace(core, startup_max=startup_max or Seconds(STARTS * core.startup))
     return ServiceConfig(core, probes, kind, act, container)
 
@@ -103,18 +113,35 @@ def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig
         probes = tuple(probe for probe in made if probe is not None)
     scope = Scope(None, kinds, {probe.name: probe for probe in probes})
     rules = read_rules(context, entries.get("rules"), "host.rules", scope, make_host_rules(kinds))
-    return HostConfig(probes, rules, _read_common_cause(context, entries.get("common_cause")))
+    if any(hasattr(rule.condition, EXPR) for rule in rules):
+        from model_watchdog.config import expr_section
+
+        probes = expr_section.add_expressions(probes, rules, None)
+    return HostConfig(probes, rules, _read_or_off(context, entries.get("common_cause"), CommonCausePolicy, "host.common_cause"))
 
 
-def _read_common_cause(context: Context, entry: Entry | None) -> CommonCausePolicy | None:
-    """`common_cause: {services: 3, within: 10s}`, or off."""
-    path = "host.common_cause"
+def list_measured(
+    services: Iterable[ServiceConfig], host: HostConfig, recorded: frozenset[str]
+) -> tuple[list[Callable[[str], bool]], frozenset[str]]:
+    """What the probes of the whole configuration give: functions that say it of a name, and all names that are known."""
+    known = {*EVERY_PROBE, *OWN_METRICS, *recorded, "ALERTS"}
+    gives: list[Gives] = []
+    for probe in [*host.probes, *(probe for service in services for probe in service.probes)]:
+        if hasattr(probe.probe, "gives"):
+            gives.append(probe.probe.gives)
+        known |= set(getattr(probe.probe, "metrics", ()))
+        known |= {STALLED_SECONDS} if probe.kind == "scrape" else set()
+    return gives, frozenset(known)
+
+
+def _read_or_off(context: Context, entry: Entry | None, cls: type[Policy], path: str) -> Policy | None:
+    """A policy such as `common_cause: {services: 3, within: 10s}`, its defaults where nothing is stated, or None for off."""
     if entry is None:
-        return CommonCausePolicy()
+        return cls()
     if isinstance(entry.value, Scalar) and entry.value.plain and entry.value.text == "off":
         return None
-    read = context.options.read(entry.value, CommonCausePolicy, path)
-    return read if isinstance(read, CommonCausePolicy) else None
+    read = context.options.read(entry.value, cls, path)
+    return read if isinstance(read, cls) else None
 
 
 def _read_unit(context: Context, table: Table, path: str, units: dict[str, tuple[str, Place]], service: str) -> tuple[str | None, bool]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from model_watchdog.config.masking import mask_secret, mask_url, mask_urls
-from model_watchdog.config.model import Config, NotifierConfig, ProbeConfig, ServiceConfig
+from model_watchdog.config.model import EXPRESSIONS, Config, NotifierConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import list_options, split_optional
 from model_watchdog.config.rule_section import make_builtin_rules, make_host_rules
 from model_watchdog.config.values import Wrong, read_plain, write_bytes, write_number, write_seconds
@@ -16,6 +16,7 @@ from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Selector
 from model_watchdog.core.unit import split_unit
 from model_watchdog.core.units import Bytes, Number, Seconds, Secret, Url
+from model_watchdog.rules.expr import Alerted, Expr
 
 _SIMPLE = re.compile(r"[A-Za-z0-9_./@-]+")
 
@@ -35,8 +36,11 @@ class Flow(dict[str, Any]):
 def show(config: Config) -> str:
     """The configuration as understood. Read again it gives the same services, rules and timings; a secret is `***`."""
     host = config.host
-    builtin = make_host_rules({probe.name: probe.kind for probe in host.probes})
-    rules = {**{name: Word("off") for name in builtin}, **{rule.name: _show_rule(rule) for rule in host.rules}}
+    builtin = make_host_rules(_list_kinds(host.probes))
+    rules = {
+        **{name: Word("off") for name in builtin},
+        **{rule.name: _show_rule(rule) for rule in host.rules if not isinstance(rule.condition, Alerted)},
+    }
     tree = {
         "services": {name: _show_service(service) for name, service in config.services.items()},
         "host": {
@@ -44,6 +48,7 @@ def show(config: Config) -> str:
             "rules": rules,
             "common_cause": Word("off") if host.common_cause is None else Flow(_show_fields(host.common_cause)),
         },
+        **({"rule_files": [str(path) for path in config.rule_files]} if config.rule_files else {}),
         "notifiers": {name: _show_notifier(notifier) for name, notifier in config.notifiers.items()},
         **_show_telling(config),
         "language": config.language,
@@ -63,8 +68,10 @@ def _show_service(service: ServiceConfig) -> dict[str, Any]:
             if names := getattr(core.progress, name):
                 tree[name] = list(names)
         tree["stall_after"] = _show_value(core.progress.stall_after, Seconds)
+        tree |= {"engine": core.progress.engine, "page_asks_engine": core.progress.page_asks_engine}
+    tree["unstable"] = Word("off") if core.unstable is None else Flow(_show_fields(core.unstable))
     tree["probes"] = _show_probes(service.probes)
-    builtin = make_builtin_rules(core.unit, {probe.name: probe.kind for probe in service.probes}, core.progress)
+    builtin = make_builtin_rules(core.unit, _list_kinds(service.probes), core.progress)
     named = {rule.name: _show_rule(rule) for rule in core.rules}
     tree["rules"] = {**{name: Word("off") for name in builtin}, **named}
     policies = {name: Flow(_show_fields(getattr(core, name))) for name in ("backoff", "breaker")}
@@ -73,18 +80,23 @@ def _show_service(service: ServiceConfig) -> dict[str, Any]:
     return tree
 
 
+def _list_kinds(probes: Iterable[ProbeConfig]) -> dict[str, str]:
+    return {probe.name: probe.kind for probe in probes if probe.kind != EXPRESSIONS}
+
+
 def _show_probes(probes: Iterable[ProbeConfig]) -> dict[str, Any]:
     timings = ("every", "timeout", "retry_every")
-    return {
+    return {  # those of expressions follow from the rules
         probe.name: Flow(
             {"kind": probe.kind, **_show_fields(probe.probe), **{name: _show_value(getattr(probe, name), Seconds) for name in timings}}
         )
         for probe in probes
+        if probe.kind != EXPRESSIONS
     }
 
 
 def _show_rule(rule: Rule) -> dict[str, Any]:
-    shown: dict[str, Any] = {"metric": Written(_write_selector(rule.selector))}
+    shown: dict[str, Any] = {} if isinstance(rule.condition, Expr) else {"metric": Written(_write_selector(rule.selector))}
     if rule.minus is not None:
         shown["minus"] = Written(_write_selector(rule.minus))
     if rule.over is not None and rule.as_ is not None:

@@ -1,9 +1,7 @@
 """Words that are known but not yet understood, so that they are refused as arriving later and not as misspelt."""
 
 LATER_KEYS: dict[str, dict[str, str]] = {
-    "file": dict.fromkeys(("rule_files", "report", "web"), ""),
-    "service": {"maintenance": ""},
-    "rule": {"expr": ""},
+    "file": dict.fromkeys(("report", "web"), ""),
     "notifier": dict.fromkeys(("message", "maintenance"), ""),
 }
 """Key to what it is, by the kind of mapping it stands in."""
@@ -12,6 +10,7 @@ BELONGS: dict[str, dict[str, str]] = {
     "service": {
         **dict.fromkeys(("every", "timeout", "retry_every", "status", "kind"), "to a probe; write it there: probes: {NAME: {…}}"),
         **dict.fromkeys(("metric", "above", "below", "for", "times", "then", "severity"), "to a rule; write it there: rules: {NAME: {…}}"),
+        "maintenance": "to the top of the file; write it there: maintenance: [{services: [NAME], …}]",
         **dict.fromkeys(("stable", "backoff", "breaker"), "to recovery; write it there: recovery: {…}"),
     },
 }

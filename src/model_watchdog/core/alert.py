@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from model_watchdog.core.pace import Pace
 from model_watchdog.core.rollup import Rollup
-from model_watchdog.core.rule import Judgement, Rule, Then, Verdict, Watch
+from model_watchdog.core.rule import GATHERED, Judgement, Rule, Then, Verdict, Watch
 from model_watchdog.core.sample import Outcome, Sample, SeriesId
 
 VANISHED = 300.0
@@ -71,19 +71,24 @@ class Alert:
         """Judges one new sample and moves on; says whether the alert began or ceased to fire."""
         return self.judge(sample.value, sample.at)
 
-    def judge(self, value: float, at: float) -> Change | None:
-        """The same for a value of steady time `at`."""
+    def judge(self, value: float, at: float, learns: bool = True) -> Change | None:
+        """The same for a value of steady time `at`. Where it `learns` nothing, what is usual stays what it was."""
         if self.rollup is not None:
             rolled = self.rollup.push(value, at)
             if rolled is None:
                 return None
             value = rolled
-        verdict = self.watch.judge(value, at, self.phase is Phase.FIRING)
+        look = self.watch.judge if learns else getattr(self.watch, "look", self.watch.judge)
+        verdict = look(value, at, self.phase is Phase.FIRING)
         if verdict.judgement is Judgement.UNKNOWN:
+            if verdict is GATHERED and self.judged_at is not None:
+                self.judged_at = at
             return None
         if self.pace is not None:
             self.pace.count()
-        self.value, self.judged_at = value, at
+        self.judged_at = at
+        if value == value:  # what is over may have none
+            self.value = value
         if verdict.judgement is Judgement.BREACH:
             return self._breach(at, verdict)
         if self.phase is Phase.FIRING and self.rule.keep_firing_for is not None:

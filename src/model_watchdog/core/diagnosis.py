@@ -1,6 +1,6 @@
 """Evidence in, state and reason out. `TABLE` is read from the top; the first row that speaks wins."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from model_watchdog.core.decision import Cause, Param, Reason, State
@@ -33,6 +33,9 @@ _CAUSE_OF_RESULT = {
     "resources": Cause.START_FAILED,
 }
 CANARY_CORRECT = "canary_answer_correct"
+STATUS_CODE = "probe_http_status_code"
+NOT_HERE = (401, 403, 404, 405)
+"""Statuses that say that something else was expected here."""
 _FIRST_EXEC_STATUS, _LAST_EXEC_STATUS = 200, 245
 """systemd.exec(5): exit codes of its own, given when a process could not be started (203 is EXEC)."""
 
@@ -62,6 +65,7 @@ class Evidence:
     steps: bool = False  # its heartbeat was seen to move of late
     canaries: Mapping[str, Outcome] = field(default_factory=dict)  # those that say something against the service
     declared: tuple[State, Reason] | None = None  # by a rule
+    good: frozenset[str] = frozenset()  # probes that have ever been good
     busy_since: Mapping[str, float] = field(default_factory=dict)
     flapping: Cause | None = None
 
@@ -82,9 +86,17 @@ class Diagnosis:
 
 
 def is_moving(outcome: Outcome) -> bool:
-    """The service worked while it left the probe waiting, or answered too late: progress proves life, and so it may where nobody
-    can see whether its GPUs work."""
+    """The service worked while it left the probe waiting, or answered too late, or in the end that it is not ready: progress proves life,
+    and so it may where nobody can see whether its GPUs work."""
+    if outcome.failure is Failure.STATUS:  # after a wait: it was looked at only then
+        return outcome.vitals.processor_moves or bool(outcome.vitals.gpus)
     return outcome.failure in (Failure.TIMEOUT, Failure.SLOW) and outcome.vitals.is_moving
+
+
+def is_misdirected(outcome: Outcome, good: Collection[str]) -> bool:
+    """What answers has never been what was asked for: there is no such page, or it wants a key. No restart makes one."""
+    codes = [sample.value for sample in outcome.samples if sample.series.metric == STATUS_CODE]
+    return outcome.failure is Failure.STATUS and outcome.probe not in good and bool(codes) and codes[0] in NOT_HERE
 
 
 def is_outdone(outcome: Outcome, *, steps: bool) -> bool:
@@ -247,6 +259,7 @@ def _stalled(e: Evidence) -> Diagnosis | None:
 
 def _failing(e: Evidence) -> Diagnosis | None:
     """A failure that a restart may mend: refused, wrong status or body, or a time-out with nothing moving."""
+    params: dict[str, Param]
     for name, outcome in e.outcomes.items():
         if outcome.ok is not False or outcome.failure in (None, Failure.TLS):
             continue
@@ -255,9 +268,12 @@ def _failing(e: Evidence) -> Diagnosis | None:
         if is_outdone(outcome, steps=e.steps):  # guard: 5
             continue
         assert outcome.failure is not None
+        if is_misdirected(outcome, e.good):
+            params = {"probe": name, "detail": outcome.detail}
+            return Diagnosis(State.UNHEALTHY, Cause.HEALTH_STATUS, Reason("misdirected", params), restart_helps=False)
         count, of = e.failing.get(name, (1, 1))
         count = max(count, 1)
-        params: dict[str, Param] = {"probe": name, "detail": outcome.detail, "count": count, "of": of}
+        params = {"probe": name, "detail": outcome.detail, "count": count, "of": of}
         key = "health_timeout" if outcome.failure is Failure.TIMEOUT else "health_failed"
         params |= ask_for_port(outcome, e.never_reached)
         if outcome.vitals.is_complete:

@@ -17,6 +17,8 @@ MOVED_OF_LATE = 2
 """A heartbeat counts as moving for so many times the interval of the probe that reads it, and its deadline."""
 QUIET_START = 60.0
 """A start that lasts longer than `startup` has failed when for so many seconds (at most `startup`) nothing of it has moved."""
+SLEEP_BELIEVED = 600.0
+"""Seconds for which a service that said that it sleeps is taken to do so, although it says nothing more."""
 MUTE_AFTER = 3
 """People are told of a probe of EVIDENCE that has shown nothing for so many runs."""
 
@@ -54,10 +56,11 @@ def gather(service: Service, state: ServiceState, facts: Facts, now: float) -> E
         busy_since=dict(state.busy),
         flapping=find_flapping(service, state, now),
         usual_start=sum(state.loads) / len(state.loads) if state.loads else None,
-        stalled=state.progress.find_stalled(plan.stall_after) if plan is not None else None,
+        stalled=state.progress.find_stalled(plan.stall_after, now - service.stale_after) if plan is not None else None,
         steps=makes_steps(service, state, now),
-        canaries={name: outcome for name, outcome in state.outcomes.items() if _speaks_against(service, state, outcome, now)},
+        canaries={name: outcome for name, outcome in state.outcomes.items() if _speaks_against(service, state, outcome)},
         declared=_find_declared(service, state, now),
+        good=frozenset(state.good),
     )
 
 
@@ -79,10 +82,14 @@ def find_mute(service: Service, state: ServiceState) -> Reason | None:
     cannot be found: without it the service looks as if it stood still."""
     if state.unit is not None and state.unit.is_up and state.unit.container_error:
         return Reason("container_missing", {"detail": state.unit.container_error})
+    if service.progress is not None and state.progress.lacking >= MUTE_AFTER:
+        return Reason("no_work", {"names": ", ".join(service.progress.work)})
     for plan in service.probes:
         outcome = state.outcomes.get(plan.name)
         if outcome is None or state.mute.get(plan.name, 0) < MUTE_AFTER:
             continue
+        if plan.kind == "canary" and plan.name not in state.good:
+            return Reason("canary_never_good", {"probe": plan.name, "detail": outcome.detail})
         if outcome.ok and service.progress is not None:
             return Reason("no_heartbeat", {"probe": plan.name, "names": ", ".join(service.progress.heartbeat)})
         return Reason("shows_nothing", {"probe": plan.name, "detail": outcome.detail})
@@ -95,12 +102,12 @@ def _count_wanted(service: Service, probe: str) -> int:
     return max((rule.times or 1 for rule in service.rules if rule.then is Then.RESTART and rule.selector.matches(series)), default=1)
 
 
-def _speaks_against(service: Service, state: ServiceState, outcome: Outcome, now: float) -> bool:
-    """A canary that failed, or was answered wrongly. One that failed while the engine made steps for others says nothing, nor does one
-    that timed out while the service worked, until the patience with that is at its end."""
-    if all(plan.name != outcome.probe for plan in service.list_probes("canary")):
+def _speaks_against(service: Service, state: ServiceState, outcome: Outcome) -> bool:
+    """A canary that failed, or was answered wrongly, and has been good before. One that failed while the engine made steps for others says
+    nothing, nor does one that timed out while the service worked: it waits behind others, as long as they are served."""
+    if outcome.probe not in state.good or all(plan.name != outcome.probe for plan in service.list_probes("canary")):
         return False
-    if is_moving(outcome) and now - state.busy.get(outcome.probe, now) < service.busy_patience:
+    if is_moving(outcome):
         return False
     return is_wrong(outcome) or (outcome.ok is False and not state.progress.moved_since(outcome.started))
 
@@ -110,9 +117,14 @@ def _find_declared(service: Service, state: ServiceState, now: float) -> tuple[S
     firing = [
         (State(alert.rule.means), _say_declared(alert))
         for alert in state.alerts.values()
-        if alert.rule.means and alert.is_firing and alert.judged_at is not None and now - alert.judged_at < service.stale_after
+        if alert.rule.means and alert.is_firing and alert.judged_at is not None and now - alert.judged_at < _believed_for(service, alert)
     ]
     return max(firing, key=lambda found: found[0] is State.SLEEPING, default=None)
+
+
+def _believed_for(service: Service, alert: Alert) -> float:
+    """Seconds that a word of the service's is good for. One that sleeps may be slow to say so again."""
+    return max(service.stale_after, SLEEP_BELIEVED) if alert.rule.means == State.SLEEPING else service.stale_after
 
 
 def find_flapping(service: Service, state: ServiceState, now: float) -> Cause | None:

@@ -10,6 +10,7 @@ from model_watchdog.core.rule import Judgement, Rule, Severity, Then, Verdict
 from model_watchdog.core.sample import Outcome, Selector, SeriesId
 from model_watchdog.core.state import Incident, Service, ServiceState
 from model_watchdog.core.template import fill
+from model_watchdog.core.unstable import UNSTABLE, count_turns, is_unstable
 
 CONDITION = "watchdog_condition"
 """The metric of alerts that come from the state."""
@@ -34,6 +35,12 @@ def alert_reason(alert: Alert) -> Reason:
         params["minus"] = str(rule.minus)
     if "above" in alert.numbers and rule.selector.metric in OWN_WORDS:
         return Reason(OWN_WORDS[rule.selector.metric], {**dict(alert.series.labels), **params})
+    if "expr" in alert.numbers:
+        tell = getattr(rule.condition, "tell", None)
+        if tell is not None and (said := tell(dict(alert.series.labels), alert.value)):
+            return Reason("message", {**params, "text": said})
+        labels = ", ".join(f"{name}={value}" for name, value in alert.series.labels if name != "service")
+        return Reason("expr", {**params, "labels": labels})
     key = next((key for key in ("above", "below", "equals", "low", "absent") if key in alert.numbers), "unlike")
     return Reason("outside" if key == "low" else key, params)
 
@@ -41,7 +48,7 @@ def alert_reason(alert: Alert) -> Reason:
 def over_reason(alert: Alert) -> Reason:
     """It is over; with the value that says so, where the rule judges values as they are measured."""
     rule, params = alert.rule, dict[str, Param](rule=alert.rule.name)
-    if rule.silence is None and rule.as_ is None and rule.minus is None:
+    if rule.silence is None and rule.as_ is None and rule.minus is None and "expr" not in alert.numbers:
         params.update(series=str(alert.series), value=alert.value)
     return Reason("over", params)
 
@@ -121,6 +128,8 @@ def tell_firing(
 ) -> None:
     """Says once that it fires. Of the rules that restart, one speaks for all: the others follow from it."""
     restarting = alert.rule.then is Then.RESTART
+    if is_folded(state) and alert.rule.name != UNSTABLE and alert.rule.severity is not Severity.CRITICAL:
+        return
     if alert.sent or (restarting and any(other.sent and other.rule.then is Then.RESTART for other in state.alerts.values())):
         return
     alert.sent = True
@@ -156,6 +165,28 @@ def tell_condition(
         alert.resolve(now)
         decisions.append(Event("alert_resolved", None, Reason("over", {"rule": name})))
         _tell_resolved(service, state, alert, decisions)
+
+
+def is_folded(state: ServiceState) -> bool:
+    """People were told that it is unstable: each time that it goes bad, and is well again, is no more news."""
+    alert = state.alerts.get(f"{UNSTABLE} ")
+    return alert is not None and alert.is_firing
+
+
+def watch_stability(service: Service, state: ServiceState, is_bad: bool, facts: Facts, now: float, decisions: list[Decision]) -> None:
+    """Counts how often it goes bad. When it is not unstable any more, but something fires on, that is told by itself."""
+    others = [alert for alert in state.alerts.values() if alert.rule.name != UNSTABLE and alert.rule.means != State.SLEEPING]
+    is_wrong = is_bad or any(alert.is_firing for alert in others)
+    turned, state.is_wrong = is_wrong and not state.is_wrong, is_wrong
+    state.turns = count_turns(service.unstable, [*state.turns, *[now] * turned], now)
+    was = is_folded(state)
+    holds = is_unstable(service.unstable, state.turns, fires=was)
+    params: dict[str, Param] = {"count": len(state.turns), "seconds": service.unstable.within if service.unstable else 0.0}
+    reason = Reason(UNSTABLE, params)
+    tell_condition(service, state, UNSTABLE, holds, Severity.WARNING, Cause.FLAPPING, reason, facts, now, decisions)
+    for alert in others if was and not holds else ():
+        if alert.is_firing and not alert.sent and not alert.muted and alert.rule.then is not Then.RESTART:
+            tell_firing(service, state, alert, state.cause, alert_reason(alert), decisions)
 
 
 def condition_alert(name: str, severity: Severity) -> Alert:
@@ -221,9 +252,11 @@ def close_when_over(service: Service, state: ServiceState, now: float, decisions
 def tell_recovered(
     service: Service, state: ServiceState, cause: Cause | None, reason: Reason, params: Mapping[str, Param], decisions: list[Decision]
 ) -> None:
-    """The one message about restarts that helped."""
+    """The one message about restarts that helped. Of one that is unstable it was told that it is."""
     if state.incident is not None:
         state.incident.untold = 0
+    if is_folded(state):
+        return
     decisions.append(Notification(state.next_key(service.name, "recovered"), Severity.WARNING, "recovered", cause, reason, params))
 
 

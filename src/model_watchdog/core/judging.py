@@ -11,12 +11,17 @@ from model_watchdog.core.rule import Rule, Then
 from model_watchdog.core.sample import Failure, Outcome
 from model_watchdog.core.state import Service, ServiceState
 
+NOT_USUAL = frozenset((State.UNHEALTHY, State.STALLED, State.DEAD, State.LOADING, State.STOPPED, State.SLEEPING))
+"""States in which nothing is learnt of what is usual. Busy it does its work; degraded a rule may have called it because of a new level,
+which is to become its usual in the end."""
+
 
 def judge(
     service: Service, state: ServiceState, fresh: list[Outcome], diagnosis: Diagnosis, facts: Facts, now: float, decisions: list[Decision]
 ) -> list[Alert]:
     """Judges each new sample once; gives the alerts of restarting rules that fire and were confirmed now."""
     confirmed = []
+    learns = diagnosis.state not in NOT_USUAL
     for outcome in fresh:
         note_gaps(service, state, outcome, decisions)
         for sample in outcome.samples:
@@ -33,7 +38,8 @@ def judge(
                     alert.start_over()  # what the certificate was to blame for does not count against the service
                     alert.untrusted = untrusted
                 alert.probe = outcome.probe
-                change = alert.judge(value, sample.at)
+                own = rule.means == diagnosis.state  # what the rule itself declares must not keep it from its end
+                change = alert.judge(value, sample.at, learns or own)
                 if rule.means == State.SLEEPING:
                     continue  # its state says so, and nobody needs to be told
                 tell_alert(service, state, alert, change, diagnosis, facts, now, decisions, outcome)
@@ -66,10 +72,11 @@ def _judge_arrivals(
 def _is_excused(service: Service, state: ServiceState, rule: Rule, outcome: Outcome, diagnosis: Diagnosis, now: float) -> bool:
     """What says nothing against the service: the whole of it is excused, or this probe had to wait because it works."""
     if rule.then is Then.RESTART:
-        busy = is_moving(outcome) and now - state.busy.get(outcome.probe, now) < service.busy_patience
         is_canary = any(plan.name == outcome.probe for plan in service.list_probes("canary"))
+        busy = is_moving(outcome) and (is_canary or now - state.busy.get(outcome.probe, now) < service.busy_patience)
         outdone = is_outdone(outcome, steps=makes_steps(service, state, now))
         outdone |= is_canary and outcome.ok is False and state.progress.moved_since(outcome.started)
-        return diagnosis.is_excused or busy or outdone
+        unproven = is_canary and outcome.probe not in state.good
+        return diagnosis.is_excused or busy or outdone or unproven
     down_on_purpose = diagnosis.state is State.STOPPED and diagnosis.is_excused
     return outcome.ok is False and (diagnosis.state is State.LOADING or down_on_purpose)

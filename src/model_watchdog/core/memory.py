@@ -52,7 +52,10 @@ def remember(state: ServiceState) -> Plain:
         "systemd_restarts": list(state.systemd_restarts),
         "busy": state.busy,
         "reached": sorted(state.reached),
+        "good": sorted(state.good),
         "unwell_since": state.unwell_since,
+        "turns": state.turns,
+        "is_wrong": state.is_wrong,
         "loads": state.loads,
         "skipped": state.skipped,
         "results": state.results,
@@ -89,6 +92,7 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
     state.last_restart_at, state.last_result = moved(plain["last_restart_at"]), plain["last_result"]
     state.paused_until = moved(plain["paused_until"])
     state.held, state.reached = plain.get("held", ""), set(plain.get("reached", service.health_probes))  # an older version kept neither
+    state.good = set(plain.get("good", (plan.name for plan in service.probes)))
     state.old_processes = tuple((pid, started) for pid, started in plain["old_processes"])
     state.limit_cleared, state.gave_up, state.sequence = plain["limit_cleared"], plain["gave_up"], plain["sequence"]
     state.problems = {Cause(cause): _to_reason(reason) for cause, reason in plain["problems"].items()}
@@ -96,6 +100,7 @@ def recall(service: Service, plain: Mapping[str, Any], shift: float, now: float)
     state.systemd_restarts = deque((at + shift, count) for at, count in plain["systemd_restarts"])
     state.busy = {probe: at + shift for probe, at in plain["busy"].items()}
     state.unwell_since, state.results = moved(plain["unwell_since"]), dict(plain["results"])
+    state.turns, state.is_wrong = [at + shift for at in plain.get("turns", ())], plain.get("is_wrong", False)
     state.loads, state.skipped = list(plain.get("loads", ())), plain.get("skipped", 0)  # an older version kept neither
     if shift and not service.unit:  # after a reboot its age is not known: it has `startup` from now
         state.began, state.settled = now, False
@@ -122,6 +127,7 @@ def carry_over(service: Service, state: ServiceState, changed: Collection[str], 
     if any(plan.name in changed for plan in service.list_probes("scrape")):
         state.progress.rest()
     state.reached -= set(changed)
+    state.good -= set(changed)
     if changed:
         state.watched_since = now  # a new probe has not been heard yet, which is no silence
     probes = {plan.name for plan in service.probes}
@@ -179,7 +185,7 @@ def _carry_over_alerts(
             gone.append(alert)
         elif is_condition:
             stay[key] = alert
-        elif rule is None or not _is_still_there(rule, alert.series, None, mounts):
+        elif rule is None or not is_still_there(rule, alert.series, None, mounts):
             gone.append(alert)
         else:
             stay[key] = _follow_rule(alert, rule)
@@ -265,7 +271,7 @@ def _recall_alerts(
         rule = named.get(plain["rule"])
         if series.metric == CONDITION:
             alert = condition_alert(plain["rule"], Severity(plain["severity"]))
-        elif rule is not None and _is_still_there(rule, series, probes, mounts):
+        elif rule is not None and is_still_there(rule, series, probes, mounts):
             alert = Alert.on(rule, series)
         else:
             orphans += [(plain["rule"], plain["severity"])] if plain["sent"] else []
@@ -282,7 +288,7 @@ def _recall_alerts(
     return orphans
 
 
-def _is_still_there(rule: Rule, series: SeriesId, probes: Collection[str] | None, mounts: Collection[str] | None) -> bool:
+def is_still_there(rule: Rule, series: SeriesId, probes: Collection[str] | None, mounts: Collection[str] | None) -> bool:
     """Whether samples of the series may still come, by the probes and disks that are configured (None for any)."""
     labels = dict(series.labels)
     for label, known in (("probe", probes), ("mount", mounts)):

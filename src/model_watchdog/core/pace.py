@@ -1,5 +1,7 @@
 """How often people are told of an alert that comes again and again. Suppresses telling, never judging."""
 
+from collections.abc import Sequence
+
 
 class Pace:
     """Not before `cooldown` samples have passed since it was told last, and ever fewer times while it keeps coming.
@@ -19,6 +21,14 @@ class Pace:
         """One sample has come."""
         if self._passed is not None:
             self._passed += 1
+
+    def remember(self) -> list[float | None]:
+        """How things stand, for `recall`."""
+        return [self._wait, self._passed]
+
+    def recall(self, plain: Sequence[float | None]) -> None:
+        wait, passed = plain
+        self._wait, self._passed = float(wait or 0.0), None if passed is None else int(passed)
 
     def ask(self) -> bool:
         """Whether it may be told now; then it counts as told."""

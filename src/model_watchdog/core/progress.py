@@ -5,10 +5,12 @@ counter tells the truth: the *heartbeat*. It means something only beside the *wo
 still while nobody asks for anything is idle.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from model_watchdog.core.sample import Sample, SeriesId
+from model_watchdog.core.sample import Sample, Selector, SeriesId
 from model_watchdog.core.units import Seconds
 
 STALLED_SECONDS = "service_stalled_seconds"
@@ -17,66 +19,129 @@ LEAST_SCRAPES = 3
 """On so many scrapes at least the work must have been there and the heartbeat where it was: two can fall between two steps."""
 ENGINE = "engine"
 """The label that tells the engines of one server apart: one of them may hang alone, so each has a heartbeat of its own."""
+REMEMBERED = 8
+"""So many values of a counter are remembered. Several processes behind one port answer by turns, each with counters of its own: only a
+value that none of them has shown of late is a step."""
+MISSES = 3
+"""An engine that is not on its page for so many scrapes is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressPlan:
-    """Which counters count. A server of another version may name them otherwise, so all that are there are added up.
+    """Which series count, as names or selectors. A server of another version may name them otherwise, so any of them will do.
 
-    `heartbeat` are counters of steps done, `work` gauges of requests that run or wait, `attempts` counters of requests that came to
-    nothing: they are work too, for half of `stall_after` after each time that they have grown.
+    `heartbeat` are counters of steps done, or gauges that change with them; `work` gauges of requests that run or wait; `attempts`
+    counters of requests that came to nothing through the server's own fault: they are work too, for half of `stall_after` after each
+    time that they have grown. `engine` is the label that tells engines apart. `page_asks_engine`: the page comes from the engine's own
+    queue, so that a page which does not come is a request that is not answered.
     """
 
     heartbeat: tuple[str, ...]
     work: tuple[str, ...] = ()
     attempts: tuple[str, ...] = ()
     stall_after: Seconds = Seconds(120.0)
+    engine: str = ENGINE
+    page_asks_engine: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.heartbeat + self.work + self.attempts
+        """The metrics."""
+        return tuple(dict.fromkeys(Selector.parse(text).metric for text in self.heartbeat + self.work + self.attempts))
 
 
 @dataclass(slots=True)
 class Engine:
-    """One engine: its counters at the last scrape, and since when it has had work without a step (`still_since`), on how many scrapes."""
+    """One engine: since when it has had work without a step (`still_since`), and on how many looks. `work` is None where the page does
+    not tell; `seen` the last values of each series of its heartbeat."""
 
-    steps: float
+    seen: dict[SeriesId, deque[float]] = field(default_factory=dict)
     attempts: float | None = None
     work: float | None = None
     tried_at: float | None = None
     moved_at: float | None = None
     still_since: float | None = None
     scrapes: int = 0
+    missed: int = 0
 
     def stalled_for(self, now: float) -> float:
         return 0.0 if self.still_since is None or self.scrapes < LEAST_SCRAPES else now - self.still_since
+
+    def note(self, values: Mapping[SeriesId, float]) -> bool:
+        """Takes in the values of its heartbeat; whether one of them says that it has made a step."""
+        moved = False
+        for series, value in values.items():
+            seen = self.seen.setdefault(series, deque(maxlen=REMEMBERED))
+            moved |= bool(seen) and value not in seen
+            if value not in seen:
+                seen.append(value)
+        return moved
+
+    def count(self, at: float, *, is_still: bool) -> None:
+        if not is_still:
+            self.still_since, self.scrapes = None, 0
+            return
+        self.still_since = at if self.still_since is None else self.still_since
+        self.scrapes += 1
+
+
+Key = tuple[str, str]
+"""The probe whose page an engine is on, and its name; "" where it has none."""
 
 
 @dataclass(slots=True)
 class Progress:
     """What was seen of a service's progress in this invocation. Times are steady seconds.
 
-    `heard_at` is the last scrape that had a heartbeat.
+    `heard_at` is the last scrape that had a heartbeat, `looked_at` the last that said anything of it, by its silence too; `lacking` on how
+    many scrapes in a row nothing told of the work.
     """
 
-    engines: dict[str, Engine] = field(default_factory=dict)
+    engines: dict[Key, Engine] = field(default_factory=dict)
     heard_at: float | None = None
+    looked_at: float | None = None
+    lacking: int = 0
 
     def rest(self) -> None:
         """Another invocation, or a gap in which nobody looked: what stood still before says nothing now."""
         self.engines.clear()
-        self.heard_at = None
+        self.heard_at = self.looked_at = None
+        self.lacking = 0
 
-    def take(self, plan: ProgressPlan, samples: Sequence[Sample], at: float) -> list[Sample]:
-        """Takes in one good scrape. Gives a sample of `STALLED_SECONDS` for each engine that has a heartbeat."""
-        steps, work, attempts = (_add_up(samples, names) for names in (plan.heartbeat, plan.work, plan.attempts))
-        if not steps:
+    def take(self, plan: ProgressPlan, samples: Sequence[Sample], at: float, probe: str = "", *, sleeps: bool = False) -> list[Sample]:
+        """Takes in one good scrape; gives a sample of `STALLED_SECONDS` for each engine with a heartbeat. What sleeps does not stall."""
+        beats = _group(samples, plan.heartbeat, plan.engine)
+        if not beats:
             return []
-        self.heard_at = at
-        for name in self.engines.keys() - steps.keys():
-            del self.engines[name]
-        return [self._advance(name, (count, work.get(name), attempts.get(name)), plan, samples, at) for name, count in steps.items()]
+        self.heard_at = self.looked_at = at
+        work, attempts = (_share_out(_group(samples, names, plan.engine), beats) for names in (plan.work, plan.attempts))
+        self._miss(probe, beats.keys())
+        for name, values in beats.items():
+            engine = self.engines.setdefault((probe, name), Engine())
+            engine.missed = 0
+            if engine.note(values):
+                engine.moved_at = at
+            tried = attempts.get(name)
+            if tried is not None and engine.attempts is not None and tried > engine.attempts:
+                engine.tried_at = at
+            engine.attempts, engine.work = tried, work.get(name, None if plan.work else 0.0)
+            has_work = bool(engine.work) or (engine.tried_at is not None and at - engine.tried_at <= plan.stall_after / 2)
+            engine.count(at, is_still=has_work and engine.moved_at != at and not sleeps)
+        lacks = any(engine.work is None for key, engine in self.engines.items() if key[0] == probe)
+        self.lacking = self.lacking + 1 if lacks else 0
+        return self._measure(probe, samples[0].series, plan, at)
+
+    def wait(self, plan: ProgressPlan, probe: str, series: SeriesId, at: float, *, is_still: bool) -> list[Sample]:
+        """The page did not come in time, of which a heartbeat was read before. `is_still`: nothing of the service moved meanwhile.
+
+        Where it had work, or the engine itself is asked for the page, that is no step; else it says nothing.
+        """
+        mine = {key: engine for key, engine in self.engines.items() if key[0] == probe}
+        if not mine:
+            return []
+        self.looked_at = at
+        for engine in mine.values():
+            engine.count(at, is_still=is_still and (plan.page_asks_engine or bool(engine.work)))
+        return self._measure(probe, series, plan, at)
 
     def is_heard(self, since: float) -> bool:
         """A heartbeat was on a page since then; on which of several does not matter."""
@@ -84,48 +149,62 @@ class Progress:
 
     @property
     def is_idle(self) -> bool:
-        """Nobody waits for anything, as far as the last scrape tells."""
-        return all(not engine.work for engine in self.engines.values())
+        """Nobody waits for anything, as far as the last scrape tells; where it tells nothing, nobody knows."""
+        return all(engine.work == 0 for engine in self.engines.values())
 
     def moved_since(self, then: float) -> bool:
         """An engine has been seen to make a step since then."""
         return any(engine.moved_at is not None and engine.moved_at >= then for engine in self.engines.values())
 
-    def find_stalled(self, patience: float) -> tuple[str, float] | None:
-        """The engine that had had work without a step for longest at the last scrape, where that is `patience` seconds or more, and for
-        how long."""
-        waits = [(engine.stalled_for(self.heard_at or 0.0), name) for name, engine in self.engines.items()]
+    def find_stalled(self, patience: float, since: float = float("-inf")) -> tuple[str, float] | None:
+        """The engine that had had work without a step for longest at the last look, where that is `patience` seconds or more, and for
+        how long; None where nobody has looked `since` then."""
+        looked_at = self.looked_at if self.looked_at is not None and self.looked_at >= since else None
+        waits = [(engine.stalled_for(looked_at), name) for (_, name), engine in self.engines.items()] if looked_at is not None else []
         longest, name = max(waits, default=(0.0, ""))
         return (name, longest) if longest >= patience and longest > 0 else None
 
-    def _advance(
-        self, name: str, seen: tuple[float, float | None, float | None], plan: ProgressPlan, samples: Sequence[Sample], at: float
-    ) -> Sample:
-        steps, work, attempts = seen
-        engine = self.engines.get(name)
-        if engine is None or steps < engine.steps:  # it has begun to count anew: another process
-            engine = self.engines[name] = Engine(steps)
-        moved = steps > engine.steps
-        if attempts is not None and engine.attempts is not None and attempts > engine.attempts:
-            engine.tried_at = at
-        tried = engine.tried_at is not None and at - engine.tried_at <= plan.stall_after / 2
-        engine.steps, engine.work, engine.attempts = steps, work, attempts
-        if moved:
-            engine.moved_at = at
-        if moved or not (work or tried):
-            engine.still_since, engine.scrapes = None, 0
-        else:
-            engine.still_since = at if engine.still_since is None else engine.still_since
-            engine.scrapes += 1
-        service = {label: value for label, value in samples[0].series.labels if label == "service"}
-        return Sample(SeriesId.of(STALLED_SECONDS, service | ({ENGINE: name} if name else {})), engine.stalled_for(at), at)
+    def _miss(self, probe: str, names: Iterable[str]) -> None:
+        for key, engine in list(self.engines.items()):
+            if key[0] == probe and key[1] not in names:
+                engine.missed += 1
+                if engine.missed >= MISSES:
+                    del self.engines[key]
+
+    def _measure(self, probe: str, series: SeriesId, plan: ProgressPlan, at: float) -> list[Sample]:
+        service = {label: value for label, value in series.labels if label == "service"}
+        several = len({key[0] for key in self.engines}) > 1
+        found = []
+        for (page, name), engine in self.engines.items():
+            if page == probe:
+                labels = {**service, **({ENGINE: name} if name else {}), **({"probe": page} if several else {})}
+                found.append(Sample(SeriesId.of(STALLED_SECONDS, labels), engine.stalled_for(at), at))
+        return found
 
 
-def _add_up(samples: Iterable[Sample], names: Sequence[str]) -> dict[str, float]:
-    """The sum of these metrics by engine; "" is the engine of series that name none."""
-    wanted, sums = frozenset(names), dict[str, float]()
+@lru_cache(maxsize=256)
+def _compile(texts: tuple[str, ...]) -> dict[str, tuple[Selector, ...]]:
+    """Selectors by their metric."""
+    found: dict[str, tuple[Selector, ...]] = {}
+    for selector in map(Selector.parse, texts):
+        found[selector.metric] = (*found.get(selector.metric, ()), selector)
+    return found
+
+
+def _group(samples: Iterable[Sample], texts: tuple[str, ...], label: str) -> dict[str, dict[SeriesId, float]]:
+    """The values of these series by engine; "" is the engine of series that name none."""
+    wanted, found = _compile(texts), dict[str, dict[SeriesId, float]]()
     for sample in samples:
-        if sample.series.metric in wanted:
-            engine = next((value for label, value in sample.series.labels if label == ENGINE), "")
-            sums[engine] = sums.get(engine, 0.0) + sample.value
-    return sums
+        selectors = wanted.get(sample.series.metric)
+        if selectors and any(selector.matches(sample.series) for selector in selectors):
+            engine = next((value for name, value in sample.series.labels if name == label), "")
+            found.setdefault(engine, {})[sample.series] = sample.value
+    return found
+
+
+def _share_out(values: Mapping[str, Mapping[SeriesId, float]], engines: Iterable[str]) -> dict[str, float]:
+    """The sum for each engine. What names no engine is everybody's; and an engine without a name has what all have."""
+    sums = {name: sum(series.values()) for name, series in values.items()}
+    everybody = sums.get("")
+    shared = {name: sums[name] if name in sums else sum(sums.values()) if name == "" and sums else everybody for name in engines}
+    return {name: value for name, value in shared.items() if value is not None}

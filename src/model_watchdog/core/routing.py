@@ -192,22 +192,17 @@ class Router:
 
     def _send(self, route: Route, lane: Lane, waiting: list[Held], now: float, why: Why, second: float) -> Iterator[Action]:
         """As one; but what is silenced, or may wake nobody, goes on waiting. What is over by then was never told, and so is not ended."""
-        ready = []
+        ready, never = list[Held](), set[tuple[str | None, str]]()
         for held in [held for held in waiting if held.notice.key in lane.held]:
-            against = self._object_still(route, held, second)
-            if against is not None and _is_needless(held, against):
+            against, names = self._object_still(route, held, second), {(held.notice.service, matter) for matter in held.notice.matters}
+            never |= names if against is not None and held.notice.kind is Kind.OPENS else set()
+            if (against is not None and _is_needless(held, against)) or (held.is_behind and names & never):
                 del lane.held[held.notice.key]
-                yield Drop(route.name, held.notice.key, against)
+                yield Drop(route.name, held.notice.key, against or Why.SILENCE)
             elif against is None:
                 ready.append(held)
             else:
                 held.why = against
-        begun = {(held.notice.service, matter) for held in ready if held.notice.kind is Kind.OPENS for matter in held.notice.matters}
-        for held in [held for held in ready if held.is_behind]:
-            if not any(service == held.notice.service and _is_of(matter, held.notice.matters) for service, matter in begun):
-                ready.remove(held)
-                del lane.held[held.notice.key]
-                yield Drop(route.name, held.notice.key, Why.SILENCE)
         for held in ready:
             del lane.held[held.notice.key]
         for held in ready:
@@ -218,18 +213,13 @@ class Router:
             yield Send(route.name, keys, f"{why.value}/{keys[0]}" if len(keys) > 1 else "")
 
     def _overtake(self, route: Route, lane: Lane, notice: Notice) -> Iterator[Drop]:
-        """It begins again before people were told that it was over: they need not be told that any more."""
+        """It begins again before people were told how it was before: that it had been over, or had begun and ended."""
         for held in list(lane.held.values()) if notice.kind is Kind.OPENS else ():
-            ended = held.notice
-            if (
-                not held.is_behind
-                and ended.kind is Kind.CLOSES
-                and ended.service == notice.service
-                and ended.matters
-                and set(ended.matters) <= {*notice.matters}
-            ):
-                del lane.held[ended.key]
-                yield Drop(route.name, ended.key, held.why)
+            before = held.notice
+            is_past = before.kind is Kind.CLOSES or (before.kind is Kind.OPENS and not held.matters)
+            if is_past and before.service == notice.service and before.matters and set(before.matters) <= {*notice.matters}:
+                del lane.held[before.key]
+                yield Drop(route.name, before.key, held.why)
 
     def _note(self, lane: Lane, notice: Notice, now: float, matters: tuple[str, ...] | None = None) -> None:
         """It is sent: what it opens is to be closed one day."""

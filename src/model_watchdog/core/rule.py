@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from model_watchdog.core.pace import Pace
 from model_watchdog.core.rollup import As
@@ -48,6 +48,8 @@ class Verdict:
 
 OK = Verdict(Judgement.OK)
 UNKNOWN = Verdict(Judgement.UNKNOWN)
+GATHERED = Verdict(Judgement.UNKNOWN)
+"""The sample will be judged together with those that follow; until then what was said last stands."""
 
 
 class Watch(Protocol):
@@ -55,6 +57,23 @@ class Watch(Protocol):
 
     def judge(self, value: float, at: float, firing: bool) -> Verdict:
         """Judges one new sample of steady time `at`; `firing` tells whether the alert fires now (its end may lie at another level)."""
+
+
+@runtime_checkable
+class Learner(Watch, Protocol):
+    """A watch that learns what is usual, which takes long: it is kept over a restart of the daemon."""
+
+    def look(self, value: float, at: float, firing: bool) -> Verdict:
+        """As `judge`, and learns nothing: what a service does while it is not well is not its usual."""
+
+    def fork(self) -> "Learner":
+        """Another one that stands as this does."""
+
+    def remember(self) -> Any:
+        """What it has learnt, as plain values; None where that would be too much."""
+
+    def recall(self, plain: Any, shift: float) -> None:
+        """Takes back what `remember` gave, its times moved by `shift` seconds."""
 
 
 class Condition(Protocol):
@@ -101,5 +120,11 @@ class Rule:
         """What it judges of a sample: its value, less that of `minus` among the `others` of its probe; None where there is none."""
         if self.minus is None:
             return sample.value
-        wanted = SeriesId.of(self.minus.metric, {**dict(sample.series.labels), **{name: value for name, _, value in self.minus.matchers}})
+        wanted = self.find_other(sample.series)
         return next((sample.value - other.value for other in others if other.series == wanted), None)
+
+    def find_other(self, series: SeriesId) -> SeriesId | None:
+        """The series that `minus` takes off this one."""
+        if self.minus is None:
+            return None
+        return SeriesId.of(self.minus.metric, {**dict(series.labels), **{name: value for name, _, value in self.minus.matchers}})

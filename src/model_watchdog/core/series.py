@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from copy import copy
 
 
 class RollingWindow:
@@ -55,6 +56,16 @@ class RollingWindow:
         self._pushed += 1
         if self._pushed % self.size == 0:
             self._recompute()
+
+    def fork(self) -> "RollingWindow":
+        """Another one with the same values."""
+        made = copy(self)
+        made._values = deque(self._values)
+        return made
+
+    def remember(self) -> list[float]:
+        """Its values, oldest first."""
+        return list(self._values)
 
     def _recompute(self) -> None:
         self._mean = math.fsum(self._values) / len(self._values)

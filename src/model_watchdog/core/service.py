@@ -6,14 +6,15 @@ from dataclasses import replace
 
 from model_watchdog.core.attempt import RecoveryPhase, deadline
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Reason, State
-from model_watchdog.core.diagnosis import Diagnosis, diagnose, is_moving
+from model_watchdog.core.diagnosis import Diagnosis, diagnose, is_moving, is_wrong
 from model_watchdog.core.facts import Facts
 from model_watchdog.core.gathering import CHANGES, SYSTEMD_WITHIN, find_flapping, find_mute, fires, gather, start_limit
-from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_condition, tell_orphans
+from model_watchdog.core.incident import close_when_over, resolve_all, resolve_vanished, tell_condition, tell_orphans, watch_stability
 from model_watchdog.core.judging import judge
+from model_watchdog.core.progress import ProgressPlan
 from model_watchdog.core.restarting import advance_attempt, consider_restart
 from model_watchdog.core.rule import Severity, Then
-from model_watchdog.core.sample import NO_ANSWER, PROBE_SUCCESS, Outcome
+from model_watchdog.core.sample import NO_ANSWER, PROBE_SUCCESS, Failure, Outcome, Sample
 from model_watchdog.core.state import EVIDENCE, LOADS_KEPT, ProbePlan, Service, ServiceState
 from model_watchdog.core.unit import UnitFacts
 
@@ -124,6 +125,8 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
             state.changes.setdefault(outcome.probe, deque(maxlen=CHANGES)).append(outcome.at)
         if plan.kind != "unit" and outcome.failure not in NO_ANSWER:
             state.reached.add(outcome.probe)
+        if outcome.ok and not is_wrong(outcome):
+            state.good.add(outcome.probe)
         if is_moving(outcome):
             state.busy.setdefault(outcome.probe, outcome.started)
         else:  # also where we were blind: what we did not see does not use up its patience
@@ -132,20 +135,35 @@ def _take_outcomes(service: Service, state: ServiceState, outcomes: Sequence[Out
 
 
 def _take_progress(service: Service, state: ServiceState, fresh: list[Outcome]) -> list[Outcome]:
-    """The same outcomes, with what a good scrape tells of the service's progress among its samples. Counts runs that show nothing."""
+    """The same outcomes, with what a good scrape tells of the service's progress among its samples. Counts runs that show
+    nothing; those of a loading service do not count."""
     kinds = {plan.name: plan.kind for plan in service.probes}
     taken = []
     for outcome in fresh:
         shows = outcome.ok is True or outcome.failure is None
-        if outcome.ok and kinds[outcome.probe] == "scrape" and service.progress is not None:
-            found = state.progress.take(service.progress, outcome.samples, outcome.at)
-            outcome, shows = replace(outcome, samples=(*outcome.samples, *found)), state.progress.is_heard(outcome.at - service.stale_after)
+        if kinds[outcome.probe] == "scrape" and service.progress is not None and outcome.samples:
+            found = _look_at_page(service, state, service.progress, outcome)
+            outcome = replace(outcome, samples=(*outcome.samples, *found))
+            shows = shows and state.progress.is_heard(outcome.at - service.stale_after)
             if state.progress.moved_since(outcome.at):
                 _forget_failed_canaries(service, state)
+        if kinds[outcome.probe] == "canary" and outcome.probe not in state.good and (outcome.ok is False or is_wrong(outcome)):
+            shows = False
         if kinds[outcome.probe] in EVIDENCE:
-            state.mute[outcome.probe] = 0 if shows else state.mute.get(outcome.probe, 0) + 1
+            state.mute[outcome.probe] = 0 if shows or not state.settled else state.mute.get(outcome.probe, 0) + 1
         taken.append(outcome)
     return taken
+
+
+def _look_at_page(service: Service, state: ServiceState, plan: ProgressPlan, outcome: Outcome) -> list[Sample]:
+    """What a page says of the progress; or its silence, where one has come before and nothing else of the service moves."""
+    if outcome.ok:
+        sleeps = state.state is State.SLEEPING
+        return state.progress.take(plan, outcome.samples, outcome.at, outcome.probe, sleeps=sleeps)
+    if outcome.failure is not Failure.TIMEOUT:
+        return []
+    is_still = outcome.vitals.is_complete and not outcome.vitals.is_moving and state.state is not State.SLEEPING
+    return state.progress.wait(plan, outcome.probe, outcome.samples[0].series, outcome.at, is_still=is_still)
 
 
 def _forget_failed_canaries(service: Service, state: ServiceState) -> None:
@@ -216,6 +234,8 @@ def _watch_conditions(
         reason = Reason(name) if name.startswith("flapping") else diagnosis.reason
         cause = flapping if name.startswith("flapping") else diagnosis.cause
         tell_condition(service, state, name, holds, Severity.WARNING, cause, reason, facts, now, decisions)
+    is_bad = diagnosis.state in (State.UNHEALTHY, State.STALLED, State.DEAD)
+    watch_stability(service, state, is_bad, facts, now, decisions)
 
 
 def _note_state(service: Service, state: ServiceState, diagnosis: Diagnosis, now: float, decisions: list[Decision]) -> None:
@@ -281,6 +301,8 @@ def _wake_at(service: Service, state: ServiceState, now: float) -> float | None:
         due.append(state.began + start_limit(service, state))
     if state.well_since is not None and state.breaker.state != "closed":
         due.append(state.well_since + service.stable)
+    if state.turns and service.unstable is not None:
+        due.append(state.turns[-1] + service.unstable.within)
     if state.arrivals is not None:
         due.append(state.arrivals.next_due(service.rules, state.alerts, now))
     later = [at for at in due if at is not None and at > now]

@@ -13,11 +13,12 @@ from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Outcome
 from model_watchdog.core.unit import Ended, UnitFacts
 from model_watchdog.core.units import Seconds
+from model_watchdog.core.unstable import UnstablePolicy
 
 STALE_AFTER = 3
 """A probe that has not spoken for so many times `every` (and its deadline) is silent."""
 
-EVIDENCE = ("scrape", "canary", "log", "json")
+EVIDENCE = ("scrape", "canary", "log", "json", "expr")
 """Kinds of probes that tell what a service does, and not by themselves whether it is well: what they cannot see is held against nobody."""
 LOADS_KEPT = 3
 """Of so many starts it is kept how long they took."""
@@ -52,6 +53,7 @@ class Service:
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
     progress: ProgressPlan | None = None
+    unstable: UnstablePolicy | None = field(default_factory=UnstablePolicy)
 
     @property
     def round(self) -> float:
@@ -106,6 +108,7 @@ class ServiceState:
     failing: dict[str, int] = field(default_factory=dict)
     changes: dict[str, deque[float]] = field(default_factory=dict)
     reached: set[str] = field(default_factory=set)  # probes that ever got an answer, good or bad, in any invocation
+    good: set[str] = field(default_factory=set)  # probes that have ever been good, as they are configured
     busy: dict[str, float] = field(default_factory=dict)  # probe: since when it times out while the service works
     progress: Progress = field(default_factory=Progress)
     mute: dict[str, int] = field(default_factory=dict)  # probe of EVIDENCE: so many runs in a row have shown nothing
@@ -141,6 +144,8 @@ class ServiceState:
     loads: list[float] = field(default_factory=list)  # how long the last starts took, in seconds
     skipped: int = 0  # canaries that were not sent because the service had work to do
     incident: Incident | None = None
+    turns: list[float] = field(default_factory=list)  # when it went bad, of late
+    is_wrong: bool = False  # something was wrong with it at the last look
     sequence: int = 0
     wake_at: float | None = None
 

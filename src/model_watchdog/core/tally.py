@@ -19,10 +19,17 @@ PRIVATE = re.compile(
     | (?<!\d)\d{6}(?:18|19|20)\d{2}(?:0\d|1[0-2])(?:[0-2]\d|3[01])\d{3}[\dx](?!\d)   # ID cards of 18 digits
     | (?<!\d)(?<!\d\.)(?:\+?86[-\s]?)?1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}(?!\d|\.\d)      # mobile phones
     | (?<!\d)(?<!\d\.)\+\d{1,3}[-\s]?\d{2,4}(?:[-\s]?\d{2,4}){2,3}(?!\d|\.\d)        # phones with a country
+    | (?<!\d)\(?0\d{2,3}\)?[-\s]\d{3,4}[-\s]?\d{4}(?!\d|\.\d)              # phones with an area
+    | (?<!\d)(?:\(\d{3}\)\s?|\d{3}[-\s])\d{3}[-\s]\d{4}(?!\d|\.\d)
+    | (?<!\d)\d{3}-\d{2}-\d{4}(?!\d|-)                               # social security
     | (?<!\d)(?<!\d\.)\d{12,}(?!\d|\.\d)                      # cards and other long numbers
     | (?<!\d)\d{4}[-\s]\d{4}[-\s]\d{4}[-\s]\d{1,7}(?:[-\s]\d{1,3})?(?!\d)         # cards in groups of four
     """
 )
+
+
+_NARROW = {ord("０") + digit: ord("0") + digit for digit in range(10)} | {ord("－"): ord("-"), ord("＋"): ord("+")}
+"""Digits of full width are digits."""
 
 
 def is_error(level: str) -> bool:
@@ -60,4 +67,4 @@ class Tally:
 
 def mask(text: str) -> str:
     """The text without what looks private: mail addresses, phone and ID numbers, tokens, long numbers."""
-    return PRIVATE.sub(MASK, text)
+    return PRIVATE.sub(MASK, text.translate(_NARROW))

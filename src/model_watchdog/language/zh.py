@@ -363,4 +363,11 @@ PHRASES = {
     "the clock is not synchronised: times in messages may be wrong": "时钟未同步：消息中的时间可能有误",
     "timedatectl is not installed: whether the clock is kept right cannot be told": "未安装 timedatectl：无法确认时钟是否同步",
     "timedatectl does not answer: whether the clock is kept right cannot be told": "timedatectl 无应答：无法确认时钟是否同步",
+    # export-rules
+    "The rules of {path}, written by watchdog export-rules": "{path} 的规则，由 watchdog export-rules 导出",
+    "not exported: {why}": "未导出：{why}",
+    "Prometheus has no baseline that learns": "Prometheus 没有自学习的基线",
+    "it judges what is computed of samples, of which Prometheus has no past without a subquery": (
+        "它判断的是由样本计算出的值，Prometheus 不用子查询就没有其历史"
+    ),
 }

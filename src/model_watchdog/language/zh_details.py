@@ -48,6 +48,10 @@ DETAILS = {
     "{place}; is the path right? {what}": "{place}；请检查路径。{what}",
     "this is no page of metrics: it is {body}; is the path right? {what}": "这不是指标页：内容为 {body}；请检查路径。{what}",
     "{count} of {limit} series": "取 {limit} 个序列中的 {count} 个",
+    "{place}; no line bears a level: is it format: {format}, and level: {level}?": (
+        "{place}；各行均无级别：format: {format}、level: {level} 是否正确？"
+    ),
+    "no line bears a level: is it format: {format}, and level: {level}?": "各行均无级别：format: {format}、level: {level} 是否正确？",
     "{place}; it wants a key: state bearer:": "{place}；需要密钥：请写 bearer:",
     "{place}; not on the page: {names}": "{place}；页面上没有：{names}",
     "{place}; the watchdog's own, and left out: {names}": "{place}；由本程序自己测量，已略去：{names}",
@@ -158,6 +162,9 @@ DETAILS = {
     "start it with docker run --cidfile FILE, and let FILE be readable": (
         "在 podman 和 docker 的监护进程中找不到容器 {name}；docker 不向其他用户透露容器编号："
         "请用 docker run --cidfile FILE 启动，并让 FILE 可读"
+    ),
+    "the model {name} was to be unloaded {minutes} min ago, and is still there: its runner hangs": (
+        "模型 {name} 应在 {minutes} 分钟前卸载，却仍在：其 runner 已卡死"
     ),
     # the record
     "{path}: the record cannot be written: {why}": "{path}：无法写入记录：{why}",

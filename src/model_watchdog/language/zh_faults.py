@@ -77,6 +77,9 @@ FAULTS = {
     "{time} is longer than the timeout {timeout}, so it is never reached; it must be at most timeout": (
         "{time} 比 timeout {timeout} 长，永远不会达到；不得超过 timeout"
     ),
+    "belongs to the top of the file; write it there: maintenance: [{{services: [NAME], …}}]": (
+        "属于文件顶层；请写 maintenance: [{{services: [NAME], …}}]"
+    ),
     "belongs to a probe; write it there: probes: {{NAME: {{…}}}}": "属于探测；请写在 probes: {{NAME: {{…}}}} 中",
     "belongs to a rule; write it there: rules: {{NAME: {{…}}}}": "属于规则；请写在 rules: {{NAME: {{…}}}} 中",
     "belongs to recovery; write it there: recovery: {{…}}": "属于 recovery；请写在 recovery: {{…}} 中",
@@ -174,7 +177,13 @@ FAULTS = {
     '"{name}" cannot be the name of a field': "“{name}”不能作为字段名",
     'there is no time zone "{name}" on this machine, as "Asia/Shanghai" would be one': "本机没有时区“{name}”，应如“Asia/Shanghai”",
     # model servers, progress, canaries
-    '"{name}" is no name of a metric; it takes letters, digits, _ and :': "“{name}”不能作为指标名；可用字母、数字、_ 和 :",
+    "is the address of a page; take {path} away, for the profile of {server} knows its pages": (
+        "是某个页面的地址；请去掉 {path}，{server} 的档案知道各页面的路径"
+    ),
+    '"{text}" is no metric; write its name, which takes letters, digits, _ and :, or {example}': (
+        "“{text}”不是指标；请写指标名（字母、数字、_ 和 :）或 {example}"
+    ),
+    "{text} is no name of a label; it takes letters, digits and _": "{text} 不能作为标签名；可用字母、数字和 _",
     "{name} goes with api: {kind}": "{name} 与 api: {kind} 搭配使用",
     "{time} is shorter than startup {other}": "{time} 短于 startup {other}",
     "comes from a page of metrics; add a probe of kind scrape, such as metrics: {{kind: scrape, url: http://HOST:PORT/metrics}}": (

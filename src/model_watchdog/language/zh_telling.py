@@ -39,7 +39,7 @@ TELLING = {
     "nothing": "无",
     "watchdog status": "watchdog status",
     "… {count} more: watchdog events": "……另有 {count} 条：watchdog events",
-    "{count} incidents were healed without a person": "{count} 个事件已自动恢复",
+    "healed without a person: {count}": "自动恢复：{count} 个事件",
     "still: {title}": "仍未恢复：{title}",
     "not acknowledged: {title}": "无人确认：{title}",
 }
@@ -56,12 +56,14 @@ FAULTS = {
     'from and until are written like "2026-12-24 22:00"': 'from 和 until 写作 "2026-12-24 22:00"',
     "every must be a number of days, such as 1d or 7d": "every 须为整天数，如 1d 或 7d",
     "timeout must be at least 100ms": "timeout 至少 100ms",
-    "every must be at least 1s": "every 至少 1s",
+    "every must be at least 100ms": "every 至少 100ms",
     "there is no notifier {text}": "没有通知渠道 {text}",
     "is this notifier itself; name another": "就是该通知渠道自己；请写另一个",
     "no service is like {text}": "没有符合 {text} 的服务",
     'a time of day is written in quotes, like "22:00"': '时刻写在引号中，如 "22:00"',
     "repeat_every must be at least 10s": "repeat_every 至少 10s",
+    "times must be at least 2": "times 至少为 2",
+    "within must be at least 1s": "within 至少 1s",
     "group_wait must be at most 10m": "group_wait 至多 10m",
 }
 """Of the configuration: as in `zh_faults`."""

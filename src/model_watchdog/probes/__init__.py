@@ -13,6 +13,7 @@ from model_watchdog.core.gpu import Gpu
 from model_watchdog.core.unit import UnitFacts
 
 if TYPE_CHECKING:
+    from model_watchdog.feeding import Feed
     from model_watchdog.gpuview import GpuHolder
     from model_watchdog.systemd import UnitReader
 
@@ -58,6 +59,7 @@ class Surroundings:
     units: "UnitReader"
     gpus: "GpuHolder | None" = None
     notes: Notebook = field(default_factory=Notebook)
+    feed: "Feed | None" = None
 
 
 class Running(Protocol):

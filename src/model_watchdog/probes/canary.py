@@ -32,7 +32,10 @@ from model_watchdog.probes import Measurement, Observation, Surroundings
 from model_watchdog.wire import httpx
 
 MOST_TOKENS = 8
-PROMPT = "Reply with the one word: OK"
+PROMPT = "Count from one to ten, in words."
+"""Of more than one token, for the pace is measured between them."""
+OVERDUE = 300.0
+"""Seconds after which a model that is still being unloaded is not: Ollama's runner has hung (ollama#7606)."""
 LISTED = 8
 """Models that are named at most where the one that is asked is not there."""
 _UNKNOWN = re.compile(r"model.*(?:not (?:exist|found|available|loaded)|unknown)|(?:no such|unknown) model", re.I | re.S)
@@ -217,6 +220,10 @@ class _Running:
         loaded = read_loaded(await self._fetch("/api/ps"), time.time())
         name = self._config.model or next(iter(loaded), "")
         name = name if name in loaded else f"{name}:latest"  # as Ollama calls one that is named without a tag
+        overdue = -(loaded.get(name) or 0.0)
+        if overdue > OVERDUE:
+            text = f"the model {show(name)} was to be unloaded {overdue / 60:.0f} min ago, and is still there: its runner hangs"
+            raise ProbeError(Failure.STATUS, text)
         self._model, self._stays = name, loaded.get(name, 0.0)
         return self._stays is None or self._stays > self._timeout
 

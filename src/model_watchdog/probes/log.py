@@ -33,6 +33,8 @@ JOURNAL_SLICE = 500
 MOST_VALUES = 200
 """Values of one field that become samples of one run; of more, as many, evenly spread."""
 QUOTED = 200
+NO_LEVEL = 100
+"""Lines without a level, after which it is asked whether the format is right."""
 BUILT_IN = {
     "cuda_out_of_memory": "CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|torch[.]OutOfMemoryError",
     "cuda_error": "CUDA error|CUDA_ERROR_|cudaError|device-side assert",
@@ -69,11 +71,7 @@ class Log:
 
     default_every: ClassVar[Seconds] = Seconds(5.0)
     metrics: ClassVar[tuple[str, ...]] = (
-        "log_records_total",
-        "log_consecutive_errors",
-        "log_pattern_matches_total",
-        "log_field",
-        "log_age_seconds",
+        *("log_records_total", "log_consecutive_errors", "log_pattern_matches_total", "log_field", "log_age_seconds"),
     )
 
     def faults(self) -> list[str]:
@@ -123,6 +121,7 @@ class _Running:
         self._kept = ""
         self._newest: bytes | None = None  # line that is an error, of this run
         self._newest_error = ""
+        self._unread = 0  # lines in a row of which none bore a level
         self._zone = find_zone(config.timezone)
         self._said_at: float | None = None  # what the newest record says of its time
 
@@ -144,6 +143,8 @@ class _Running:
         self._remember(tally)
         if self._newest is not None:
             self._newest_error, self._newest = self._show(self._newest), None
+        if self._unread > NO_LEVEL and not tally.levels:
+            notes.append(f"no line bears a level: is it format: {self._config.format}, and level: {self._config.level}?")
         if self._newest_error:
             notes.append(self._newest_error)
         measured = _measure(tally, values, self._patterns)
@@ -241,6 +242,7 @@ class _Running:
         """Whole lines: their levels, the numbers in their fields, and what their text matches."""
         levels, newest = self._read(piece, values)
         tally.take(levels)
+        self._unread = 0 if levels else self._unread + piece.count(b"\n")
         for name, pattern in self._patterns.items():
             if found := pattern.count(piece):
                 tally.patterns[name] = tally.patterns.get(name, 0) + found

@@ -9,12 +9,13 @@ the value is new (core/baseline.py). Its score is 1 at the bar: it is in breach 
 
 import math
 from collections.abc import Container
+from copy import copy
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from model_watchdog.core.baseline import MOST, Baseline, Learning, Newness
 from model_watchdog.core.pace import Pace
-from model_watchdog.core.rule import OK, UNKNOWN, Judgement, Verdict
+from model_watchdog.core.rule import GATHERED, OK, UNKNOWN, Judgement, Verdict
 from model_watchdog.core.series import RollingWindow
 from model_watchdog.core.units import Number, Seconds
 
@@ -23,6 +24,11 @@ _NO_PROOF = "that it is unlike its own past does not prove that it is broken"
 LET_GO = 0.7
 BAR_AT_SIGMA = 2.25 / 3.5
 """The bar of unusual and new together grows with `sigma`."""
+KEPT_WINDOW = 4096
+"""A plain window of more samples is filled anew after a restart of the daemon."""
+LONGEST_STEP = 3600.0
+NEARLY = 0.9
+"""Of a step: samples that come a little too soon are on time."""
 LONGEST = 1_000_000
 """The largest count of samples that an option takes; what is kept of them does not grow with it."""
 
@@ -74,29 +80,49 @@ class SigmaWatch:
 
     def judge(self, value: float, at: float, firing: bool) -> Verdict:
         """No verdict before `window` samples, and none on a value that is not finite, which is not learnt either."""
-        self.score = 0.0
         if not math.isfinite(value):
+            self.score = 0.0
             return UNKNOWN
+        verdict = self.look(value, at, firing)
+        self._window.push(value)
+        return verdict
+
+    def look(self, value: float, at: float, firing: bool) -> Verdict:
+        """The same without that value entering the window."""
+        self.score = 0.0
         rule, window = self._rule, self._window
-        if not window.is_full:
-            window.push(value)
+        if not window.is_full or not math.isfinite(value):
             return UNKNOWN
         mean = window.mean
         usual = max(window.deviation, rule.min_relative * abs(mean), rule.min_absolute)
         off = _turn(value - mean, rule.direction)
-        window.push(value)
         bar = rule.sigma * usual
         self.score = off / bar if bar else math.inf if off else 0.0
         if off <= bar:
             return OK
         return Verdict(Judgement.BREACH, {"mean": mean, "usual": usual, "sigma": rule.sigma})
 
+    def fork(self) -> "SigmaWatch":
+        made = copy(self)
+        made._window = self._window.fork()
+        return made
+
+    def remember(self) -> list[float] | None:
+        """The window's values."""
+        return self._window.remember() if self._rule.window <= KEPT_WINDOW else None
+
+    def recall(self, plain: list[float], shift: float) -> None:
+        for value in plain:
+            self._window.push(float(value))
+
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveSigma:
     """`sigma` usual deviations away from an adaptive baseline, and (`newness`) at a level that is new. Counts are in samples.
 
-    `bar` is 2.25 at sigma 3.5 and scaled by `sigma` where it is not stated.
+    `bar` is 2.25 at sigma 3.5 and scaled by `sigma` where it is not stated. Samples that come closer together than `step` are averaged to
+    one a step: a sample of noise in 3,000 lies over the bar, which is twice a day at one a minute, and every few hours at one in 5 s.
+    None: each sample counts as it comes.
     """
 
     sigma: float
@@ -118,6 +144,7 @@ class AdaptiveSigma:
     levels: int = 32
     hold: int = 6
     forget: int = 20_000
+    step: Seconds | None = None
 
     no_proof: ClassVar[str] = _NO_PROOF
 
@@ -140,6 +167,8 @@ class AdaptiveSigma:
             raise ValueError("backoff must be at least 1, which keeps the cooldown as it is")
         if self.max_gap is not None and self.max_gap <= 0:
             raise ValueError("max_gap must be longer than 0s")
+        if self.step is not None and not 0 <= self.step <= LONGEST_STEP:
+            raise ValueError("step must be at most 1h; 0s takes each sample as it comes")
 
     def watch(self) -> "AdaptiveWatch":
         return AdaptiveWatch(self)
@@ -159,7 +188,7 @@ class AdaptiveSigma:
 class AdaptiveWatch:
     """One series under the adaptive form. `score` is of the newest sample: 1 at the bar; 0 where there is no verdict."""
 
-    __slots__ = ("_always", "_bar", "_baseline", "_direction", "_sigma", "score")
+    __slots__ = ("_always", "_bar", "_baseline", "_direction", "_gathered", "_sigma", "_step", "score")
 
     def __init__(self, rule: AdaptiveSigma) -> None:
         assert rule.bar is not None
@@ -167,6 +196,8 @@ class AdaptiveWatch:
         self._direction = rule.direction
         self._sigma = rule.sigma
         self._bar, self._always = (rule.bar, rule.always) if rule.newness == "on" else (0.0, rule.sigma)
+        self._step = rule.step or 0.0
+        self._gathered = _Gathered()
         self.score = 0.0
 
     def judge(self, value: float, at: float, firing: bool) -> Verdict:
@@ -174,8 +205,38 @@ class AdaptiveWatch:
         self.score = 0.0
         if not -MOST < value < MOST:
             return UNKNOWN
+        if self._step:
+            mean = self._gathered.take(value, at, self._step, learns=True)
+            if mean is None:
+                return GATHERED
+            value = mean
+            if not self._gathered.learnt:
+                return self._say(self._baseline.look(value), firing)
+        return self._say(self._baseline.push(value, at), firing)
+
+    def look(self, value: float, at: float, firing: bool) -> Verdict:
+        """The same, and learns nothing."""
+        self.score = 0.0
+        if not -MOST < value < MOST:
+            return UNKNOWN
+        mean = self._gathered.take(value, at, self._step, learns=False) if self._step else value
+        return GATHERED if mean is None else self._say(self._baseline.look(mean), firing)
+
+    def fork(self) -> "AdaptiveWatch":
+        made = copy(self)
+        made._baseline, made._gathered = self._baseline.fork(), copy(self._gathered)
+        return made
+
+    def remember(self) -> list[Any]:
+        """What its baseline has learnt."""
+        return self._baseline.remember()
+
+    def recall(self, plain: list[Any], shift: float) -> None:
+        self._baseline.recall(plain, shift)
+
+    def _say(self, z: float, firing: bool) -> Verdict:
+        """The verdict on what lies so many usual deviations off."""
         baseline = self._baseline
-        z = baseline.push(value, at)
         if not baseline.is_warm:
             return UNKNOWN
         off = _turn(z, self._direction)
@@ -188,6 +249,28 @@ class AdaptiveWatch:
             return OK
         numbers = {"mean": baseline.center, "usual": baseline.usual, "recent": baseline.recent, "sigma": self._sigma}
         return Verdict(Judgement.BREACH, numbers, score > 1.0)
+
+
+class _Gathered:
+    """The samples since the last step. `learnt` is False where one of those of the last mean was not to be learnt from."""
+
+    __slots__ = ("_count", "_learns", "_newest", "_stepped", "_sum", "learnt")
+
+    def __init__(self) -> None:
+        self._sum, self._count, self._learns, self.learnt = 0.0, 0, True, True
+        self._stepped = self._newest = -math.inf
+
+    def take(self, value: float, at: float, step: float, *, learns: bool) -> float | None:
+        """Their mean, once in `step` seconds; None in between. What is older than a step when the next one comes is left out."""
+        if at - self._newest > step:
+            self._sum, self._count, self._learns = 0.0, 0, True
+        self._newest = at
+        self._sum, self._count, self._learns = self._sum + value, self._count + 1, self._learns and learns
+        if at - self._stepped < NEARLY * step:
+            return None
+        mean, self.learnt = self._sum / self._count, self._learns
+        self._stepped, self._sum, self._count, self._learns = at, 0.0, 0, True
+        return mean
 
 
 def _turn(distance: float, direction: Direction) -> float:

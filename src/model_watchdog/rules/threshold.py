@@ -43,6 +43,18 @@ class Threshold:
             return UNKNOWN
         return Verdict(Judgement.BREACH, self._numbers()) if self._is_bad(value, firing) else OK
 
+    def spares(self, low: float, high: float, firing: bool) -> bool:
+        """No value from `low` to `high` is in breach."""
+        if self.equals is not None:
+            return not low <= self.equals <= high
+        return not self._is_bad(low, firing) and not self._is_bad(high, firing)
+
+    def condemns(self, low: float, high: float, firing: bool) -> bool:
+        """Every value from `low` to `high` is."""
+        if self.outside is not None:
+            return high < self.outside[0] or low > self.outside[1]
+        return self._is_bad(low, firing) and self._is_bad(high, firing) and (self.equals is None or low == high)
+
     def _is_bad(self, value: float, firing: bool) -> bool:
         if self.equals is not None:
             return value == self.equals

@@ -1,7 +1,7 @@
 """English. The tables below the sentences are templates of `language.phrase`."""
 
 from model_watchdog.core.decision import Cause, Param
-from model_watchdog.wording.parts import Params, Sentences, number, signal_name
+from model_watchdog.wording.parts import Params, Sentences, number, signal_name, times_off
 
 
 def duration(seconds: float) -> str:
@@ -84,8 +84,13 @@ SENTENCES: Sentences = {
     "canary_busy": "not asked: it has work to do",
     "container_missing": lambda p: f"its work cannot be seen: {p['detail']}",
     "shows_nothing": lambda p: f"{p['probe']} shows nothing: {p['detail']}",
+    "canary_never_good": lambda p: f"{p['probe']} has not been answered as it should be yet, so that it proves nothing: {p['detail']}",
+    "misdirected": lambda p: f"{p['probe']}: {p['detail']}, as from the beginning: is it the right url, or does it want a key (bearer:)?",
     "no_heartbeat": lambda p: (
         f"{p['probe']}: of its heartbeat, {p['names']}, nothing is on the page; is it the right server: or heartbeat:?"
+    ),
+    "no_work": lambda p: (
+        f"nothing on its page tells whether there is work ({p['names']}), so that neither a stall nor idleness can be told; is work: right?"
     ),
     "queued": lambda p: f"its start waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",
     "queued_too_long": lambda p: f"its start still waits in systemd's queue, for {duration(float(p['seconds']))} (systemctl list-jobs)",
@@ -127,6 +132,9 @@ SENTENCES: Sentences = {
     "start_limit": "systemd refuses to start it: started too often (start-limit-hit)",
     "unit_result": lambda p: f"the unit failed: {p['result']}",
     "flapping": "health keeps changing between good and bad",
+    "unstable": lambda p: (
+        f"it went bad {p['count']} times within {duration(float(p['seconds']))}; each time is in watchdog events, and is told no more"
+    ),
     "flapping_under_systemd": "systemd has restarted it 3 times or more in 5 minutes; the watchdog adds none",
     "new_invocation": lambda p: "a new process runs" + (f" (pid {p['pid']})" if p["pid"] else "") + f", started by {p['by']}",
     "acknowledged": lambda p: f"uid {p['uid']} has taken on incident {p['incident']}" + (f": {p['text']}" if p["text"] else ""),
@@ -142,10 +150,12 @@ SENTENCES: Sentences = {
     "below": lambda p: f"{_subject(p)} is {number(p['value'])}, below {number(p['below'])}",
     "equals": lambda p: f"{_subject(p)} is {number(p['value'])}",
     "outside": lambda p: f"{_subject(p)} is {number(p['value'])}, outside {number(p['low'])} to {number(p['high'])}",
+    "expr": lambda p: f"{p['expr']} gives {number(p['value'])}" + (f" for {p['labels']}" if p["labels"] else ""),
     "absent": lambda p: f"{p['series']} has not arrived for {duration(float(p['value']))}",
     "message": lambda p: str(p["text"]),
     "unlike": lambda p: (
-        f"{_subject(p)} is {number(p['value'])}{_of_late(p)}; normal is {number(p['mean'])} with a usual deviation of {number(p['usual'])}"
+        f"{_subject(p)} is {number(p['value'])}{_of_late(p)}; normal is {number(p['mean'])} with a usual deviation of"
+        f" {number(p['usual'])}; it lies {times_off(p)} times that away"
         if "mean" in p
         else f"{p['rule']} is over"
     ),
@@ -214,8 +224,8 @@ SENTENCES: Sentences = {
     "notifier_misconfigured": lambda p: f"notifier {p['notifier']} is misconfigured: the provider refuses it ({p['detail']})",
     "digest": lambda p: f"{p['count']} messages within {duration(float(p['seconds']))}: {_count_severities(p)}",
     "healed": lambda p: (
-        f"within {duration(float(p['within']))}, {p['count']} incidents were healed without a person: {p['restarts']} restarts,"
-        f" {duration(float(p['seconds']))} in which something was wrong"
+        f"healed within {duration(float(p['within']))} without a person: {p['count']}; restarts: {p['restarts']};"
+        f" something was wrong for {duration(float(p['seconds']))}"
     ),
     "goes_on": lambda p: f"it has gone on for {duration(float(p['seconds']))}" + (f" ({p['notifier']})" if p["notifier"] else ""),
     "not_acknowledged": lambda p: f"{p['notifier']} was told {duration(float(p['seconds']))} ago, and nobody has acknowledged it",
@@ -302,7 +312,7 @@ TITLES = {
     "test": "a test message from model-watchdog",
     "digest": "{count} messages at once",
     "goes_on": "still: {title}",
-    "healed": "{count} incidents were healed without a person",
+    "healed": "healed without a person: {count}",
     "not_acknowledged": "not acknowledged: {title}",
     "config_rejected": "the new configuration was rejected",
     "not_watched": "{subject} is no longer watched",

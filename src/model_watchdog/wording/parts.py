@@ -27,3 +27,9 @@ def signal_name(params: Params) -> str:
         return signal.Signals(int(params["signal"])).name
     except ValueError:
         return f"signal {params['signal']}"
+
+
+def times_off(params: Params) -> str:
+    """How many usual deviations the value (its average of late, where that is what counts) lies away from the normal one."""
+    usual, off = float(params["usual"]), abs(float(params["recent" if "recent" in params else "value"]) - float(params["mean"]))
+    return f"{off / usual:.3g}" if usual else "∞"

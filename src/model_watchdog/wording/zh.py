@@ -1,7 +1,7 @@
 """Chinese."""
 
 from model_watchdog.core.decision import Param
-from model_watchdog.wording.parts import Params, Sentences, number, signal_name
+from model_watchdog.wording.parts import Params, Sentences, number, signal_name, times_off
 
 
 def duration(seconds: float) -> str:
@@ -108,7 +108,10 @@ SENTENCES: Sentences = {
     "canary_busy": "未发送：服务正有任务",
     "container_missing": lambda p: f"看不到它的工作情况：{p['detail']}",
     "shows_nothing": lambda p: f"{p['probe']} 没有提供任何信息：{p['detail']}",
+    "canary_never_good": lambda p: f"{p['probe']} 从未得到应有的应答，因此不作为依据：{p['detail']}",
+    "misdirected": lambda p: f"{p['probe']}：{p['detail']}，从一开始就是如此：url 是否正确，或是否需要密钥（bearer:）？",
     "no_heartbeat": lambda p: f"{p['probe']}：页面上没有任何心跳指标（{p['names']}），请检查 server: 或 heartbeat: 是否正确",
+    "no_work": lambda p: f"页面上没有任何任务指标（{p['names']}），既无法判断停滞，也无法判断空闲；请检查 work: 是否正确",
     "queued": lambda p: f"启动任务在 systemd 队列中等待，已 {duration(float(p['seconds']))}（systemctl list-jobs）",
     "queued_too_long": lambda p: f"启动任务仍在 systemd 队列中等待，已 {duration(float(p['seconds']))}（systemctl list-jobs）",
     "loading_too_long": lambda p: f"启动已 {duration(float(p['seconds']))}仍未完成，预期最长 {duration(float(p['startup']))}",
@@ -141,6 +144,7 @@ SENTENCES: Sentences = {
     "start_limit": "启动过于频繁，systemd 拒绝再启动（start-limit-hit）",
     "unit_result": lambda p: f"单元失败：{p['result']}",
     "flapping": "健康状态反复抖动",
+    "unstable": lambda p: f"{duration(float(p['seconds']))}内异常 {p['count']} 次；每次详见 watchdog events，不再逐次通知",
     "flapping_under_systemd": "5 分钟内已被 systemd 重启 3 次以上，本程序不再追加重启",
     "new_invocation": lambda p: "新进程已运行" + (f"（pid {p['pid']}）" if p["pid"] else "") + f"，由{_set_apart(p['by'])}启动",
     "acknowledged": lambda p: f"uid {p['uid']} 已接手事件 {p['incident']}" + (f"：{p['text']}" if p["text"] else ""),
@@ -156,10 +160,12 @@ SENTENCES: Sentences = {
     "below": lambda p: f"{_subject(p)} 为 {number(p['value'])}，低于 {number(p['below'])}",
     "equals": lambda p: f"{_subject(p)} 为 {number(p['value'])}",
     "outside": lambda p: f"{_subject(p)} 为 {number(p['value'])}，超出 {number(p['low'])} 至 {number(p['high'])} 的范围",
+    "expr": lambda p: f"{p['expr']} 的值为 {number(p['value'])}" + (f"（{p['labels']}）" if p["labels"] else ""),
     "absent": lambda p: f"{p['series']} 已 {duration(float(p['value']))}没有数据",
     "message": lambda p: str(p["text"]),
     "unlike": lambda p: (
-        f"{_subject(p)} 为 {number(p['value'])}{_of_late(p)}；正常值为 {number(p['mean'])}，通常偏差 {number(p['usual'])}"
+        f"{_subject(p)} 为 {number(p['value'])}{_of_late(p)}；正常值为 {number(p['mean'])}，通常偏差 {number(p['usual'])}，"
+        f"相差其 {times_off(p)} 倍"
         if "mean" in p
         else f"{p['rule']} 已恢复"
     ),

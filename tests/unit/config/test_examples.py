@@ -44,6 +44,16 @@ def test_the_example_of_a_provider_is_understood(name: str, tmp_path: Path) -> N
     load_yaml(f"services: {{a: {{unit: a.service}}}}\nnotifiers:\n  {name}: {value}\n", tmp_path, ask=True)
 
 
+@pytest.mark.parametrize("example", ["fastapi_service", "script_service"])
+def test_the_yaml_of_an_example_service_is_valid_and_looks_where_the_service_is(example: str, tmp_path: Path) -> None:
+    text = (ROOT / f"examples/{example}.yaml").read_text()
+    load_yaml(text, tmp_path)
+    for path in re.findall(r"http://127\.0\.0\.1:\d+(/\S+)", text):
+        assert f'"{path}"' in (ROOT / f"examples/{example}.py").read_text()
+    (port,) = set(re.findall(r"http://127\.0\.0\.1:(\d+)", text))
+    assert f"default={port}" in (ROOT / f"examples/{example}.py").read_text() and f"--port {port}" in text
+
+
 # ---------------------------------------------------------------- the READMEs
 def blocks(readme: str, kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", (ROOT / readme).read_text(), re.MULTILINE | re.DOTALL)

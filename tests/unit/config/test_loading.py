@@ -75,6 +75,7 @@ def test_where_there_is_a_driver_the_gpus_are_watched(
     load_text: Load, fakenvml: FakeNvml, monkeypatch: pytest.MonkeyPatch, find_driver: Callable[[], bool]
 ) -> None:
     monkeypatch.setattr(Nvml, "is_installed", find_driver)
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)  # another test may have needed it
     for text in (MINIMAL, f"{MINIMAL}host: {{rules: {{}}}}\n"):
         host = load_text(text).host
         assert [(probe.name, probe.kind, probe.every) for probe in host.probes] == [("system", "host", 10), ("gpu", "nvml", 10)]
@@ -332,3 +333,24 @@ print(*sorted({{"apprise", "httpx", "psutil", "rich", "msgspec"}} & set(sys.modu
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT / "src")})
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "every", "step"),
+    [
+        ("sigma: 3.5", "10s", 60.0),
+        ("sigma: 3.5", "1m", None),
+        ("sigma: 3.5, min_absolute: 5ms, for: 5m", "30s", 60.0),
+        ("sigma: 3.5, warmup: 50", "10s", None),
+        ("sigma: 3.5, step: 0s", "10s", 0.0),
+        ("sigma: 3.5, step: 5m", "1m", 300.0),
+        ("sigma: 3.5, over: 5m, as: avg", "10s", None),
+    ],
+)
+def test_samples_of_seconds_are_averaged_where_nobody_counts_them(load_text: Load, options: str, every: str, step: float | None) -> None:
+    text = (
+        f"services: {{a: {{unit: a, probes: {{p: {{kind: http, url: 'http://h/', every: {every}}}}},"
+        f" rules: {{slow: {{metric: 'probe_duration_seconds{{probe=\"p\"}}', {options}}}}}}}}}\n"
+    )
+    (rule,) = (rule for rule in load_text(text).services["a"].core.rules if rule.name == "slow")
+    assert isinstance(rule.condition, AdaptiveSigma) and rule.condition.step == step

@@ -156,7 +156,7 @@ def test_kinds_are_found_by_their_files() -> None:
     assert {"http", "unit", "host"} <= set(list_kinds("probes"))
     assert set(list_kinds("recoveries")) == {"systemctl", "command"}
     assert "apprise" in list_kinds("notifiers")
-    assert set(list_kinds("rules")) == {"threshold", "sigma", "absent"}
+    assert set(list_kinds("rules")) == {"threshold", "sigma", "absent", "expr"}
     for folder in ("probes", "recoveries", "notifiers", "rules"):
         for kind in list_kinds(folder):
             assert list_options(find_kind(folder, kind)) is not None

@@ -71,13 +71,34 @@ def test_what_is_wrong_with_a_server_is_told_where_it_is_named(faults_of: Faults
     assert "and there is none" in faults_of("services: {m: {unit: m, url: http://h:1}}")[0]
 
 
+@pytest.mark.parametrize(
+    ("server", "url", "health"),
+    [
+        ("vllm", "http://h:8000/v1", "http://h:8000/health"),
+        ("openai", "http://h:8000/v1/", "http://h:8000/v1/models"),
+        ("openai", "http://h:8000/behind/v1", "http://h:8000/behind/v1/models"),
+        ("triton", "http://h:8000/", "http://h:8000/v2/health/ready"),
+    ],
+)
+def test_the_base_of_openais_api_is_no_part_of_the_servers_address(load_text: Load, server: str, url: str, health: str) -> None:
+    config = load_text(f"services: {{m: {{unit: m, server: {server}, url: '{url}'}}}}").services["m"]
+    assert urls(config)[0] == health
+    assert "http://h:8002/metrics" in urls(config) or server != "triton"
+
+
+@pytest.mark.parametrize("page", ["/v1/chat/completions", "/health", "/metrics", "/api/generate", "/v2/health/ready"])
+def test_the_address_of_a_page_is_not_that_of_its_server(faults_of: Faults, page: str) -> None:
+    (fault,) = faults_of(f"services: {{m: {{unit: m, server: vllm, url: 'http://h:8000{page}'}}}}")
+    assert f"is the address of a page; take {page} away" in fault
+
+
 def test_a_heartbeat_needs_its_page_and_its_work(faults_of: Faults) -> None:
     probes = 'probes: {health: {kind: http, url: "http://h:1"}}'
     assert "add a probe of kind scrape" in faults_of(f"services: {{m: {{unit: m, heartbeat: a_total, work: b, {probes}}}}}")[0]
     scrape = 'probes: {page: {kind: scrape, url: "http://h:1", keep: [c]}}'
     assert "needs work beside it" in faults_of(f"services: {{m: {{unit: m, heartbeat: a_total, {scrape}}}}}")[0]
     assert "needs heartbeat beside it" in faults_of(f"services: {{m: {{unit: m, stall_after: 1m, {scrape}}}}}")[0]
-    assert "is no name of a metric" in faults_of(f'services: {{m: {{unit: m, heartbeat: "a b", work: c, {scrape}}}}}')[0]
+    assert "is no metric; write its name" in faults_of(f'services: {{m: {{unit: m, heartbeat: "a b", work: c, {scrape}}}}}')[0]
 
 
 def test_a_probe_that_is_restated_keeps_its_rules(load_text: Load) -> None:

@@ -25,6 +25,7 @@ services:
   chatglm:
     unit: chatglm
     user: nobody
+    unstable: {times: 3, within: 1h}
     probes:
       a.b: {kind: http, url: "http://h/$${x}", contains: "no", json: {a.b: "3", c: 3, d: 0.25, e: true, f: null, "no": "~", g: "$${x}"}}
       c: {kind: http, url: "http://h:1/?token=t&a=b", status: [200, 3xx], headers: {A: b}, bearer: c, max_duration: 1.5s}
@@ -37,6 +38,7 @@ services:
       odd: {metric: 'probe_success{probe!="c\\"d"}', below: 0.5, clear: 90%, for: 5500ms, then: inhibit}
     recovery: {stable: 0s, backoff: {first: 100ms}, breaker: {per: 2d}}
   bert:
+    unstable: off
     probes: {h: {kind: http, url: "http://h/"}}
     recovery: {kind: command, command: [/bin/echo, "8", "a b", "\\u00e9\\n\\u2028\\x07", "$${HOME}", "${HOME}"], timeout: 0.1s}
 host:
@@ -104,6 +106,7 @@ services:
     startup: 2m
     startup_max: 6m
     busy_patience: 15m
+    unstable: {times: 5, within: 30m}
     probes:
       unit: {kind: unit, every: 10s, timeout: 5s, retry_every: 5s}
       health: {kind: http, url: "http://127.0.0.1:8000/health", method: GET, status: 2xx, headers: {}, TIMING}

@@ -1,0 +1,176 @@
+"""`expr` rules and `rule_files:`: expressions, and the probes that evaluate them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from model_watchdog.config import document
+from model_watchdog.config.context import Context
+from model_watchdog.config.document import Entry, Items, Node, Table
+from model_watchdog.config.faults import InvalidConfig, Place, find_nearest, quote
+from model_watchdog.config.files import Refused, read_part
+from model_watchdog.config.including import find_files
+from model_watchdog.config.model import ProbeConfig
+from model_watchdog.core.rule import Rule, Severity
+from model_watchdog.core.sample import Selector
+from model_watchdog.core.units import Seconds
+from model_watchdog.expressions import EVERY, KIND, Expressions, metric_of
+from model_watchdog.promql import Kind, PromqlError, parse
+from model_watchdog.promql.rulefile import Alerting, Group, read_rule_file
+from model_watchdog.rules.expr import Alerted, Expr
+
+TIMEOUT = Seconds(5.0)
+SEVERITIES = {
+    "critical": Severity.CRITICAL,
+    "page": Severity.CRITICAL,
+    "error": Severity.CRITICAL,
+    "info": Severity.INFO,
+    "none": Severity.INFO,
+}
+"""What the label `severity` says in the rule files of the field; anything else is a warning."""
+
+
+@dataclass(frozen=True)
+class RuleFiles:
+    """`rule_files:` as rules of the host, and the probes that evaluate them."""
+
+    paths: tuple[Path, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    probes: tuple[ProbeConfig, ...] = ()
+    recorded: frozenset[str] = frozenset()
+
+
+@dataclass
+class _Names:
+    """Gives each rule a name of its own: Prometheus takes the same name twice, for a warning and for a critical alert."""
+
+    used: set[str] = field(default_factory=set)
+
+    def take(self, wanted: str) -> str:
+        name, number = wanted.replace(" ", "_"), 1
+        while name in self.used:
+            number += 1
+            name = f"{wanted.replace(' ', '_')}-{number}"
+        self.used.add(name)
+        return name
+
+
+def read_expression(context: Context, entry: Entry, path: str) -> bool:
+    """Whether it is one that a rule can have; what it looks at is remembered, to be held against what is measured."""
+    text = context.literal.read(entry.value, str, path)
+    try:
+        expression = parse(str(text))
+    except PromqlError as error:
+        context.literal.refuse(entry.value.place, path, str(error))
+        return False
+    if expression.kind in (Kind.RANGE, Kind.TEXT):
+        kind = "range vector" if expression.kind is Kind.RANGE else "string"
+        context.literal.refuse(entry.value.place, path, f"the expression gives a {kind}; a rule needs a vector or a number")
+        return False
+    context.expressions.append((entry.value.place, path, expression))
+    return True
+
+
+def add_expressions(probes: tuple[ProbeConfig, ...], rules: Iterable[Rule], service: str | None) -> tuple[ProbeConfig, ...]:
+    """The probes, with the one that evaluates the expressions of these rules, if there are any."""
+    alerting = tuple(Alerting(rule.name, parse(rule.condition.expr)) for rule in rules if isinstance(rule.condition, Expr))
+    return (*probes, _make_probe("rules", Group(service or "host", alerting), None)) if alerting else probes
+
+
+def read_rule_files(context: Context, entry: Entry | None, taken: Iterable[Rule]) -> RuleFiles:
+    """Prometheus' rule files, each read as it is. A fault in one of them is a fault of the configuration."""
+    if entry is None:
+        return RuleFiles()
+    names, rules, probes, recorded = _Names({rule.name for rule in taken}), list[Rule](), list[ProbeConfig](), set[str]()
+    files = find_files(entry, context.options, "rule_files")
+    for path, place in files.items():
+        for number, group in enumerate(_read_file(context, path, place)):
+            named = tuple(replace(rule, name=names.take(rule.name)) if isinstance(rule, Alerting) else rule for rule in group.rules)
+            group = replace(group, rules=named)
+            rules += [_make_rule(rule) for rule in named if isinstance(rule, Alerting)]
+            probes.append(_make_probe(f"{path.name}:{number}:{group.name}", group, group.interval))
+            recorded |= group.recorded
+    return RuleFiles(tuple(files), tuple(rules), tuple(probes), frozenset(recorded))
+
+
+def warn_of_unknown(context: Context, gives: Iterable[Callable[[str], bool]], known: frozenset[str]) -> None:
+    """A metric in an expression that nothing here measures makes a rule that never fires.
+
+    `gives` are functions that say whether a probe gives a metric; `known` are names that are measured for sure.
+    """
+    for place, path, expression in context.expressions:
+        for metric in sorted({selector.metric for selector in expression.needs.selectors if selector.metric}):
+            if metric in known or any(one(metric) for one in gives):
+                continue
+            near = find_nearest(metric, known)
+            meant = f'; did you mean "{near}"?' if near else "; a probe of kind scrape with keep would give it"
+            context.faults.warn(place, path, f"nothing here measures {quote(metric)}, so that this would never fire{meant}")
+
+
+def _make_probe(name: str, group: Group, interval: float | None) -> ProbeConfig:
+    every = Seconds(max(1.0, interval)) if interval else EVERY
+    return ProbeConfig(f"{KIND}:{name}", KIND, Expressions(group), every, min(TIMEOUT, every), every)
+
+
+def _make_rule(alerting: Alerting) -> Rule:
+    word = alerting.labels["severity"].text if "severity" in alerting.labels else ""
+    condition = Alerted(alerting.expression.text, tuple(alerting.annotations.items()))
+    severity = SEVERITIES.get(word.strip().lower(), Severity.WARNING)
+    held, keep = Seconds(alerting.hold) or None, Seconds(alerting.keep_firing_for) or None
+    return Rule(
+        alerting.name,
+        Selector(metric_of(alerting.name)),
+        condition,
+        severity,
+        times=None if held else 1,
+        for_=held,
+        keep_firing_for=keep,
+    )
+
+
+def _read_file(context: Context, path: Path, named_at: Place) -> tuple[Group, ...]:
+    faults = context.faults
+    part = len(faults.files)
+    faults.files.append(path)
+    try:
+        table = document.parse(read_part(path), faults, part)
+    except FileNotFoundError:
+        context.options.refuse(named_at, "rule_files", f"there is no file {path}")
+        return ()
+    except Refused as error:
+        faults.add(Place(error.line, 1 if error.line else 0, part), "", str(error))
+        return ()
+    except InvalidConfig:
+        return ()  # its faults are among the others by now
+    groups, wrong = read_rule_file(_plain(table))
+    for fault in wrong:
+        faults.add(_find_place(table, fault.path), fault.place, fault.text)
+    if wrong:
+        return ()
+    for number, group in enumerate(groups):
+        for place_in, rule in enumerate(group.rules):
+            where = _find_place(table, ("groups", number, "rules", place_in, "expr"))
+            context.expressions.append((where, f"groups[{number}].rules[{place_in}].expr", rule.expression))
+    return groups
+
+
+def _plain(node: Node) -> Any:
+    """What a YAML parser would give; numbers stay texts."""
+    if isinstance(node, Table):
+        return {name: _plain(entry.value) for name, entry in node.entries.items()}
+    if isinstance(node, Items):
+        return [_plain(item) for item in node.items]
+    return None if node.is_null else node.text
+
+
+def _find_place(node: Node, path: Iterable[str | int]) -> Place:
+    """Where this path leads in the file, or as far as it leads."""
+    for step in path:
+        if isinstance(node, Table) and step in node.entries:
+            node = node.entries[str(step)].value
+        elif isinstance(node, Items) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+        else:
+            break
+    return node.place

@@ -1,0 +1,95 @@
+"""The probe of a group of expressions: at each run it gives a sample for each label set in the result of each, for the rules to judge.
+
+It is no kind that can be written in the YAML: a service with `expr` rules has one, and so has each group of a rule file.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from model_watchdog.core.units import Seconds
+from model_watchdog.feeding import Feed, Scoped
+from model_watchdog.probes import Measurement, Observation, Surroundings
+from model_watchdog.rules.expr import GONE
+
+TYPE_CHECKING = False  # see feeding
+if TYPE_CHECKING:
+    from model_watchdog.promql.alerting import AlertingRule, RunningGroup
+    from model_watchdog.promql.rulefile import Group
+
+KIND = "expr"
+EVERY = Seconds(10.0)
+GONE_FOR = 600.0
+"""Seconds for which a label set that is in the result no more is said to be gone, beyond what `keep_firing_for` asks for."""
+_OWN = "alertname"
+
+
+def metric_of(rule: str) -> str:
+    """The name of the series that a rule judges; no probe of another kind can give it."""
+    return f"{KIND}:{rule}"
+
+
+@dataclass(frozen=True)
+class Expressions:
+    """A group of rules, of which the recorded series are of use to the rules after them."""
+
+    group: "Group"
+
+    metrics: ClassVar[tuple[str, ...]] = ()
+
+    def gives(self, metric: str) -> bool:
+        return metric.startswith(f"{KIND}:")
+
+    def open(self, surroundings: Surroundings) -> "_Running":
+        return _Running(self.group, surroundings)
+
+
+class _Running:
+    def __init__(self, group: "Group", surroundings: Surroundings) -> None:
+        self._group = group
+        self._service = surroundings.service
+        self._feed: Feed = surroundings.feed or Feed()
+        self._running: RunningGroup | None = None
+        self._gone: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}  # and until when it is said
+
+    async def observe(self) -> Observation:
+        """Evaluates each rule once. One that has no answer is told in the detail, and what it gave stays as it is."""
+        from model_watchdog.promql.alerting import AlertingRule, RunningGroup
+
+        memory = self._feed.memory
+        if memory is None:
+            return Observation()
+        if self._running is None:
+            self._running = RunningGroup(self._group)
+        at = self._feed.now()
+        source = memory if self._service is None else Scoped(memory, self._service)
+        _, failures = self._running.evaluate(source, at)
+        failed = {rule.name for rule, _ in failures if hasattr(rule, "name")}
+        measured: list[Measurement] = []
+        for rule in self._running.rules:
+            if isinstance(rule, AlertingRule) and rule.rule.name not in failed:
+                measured += self._measure(rule, at)
+        return Observation(measured, "; ".join(f"{_name(rule)}: {said}" for rule, said in failures))
+
+    async def close(self) -> None:
+        pass
+
+    def _measure(self, rule: "AlertingRule", now: float) -> Iterator[Measurement]:
+        metric = metric_of(rule.rule.name)
+        holds = {alert.labels: alert.value for alert in rule.active.values() if alert.ending_since is None}
+        for labels, value in holds.items():
+            self._gone[metric, labels] = now + GONE_FOR + rule.rule.keep_firing_for
+            yield metric, _plain(labels), value
+        for key, until in list(self._gone.items()):
+            if key[0] == metric and key[1] not in holds:
+                yield metric, _plain(key[1]), GONE
+                if now > until:
+                    del self._gone[key]
+
+
+def _plain(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return {name: value for name, value in labels if name != _OWN}
+
+
+def _name(rule: object) -> str:
+    return str(getattr(rule, "name", "") or getattr(rule, "metric", ""))

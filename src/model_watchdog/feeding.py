@@ -1,0 +1,88 @@
+"""What is measured, as expressions look back on it: kept in memory for as long as they do, and nothing that none of them looks at."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from model_watchdog.core.sample import Outcome, Sample, SeriesId
+
+TYPE_CHECKING = False  # without an expression, nothing of PromQL is imported: it takes 6 MB
+if TYPE_CHECKING:
+    from model_watchdog.promql import Memory, Needs, Track
+    from model_watchdog.promql.tree import Selector
+
+STEP = 1.0
+"""Seconds by which the wall clock may go astray from the steady one before what is remembered is moved along with it."""
+
+Place = tuple[str | None, str]
+"""Service (None: the host) and probe."""
+
+
+class Feed:
+    """Everything that every expression of the configuration needs. Expressions live on the wall clock; samples come with steady times."""
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
+        self._steady = steady
+        self._wall = wall
+        self.memory: Memory | None = None
+        self._given: dict[Place, set[SeriesId]] = {}
+        self._difference = wall() - steady()
+
+    def follow(self, needs: "Iterable[Needs]") -> None:
+        """From now on these. What is remembered stays, as far as it is still needed."""
+        all_needs = list(needs)
+        if not all_needs:
+            self.memory = None
+            self._given.clear()
+            return
+        from model_watchdog.promql import Memory, add_needs
+
+        whole, before = add_needs(all_needs), self.memory
+        self.memory = Memory(whole.selectors, whole.span)
+        if before is not None:
+            self.memory.take_over(before)
+
+    def take(self, service: str | None, outcome: Outcome) -> None:
+        """Takes in a run of a probe. What it gave before and gives no more has ended, as in Prometheus; of a blind run nothing is known."""
+        if self.memory is None or outcome.ok is None:
+            return
+        place, difference = (service, outcome.probe), self._difference
+        given = {sample.series for sample in outcome.samples}
+        self.add(outcome.samples)
+        before = self._given.get(place, set())
+        if ended := before - given:
+            from model_watchdog.promql import STALE
+
+            for series in ended:
+                self.memory.append(series.metric, series.labels, outcome.at + difference, STALE)
+        self._given[place] = given
+
+    def add(self, samples: Iterable[Sample]) -> None:
+        """Samples that no probe stands for."""
+        if self.memory is None:
+            return
+        for sample in samples:
+            self.memory.append(sample.series.metric, sample.series.labels, sample.at + self._difference, sample.value)
+
+    def now(self) -> float:
+        """The moment for an expression, in seconds since 1970. A wall clock that was set moves what is remembered along with it."""
+        steady = self._steady()
+        difference = self._wall() - steady
+        if abs(difference - self._difference) > STEP:
+            if self.memory is not None:
+                self.memory.shift(difference - self._difference)
+            self._difference = difference
+        return steady + self._difference
+
+
+class Scoped:
+    """What the expressions of one service see: its own series and those of no service."""
+
+    def __init__(self, memory: "Memory", service: str) -> None:
+        self._memory = memory
+        self._service = service
+
+    def find(self, selector: "Selector") -> "Sequence[Track]":
+        return [track for track in self._memory.find(selector) if dict(track.labels).get("service", self._service) == self._service]
+
+    def append(self, metric: str, labels: "tuple[tuple[str, str], ...]", at: float, value: float) -> bool:
+        return self._memory.append(metric, labels, at, value)
