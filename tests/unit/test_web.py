@@ -30,6 +30,7 @@ from model_watchdog.store import Store
 from model_watchdog.web import metrics
 from model_watchdog.web.access import Hosts, hash_secret
 from tests.rig import browser
+from tests.rig.prometheus import find_tool
 from tests.rig.waiting import wait_until
 from tests.unit.test_status import HEALTHY
 
@@ -201,10 +202,10 @@ def test_metrics_are_our_own_and_a_services_own_on_request(web: Web) -> None:
     assert 'vllm:num_requests_running{model="a\\"\\\\\\nb",service="chatglm"} 9.19' in text
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Debian's prometheus")
+@pytest.mark.skipif(find_tool("promtool") is None, reason="no promtool on this machine: scripts/setup test unpacks one")
 def test_promtool_has_nothing_to_say_of_our_names() -> None:
     page = metrics.write([(name, {}, 1.0) for name in metrics.HELP], with_services_own=False)
-    done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    done = subprocess.run([str(find_tool("promtool")), "check", "metrics"], input=page, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
