@@ -1,10 +1,12 @@
 """Follows a file as it grows: through rotation, truncation and deletion, and over a restart of the daemon.
 
-No line is given twice, and none is lost, unless the file turns over twice between two looks, or is cut and grows beyond its old length.
+No line is given twice, and none is lost, unless the file that was read is deleted before its end was, or is cut and written anew from the
+same beginning and beyond the old length.
 """
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,10 @@ SLICE = 256 * 1024
 """Bytes that are read in one go: 1 ms of work, between two of which the loop does other things."""
 LONGEST_LINE = 64 * 1024
 """Bytes of a line that are kept; the rest of it is skipped."""
+HEAD = 256
+"""Bytes of a file's beginning by which it is known again: one that was cut, or deleted and made anew, has the same number."""
+_TURNED = re.compile(r"[.-]\d[\d_.-]*")
+"""What a rotated file has behind its name: a number, or a date."""
 
 
 @dataclass
@@ -28,17 +34,19 @@ class Tail:
     skipping: bool = False
     is_known: bool = False
     notes: list[str] = field(default_factory=list)
+    _head: bytes = b""
     _is_awaited: bool = False  # it was not there when it was looked for: all of it is new
     _is_last: bool = False  # nobody writes to it any more: what is there is all of it
     _file: int | None = None
 
     def remember(self) -> dict[str, Any]:
         """What another daemon must know to go on here."""
-        return {"inode": self.inode, "device": self.device, "offset": self.offset, "skipping": self.skipping}
+        return {"inode": self.inode, "device": self.device, "offset": self.offset, "skipping": self.skipping, "head": self._head.hex()}
 
     def recall(self, plain: dict[str, Any]) -> None:
         self.inode, self.device = int(plain["inode"]), int(plain["device"])
         self.offset, self.skipping, self.is_known = int(plain["offset"]), bool(plain["skipping"]), True
+        self._head = bytes.fromhex(plain.get("head", ""))  # an older version kept none
 
     @property
     def behind(self) -> int:
@@ -48,6 +56,9 @@ class Tail:
     def read(self) -> Iterator[bytes]:
         """Pieces of whole lines, each ending with a newline, as far as there are any. Raises OSError where the file cannot be read."""
         self._open()
+        assert self._file is not None
+        if self._is_another(self._file):
+            self._note_truncated()
         while True:
             assert self._file is not None
             piece = self._next()
@@ -91,7 +102,8 @@ class Tail:
         same = (found.st_ino, found.st_dev) == (self.inode, self.device)
         if not (same and self.is_known):
             self.offset, self.skipping = 0 if from_start else _end_of_line(file, found.st_size), False
-        elif found.st_size < self.offset:
+            self._head = b""
+        elif found.st_size < self.offset or self._is_another(file):
             self._note_truncated()
         self.close()
         self._file, self.inode, self.device, self.is_known = file, found.st_ino, found.st_dev, True
@@ -134,9 +146,10 @@ class Tail:
     def _follow(self) -> bool:
         """At the end of what is there: whether there is more to read in its place, because it was truncated or rotated."""
         assert self._file is not None
-        if os.fstat(self._file).st_size < self.offset:
+        if os.fstat(self._file).st_size < self.offset or self._is_another(self._file):
             self._note_truncated()
             return True
+        self._keep_head()
         try:
             found = os.stat(self.path)
         except FileNotFoundError:
@@ -149,11 +162,38 @@ class Tail:
             self._is_last = True  # what it wrote before it came over, also where that has no end of line
             return True
         self._is_last = False
-        self._take(self._open_path(), from_start=True)
+        between = self._find_between(found.st_ino)
+        self._take(self._open_path() if between is None else between, from_start=True)
         return True
 
+    def _find_between(self, current: int) -> int | None:
+        """The oldest file that was rotated after the one that was read, and before the one that is written now: nobody has read it."""
+        assert self._file is not None
+        mine = os.fstat(self._file)
+        found = []
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.path.parent):
+                name = entry.name
+                if not name.startswith(self.path.name) or not _TURNED.fullmatch(name[len(self.path.name) :]):
+                    continue
+                stats = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(stats.st_mode) and stats.st_ino not in (self.inode, current) and stats.st_mtime_ns > mine.st_mtime_ns:
+                    found.append((stats.st_mtime_ns, entry.path))
+            if found:
+                return os.open(min(found)[1], os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return None
+
+    def _is_another(self, file: int) -> bool:
+        """It does not begin as it began: what was read of it is not there any more."""
+        return os.pread(file, len(self._head), 0) != self._head
+
+    def _keep_head(self) -> None:
+        assert self._file is not None
+        if len(self._head) < min(HEAD, self.offset):
+            self._head = os.pread(self._file, min(HEAD, self.offset), 0)
+
     def _note_truncated(self) -> None:
-        self.offset, self.skipping = 0, False
+        self.offset, self.skipping, self._head = 0, False, b""
         self.notes.append("the file was truncated, and is read from its start")
 
 

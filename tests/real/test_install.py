@@ -64,6 +64,9 @@ def test_the_page_has_a_unit_of_its_own_that_reads_and_cannot_command(box: Watch
 
     wait_until(lambda: '"running": true' in get("/api/v1/status"), 20, lambda: get("/api/v1/status") + str(box.journal(_SYSTEMD_UNIT=unit)))
     assert get("/healthz").strip() == "ok" and "watchdog_up 1" in get("/metrics")
+    verified = box.run("systemd-analyze", "verify", f"/etc/systemd/system/{unit}", check=False)
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+    assert float(box.run("systemd-analyze", "security", "--no-pager", unit, check=False).stdout.split()[-3]) < 1.5
     properties = box.run("systemctl", "show", unit, "-p", "ActiveState,User,DynamicUser,MemoryCurrent").stdout
     assert "ActiveState=active" in properties and "DynamicUser=yes" in properties
     box.run("systemctl", "stop", DAEMON)

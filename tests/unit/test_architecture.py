@@ -27,7 +27,7 @@ FLOORS = {
     2: "store record database writes wording snapshot config profiles gpuview vitals history transactions notes rolling levels",
     1: "probes recoveries evidence notifiers worker systemd managers journal properties cgroup pidfd sdnotify children clock schedule"
     " client observing crashpoint answers connecting resolver moments language wire serving nvml mounts lock asking exposition"
-    " conversation calls following filesystems containers logtimes expressions feeding chunks rollups sketch",
+    " conversation calls following filesystems containers logtimes logreading expressions feeding chunks rollups sketch",
     0: "__init__ core rules promql errors patterns",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -447,3 +447,61 @@ def test_levels_beyond_measure_are_not_told_apart() -> None:
     tally = Tally()
     tally.take(f"L{number}" for number in range(1000))
     assert len(tally.levels) <= 20
+
+
+def test_what_stands_within_a_record_of_a_user_is_not_the_records_own(log: Path) -> None:
+    follower = Follower(log, fields=("score", "request.score"))
+    follower.look()
+    nested = {"request": {"level": "ERROR", "score": 0.01}, "level": "INFO", "score": 0.9}
+    write(log, *(json.dumps(one) for one in [nested] * 6))
+    seen = follower.look()
+    assert value(seen, "log_records_total", level="INFO") == 6 and value(seen, "log_records_total", level="ERROR") is None
+    assert value(seen, "log_consecutive_errors") == 0
+    assert {number for name, own, number in seen.measurements if own == {"field": "score"}} == {0.9}
+    assert {number for name, own, number in seen.measurements if own == {"field": "request.score"}} == {0.01}
+
+
+def test_a_format_that_does_not_fit_is_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.touch()
+    follower = Follower(path)
+    follower.look()
+    write(path, *["2026-01-01 12:00:00 [INFO] 推理完成"] * 120)
+    assert "no line bears a level: is it format: json" in follower.look().detail
+    fitting = Follower(path, format="text")
+    fitting.look()
+    write(path, *["2026-01-01 12:00:00 [INFO] 推理完成"] * 120)
+    assert "bears a level" not in fitting.look().detail
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_log_that_turned_over_twice_between_two_looks_loses_nothing(log: Path, away: bool) -> None:
+    follower = Follower(log)
+    follower.look()
+    (log.parent / "bert.log.error").write_text(json.dumps({"level": "INFO"}) + "\n")  # another log, of a similar name
+    for number in range(4):
+        write(log, {"level": "INFO", "n": number})
+        time.sleep(0.02)
+        for older in range(3, 0, -1):
+            if (one := Path(f"{log}.{older}")).exists():
+                one.rename(f"{log}.{older + 1}")
+        log.rename(f"{log}.1")
+    write(log, {"level": "INFO", "n": 4})
+    if away:
+        follower.begin_anew()
+    assert follower.count() == 5
+    write(log, {"level": "INFO", "n": 5})
+    assert follower.count() == 6
+
+
+def test_a_file_that_is_cut_and_grows_beyond_its_old_length_is_read_from_its_start(log: Path) -> None:
+    follower = Follower(log)
+    follower.look()
+    write(log, {"level": "INFO", "n": 0})
+    assert follower.count() == 1
+    size = log.stat().st_size
+    os.truncate(log, 0)
+    write(log, *({"timestamp": f"2026-01-01T00:00:0{number}Z", "level": "INFO"} for number in range(9)))
+    assert log.stat().st_size > size
+    seen = follower.look()
+    assert value(seen, "log_records_total", level="INFO") == 10 and "truncated" in seen.detail

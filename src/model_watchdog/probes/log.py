@@ -3,24 +3,24 @@
 import asyncio
 import errno
 import json
-import math
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from model_watchdog.children import pick_environment, read_lines, run_child
 from model_watchdog.core.sample import Failure
-from model_watchdog.core.tally import MASK, Tally, is_error, mask
+from model_watchdog.core.tally import MASK, Tally, mask
 from model_watchdog.core.unit import for_journalctl
 from model_watchdog.core.units import Seconds
 from model_watchdog.errors import ProbeError
 from model_watchdog.filesystems import can_hang, find_file_system, read_file_systems
 from model_watchdog.following import Tail
 from model_watchdog.language import strip_controls
+from model_watchdog.logreading import make_reader
 from model_watchdog.logtimes import find_newest, find_zone
 from model_watchdog.patterns import Pattern
 from model_watchdog.probes import Measurement, Observation, Surroundings
@@ -42,11 +42,6 @@ BUILT_IN = {
     "traceback": "Traceback [(]most recent call last[)]",
 }
 """Patterns that are counted without being told."""
-TEXT = r"^[^\n\[]{0,40}\[(?P<level>[A-Za-z]{3,9})\]"
-"""`2026-01-01 12:00:00,123 [ERROR] message`: time, level in brackets, message."""
-_NUMBER = rb'\s{0,4}:\s{0,4}"?(-?[0-9][0-9.eE+-]{0,24})'
-_REST = rb"[^\n]*"
-"""Taken with each match, so that a line counts once: what stands deeper in a record, under the same key, is something else."""
 OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -115,7 +110,7 @@ class _Running:
         self._tail = Tail(config.path) if config.path is not None else None
         self._cursor, self._written_at = "", 0  # of the newest entry that was read: its place, and its time in microseconds
         self._tally: Tally | None = None
-        self._read = _make_reader(config)
+        self._read = make_reader(config)
         self._patterns = {name: Pattern(written) for name, written in {**BUILT_IN, **config.patterns}.items()}
         self._masks = [Pattern(written) for written in config.mask]
         self._kept = ""
@@ -290,99 +285,12 @@ class _Running:
             self._notes.set(text)
 
 
-class _JsonReader:
-    """One record a line. Levels and fields are found by their keys, without reading the rest of the record."""
-
-    def __init__(self, config: Log) -> None:
-        key = re.escape(config.level.encode())
-        self._level = re.compile(rb'"' + key + rb'"\s{0,4}:\s{0,4}"([^"\\\x00-\x1f\x7f]{1,20})"' + _REST)
-        flat = [name for name in config.fields if "." not in name]
-        self._fields = [(name, re.compile(rb'"' + re.escape(name.encode()) + rb'"' + _NUMBER + _REST)) for name in flat]
-        self._deep = [(name, name.split(".")) for name in config.fields if "." in name]
-        self._marks = {b'"' + keys[-1].encode() + b'"' for _, keys in self._deep}
-
-    def __call__(self, piece: bytes, values: dict[str, list[float]]) -> tuple[list[str], bytes | None]:
-        found = self._level.findall(piece)
-        levels = [level.decode("utf-8", "replace") for level in found]
-        for name, pattern in self._fields:
-            values[name] += _to_numbers(pattern.findall(piece))
-        if any(mark in piece for mark in self._marks):
-            self._read_deep(piece, values)
-        newest = None
-        if any(map(is_error, set(levels))):
-            place = max(match.start() for match in self._level.finditer(piece) if is_error(match.group(1).decode("utf-8", "replace")))
-            newest = _line_at(piece, place)
-        return levels, newest
-
-    def _read_deep(self, piece: bytes, values: dict[str, list[float]]) -> None:
-        """Only the whole record tells what stands in what: it takes four times as long, of the lines that hold such a key."""
-        for line in piece.splitlines():
-            if not any(mark in line for mark in self._marks):
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):  # cut off, or no record
-                continue
-            for name, keys in self._deep:
-                inner: Any = record
-                for key in keys:
-                    inner = inner.get(key) if isinstance(inner, dict) else None
-                if isinstance(inner, int | float | str) and not isinstance(inner, bool):
-                    values[name] += _to_numbers([inner])
-
-
-class _TextReader:
-    """Lines with a level in them; a line without one (a traceback) is part of the record before it."""
-
-    def __init__(self, config: Log) -> None:
-        self._pattern = Pattern(config.pattern or TEXT, each_line=True)
-        self._fields = config.fields
-
-    def __call__(self, piece: bytes, values: dict[str, list[float]]) -> tuple[list[str], bytes | None]:
-        levels, newest = [], None
-        for groups in self._pattern.find_groups(piece):
-            level = groups.get("level", b"").decode("utf-8", "replace")
-            if level:
-                levels.append(level)
-            for name in self._fields:
-                if name in groups:
-                    values[name] += _to_numbers([groups[name]])
-        if any(map(is_error, set(levels))):
-            newest = next((line for line in reversed(piece.splitlines()) if self._is_error_line(line)), None)
-        return levels, newest
-
-    def _is_error_line(self, line: bytes) -> bool:
-        return any(is_error(groups.get("level", b"").decode("utf-8", "replace")) for groups in self._pattern.find_groups(line))
-
-
-def _make_reader(config: Log) -> "_JsonReader | _TextReader":
-    return _JsonReader(config) if config.format == "json" else _TextReader(config)
-
-
-def _to_numbers(texts: Iterable[bytes | str | float]) -> list[float]:
-    """Those that are finite numbers."""
-    found = []
-    for text in texts:
-        try:
-            number = float(text)
-        except (ValueError, OverflowError):
-            continue
-        if math.isfinite(number):
-            found.append(number)
-    return found
-
-
 def _spell_out(line: bytes) -> bytes:
     """A JSON record with its letters instead of their escapes, which no mask would know; any other line as it is."""
     try:
         return json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace")
     except (ValueError, RecursionError):
         return re.sub(rb"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)).encode("utf-8", "replace"), line)
-
-
-def _line_at(piece: bytes, place: int) -> bytes:
-    end = piece.find(b"\n", place)
-    return piece[piece.rfind(b"\n", 0, place) + 1 : end if end >= 0 else len(piece)]
 
 
 def _measure(tally: Tally, values: Mapping[str, list[float]], patterns: Mapping[str, Pattern]) -> list[Measurement]:
