@@ -28,6 +28,7 @@ from model_watchdog.feeding import Feed
 from model_watchdog.hostwatch import HostWatch
 from model_watchdog.language import phrase, retell, speak
 from model_watchdog.learnt import Learnt
+from model_watchdog.levels import write_levels
 from model_watchdog.means import Means
 from model_watchdog.minding import Minding
 from model_watchdog.notes import keep_notes
@@ -106,7 +107,7 @@ class Daemon:
         speak(self.config.language)
         retell("")  # 10 ms for its tables now, and not before the first restart
         self._guard.check(self.clock.steady(), self.clock.wall())
-        self.store = Store.open(self.state_dir / FILE, kept=self.config.record.raw)
+        self.store = Store.open(self.state_dir / FILE, kept=self.config.record.kept)
         self.outbox = Outbox(
             self.store,
             self.config.notifiers,
@@ -164,7 +165,7 @@ class Daemon:
         if self.store.note:
             self._tell_replaced()
         self._replaced = self.store.replaced
-        self.store.put(record.setting(RUNNING, "yes"))
+        self.store.put(record.setting(RUNNING, "yes"), write_levels(self.config))
         self.write_info(0.0)  # `status` must not tell of the daemon before
         self.host.open()
         for watch in self.watches.values():
@@ -289,7 +290,7 @@ class Daemon:
         if self.store.replaced == self._replaced:
             return
         self._replaced = self.store.replaced
-        self.store.put(record.setting(RUNNING, "yes"), *self.outbox.waiting_writes())
+        self.store.put(record.setting(RUNNING, "yes"), write_levels(self.config), *self.outbox.waiting_writes())
         self.store.put(*self.means.teller.write_anew(), *keep_notes(self.means.notes))
         self.host.write_anew()
         for watch in self.watches.values():

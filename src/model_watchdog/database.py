@@ -51,6 +51,12 @@ MIGRATIONS = (
     ALTER TABLE outbox ADD COLUMN incident INTEGER;
     ALTER TABLE outbox ADD COLUMN bundle TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE rollup_minute (
+        id INTEGER PRIMARY KEY, series INTEGER NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (series, at));
+    CREATE TABLE rollup_hour (
+        id INTEGER PRIMARY KEY, series INTEGER NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (series, at));
+    """,
 )
 """One script a schema version; the n-th brings a record of schema n to n + 1."""
 

@@ -8,14 +8,13 @@ A sample keeps all that is known of its time: each row has the wall time and the
 they belong to. Samples of a chunk share one difference between the two clocks, so the time of each follows.
 """
 
-import json
 import sqlite3
-import struct
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
+from model_watchdog.chunks import pack_chunk, pack_head, unpack_head, write_labels
 from model_watchdog.core.sample import SeriesId
+from model_watchdog.rolling import Rolling
+from model_watchdog.rollups import Kept
 from model_watchdog.writes import SampleBatch
 
 FOLD_SAMPLES = 20_000
@@ -26,60 +25,8 @@ LEAST_PRUNED = 200
 SWEEP_FOLDS = 1000
 """Series that have no samples any more are forgotten once in so many folds, which is a few days."""
 
-Row = tuple[int, float, bytes]
-"""Whether it is of the head, wall time of its first sample, and its data."""
-
-
-def write_labels(labels: Mapping[str, str]) -> str:
-    """One text for one set of labels, whatever their order."""
-    return json.dumps(dict(sorted(labels.items())), ensure_ascii=False, separators=(",", ":"))
-
-
-def pack_head(series: list[int], offsets: list[int], values: Iterable[float]) -> bytes:
-    """Samples as they came: numbers of the series, milliseconds since the first sample, values."""
-    count = len(series)
-    return struct.pack(f"<{count}I{count}I{count}d", *series, *offsets, *values)
-
-
-def unpack_head(data: bytes) -> tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]:
-    count = len(data) // 16
-    numbers = struct.unpack_from(f"<{2 * count}I", data)
-    return numbers[:count], numbers[count:], struct.unpack_from(f"<{count}d", data, 8 * count)
-
-
-def pack_chunk(times: list[int], values: list[float]) -> bytes:
-    """The samples of one series: milliseconds from one to the next, and values. `times` do not go back."""
-    count = len(times)
-    steps = [0, *(after - before for before, after in pairwise(times))]
-    return zlib.compress(struct.pack(f"<{count}I{count}d", *steps, *values), 1)
-
-
-def unpack_chunk(data: bytes) -> tuple[Iterator[int], tuple[float, ...]]:
-    """Milliseconds since the first sample, and values."""
-    steps, values = unpack_steps(data)
-    return accumulate(steps), values
-
-
-def unpack_steps(data: bytes) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Milliseconds from each sample to the next, beginning with 0, and values."""
-    data = zlib.decompress(data)
-    count = len(data) // 12
-    return struct.unpack_from(f"<{count}I", data), struct.unpack_from(f"<{count}d", data, 4 * count)
-
-
-def read_rows(rows: Iterable[Row], series: int, since: float, until: float) -> list[tuple[float, float]]:
-    """(wall time, value) of each sample of a series within these times, oldest first."""
-    found: list[tuple[float, float]] = []
-    samples: Iterable[tuple[int, float]]
-    for is_head, at, data in rows:
-        if is_head:
-            numbers, offsets, values = unpack_head(data)
-            samples = [(offsets[place], values[place]) for place, number in enumerate(numbers) if number == series]
-        else:
-            samples = zip(*unpack_chunk(data), strict=True)
-        found += [(when, value) for offset, value in samples if since <= (when := at + offset / 1000) <= until]
-    found.sort(key=lambda sample: sample[0])  # the wall clock may have been set back
-    return found
+Key = tuple[int, float, int, int]
+"""Boot, difference of the clocks, series, and which 25 days of the boot: what is between two samples of a chunk must fit into 32 bits."""
 
 
 class History:
@@ -88,6 +35,7 @@ class History:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._folds = 0
+        self.rolling = Rolling(connection)
         self.forget()
 
     def forget(self) -> None:
@@ -95,6 +43,7 @@ class History:
         self._numbers: dict[SeriesId, int] = {}
         self._boots: dict[str, int] = {}
         self._waiting: tuple[int, int] | None = None  # rows and samples in the head
+        self.rolling.forget()
 
     def append(self, batch: SampleBatch) -> None:
         """Adds samples to the head, within the caller's transaction."""
@@ -111,9 +60,20 @@ class History:
         rows, samples = self._waiting or (0, 0)
         return rows >= FOLD_ROWS or samples >= FOLD_SAMPLES
 
-    def fold(self, now: float, kept: float) -> None:
-        """Folds what is oldest in the head, and takes out chunks older than `kept` seconds at `now` (wall time). In a transaction."""
-        last, taken, chunks = 0, 0, dict[tuple[int, float, int], tuple[list[int], list[float]]]()
+    def has_work(self, now: float) -> bool:
+        """There is enough to be folded, or an hour is over."""
+        return self.is_due() or self.rolling.is_due(now)
+
+    def work(self, now: float, kept: Kept) -> None:
+        """The next small step of what there is to do. In a transaction."""
+        if self.is_due():
+            self.fold(now, kept)
+        else:
+            self.rolling.step(now, kept)
+
+    def fold(self, now: float, kept: Kept) -> None:
+        """Folds what is oldest in the head, and takes out chunks that are too old at `now` (wall time). In a transaction."""
+        last, taken, chunks = 0, 0, dict[Key, tuple[list[int], list[float]]]()
         query = "SELECT id, boot, at, mono, count, data FROM sample_head ORDER BY id LIMIT ?"
         for id_, boot, at, mono, count, data in self._connection.execute(query, (FOLD_ROWS,)):
             if taken and taken + count > FOLD_SAMPLES:
@@ -123,20 +83,23 @@ class History:
         rows = [_chunk_row(key, times, values) for key, (times, values) in chunks.items()]
         self._connection.executemany("INSERT INTO sample_chunk (series, boot, at, until, mono, data) VALUES (?, ?, ?, ?, ?, ?)", rows)
         self._connection.execute("DELETE FROM sample_head WHERE id <= ?", (last,))
-        self._prune(now, kept, max(LEAST_PRUNED, 2 * len(rows)))
+        self._prune(now, kept.raw, max(LEAST_PRUNED, 2 * len(rows)))
         self._waiting = None
+        self.rolling.look_again()
         self._sweep()
 
     def _prune(self, now: float, kept: float, most: int) -> None:
         """Of the `most` oldest chunks those that are too old, or of a time that has not come: the clock was wrong then."""
         oldest = "id IN (SELECT id FROM sample_chunk ORDER BY id LIMIT ?)"
-        self._connection.execute(f"DELETE FROM sample_chunk WHERE {oldest} AND (until < ? OR at > ?)", (most, now - kept, now + kept))
+        old = min(now - kept, self.rolling.until)
+        self._connection.execute(f"DELETE FROM sample_chunk WHERE {oldest} AND (until < ? OR at > ?)", (most, old, now + kept))
 
     def _sweep(self) -> None:
         self._folds += 1
         if self._folds % SWEEP_FOLDS or self._count() != (0, 0):
             return
-        self._connection.execute("DELETE FROM series WHERE id NOT IN (SELECT series FROM sample_chunk)")
+        used = " UNION ".join(f"SELECT series FROM {table}" for table in ("sample_chunk", "rollup_minute", "rollup_hour"))
+        self._connection.execute(f"DELETE FROM series WHERE id NOT IN ({used})")
         self._numbers.clear()
 
     def _count(self) -> tuple[int, int]:
@@ -160,11 +123,11 @@ class History:
         return self._boots[boot]
 
 
-def _unfold(chunks: dict[tuple[int, float, int], tuple[list[int], list[float]]], boot: int, at: float, mono: float, data: bytes) -> None:
+def _unfold(chunks: dict[Key, tuple[list[int], list[float]]], boot: int, at: float, mono: float, data: bytes) -> None:
     """Sorts the samples of one row of the head into the chunks of their series. Steady times become milliseconds."""
     difference, first = round(at - mono, 3), round(mono * 1000)
     for number, offset, value in zip(*unpack_head(data), strict=True):
-        key = boot, difference, number
+        key = boot, difference, number, first >> 31
         chunk = chunks.get(key)
         if chunk is None:
             chunk = chunks[key] = ([], [])
@@ -172,8 +135,8 @@ def _unfold(chunks: dict[tuple[int, float, int], tuple[list[int], list[float]]],
         chunk[1].append(value)
 
 
-def _chunk_row(key: tuple[int, float, int], times: list[int], values: list[float]) -> tuple[int, int, float, float, float, bytes]:
-    boot, difference, number = key
+def _chunk_row(key: Key, times: list[int], values: list[float]) -> tuple[int, int, float, float, float, bytes]:
+    boot, difference, number, _ = key
     if any(after < before for before, after in pairwise(times)):  # an old batch that could be written only after a new one
         order = sorted(range(len(times)), key=times.__getitem__)
         times, values = [times[place] for place in order], [values[place] for place in order]

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from model_watchdog.rollups import Bucket
+
     Row = dict[str, Any]
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of the tables (`PRAGMA user_version`): newer is refused, older is migrated by `store`."""
 
 FILE = "watchdog.db"
@@ -159,7 +161,7 @@ class Record:
 
     def samples(self, metric: str, labels: Mapping[str, str], since: float = 0.0, until: float = float("inf")) -> list[tuple[float, float]]:
         """(at, value) of each sample of the series with exactly these labels, from `since` to `until`, oldest first."""
-        from model_watchdog.history import read_rows, write_labels  # only who asks for history waits for it
+        from model_watchdog.chunks import read_rows, write_labels  # only who asks for history waits for it
 
         numbers = self.rows("SELECT id FROM series WHERE metric = ? AND labels = ?", metric, write_labels(labels))
         if not numbers:
@@ -170,6 +172,33 @@ class Record:
             UNION ALL SELECT 1, at, data FROM sample_head WHERE at <= ?"""
         rows = self.rows(query, number, until, since, until)  # one question: what is folded meanwhile is not seen twice, or not at all
         return read_rows([(row["is_head"], row["at"], row["data"]) for row in rows], number, since, until)
+
+    def buckets(
+        self, metric: str, labels: Mapping[str, str], since: float, until: float, *, by_hour: bool = False, with_bins: bool = False
+    ) -> list[Bucket]:
+        """The series by the minute or by the hour, oldest first: those that begin from `since` to `until`.
+
+        Hours that are not rolled up yet are made of their samples. Without `with_bins` the rollups' sketches are left out.
+        """
+        from model_watchdog import rollups  # only who asks for history waits for it
+        from model_watchdog.chunks import read_rows, write_labels
+
+        numbers = self.rows("SELECT id FROM series WHERE metric = ? AND labels = ?", metric, write_labels(labels))
+        if not numbers:
+            return []
+        number, width = numbers[0]["id"], rollups.HOUR if by_hour else rollups.MINUTE
+        table, span = ("rollup_hour", rollups.DAY) if by_hour else ("rollup_minute", rollups.HOUR)
+        rolled = "max(?, coalesce((SELECT CAST(value AS REAL) FROM setting WHERE key = 'rolled_until'), 0))"
+        query = f"""
+            SELECT 2 AS kind, at, data FROM {table} WHERE series = ? AND at <= ? AND at > ?
+            UNION ALL SELECT 0, at, data FROM sample_chunk WHERE series = ? AND at <= ? AND until >= {rolled}
+            UNION ALL SELECT 1, at, data FROM sample_head WHERE at <= ?"""
+        begin = since // width * width
+        rows = self.rows(query, number, until, since - span, number, until + width, begin, until + width)
+        made = [bucket for row in rows if row["kind"] == 2 for bucket in rollups.unpack(row["data"], with_bins=with_bins)]
+        fresh = [(row["kind"], row["at"], row["data"]) for row in rows if row["kind"] != 2]
+        found = rollups.pick(made, rollups.roll_up(read_rows(fresh, number, begin, until + width), width))
+        return [bucket for bucket in found if since <= bucket.at <= until]
 
     def chunks(self, since: float, until: float, last: int, reaching: float) -> list[Row]:
         """`{series, at, data}` of the chunks up to number `last` that begin from `since` to before `until` and end from `reaching` on."""

@@ -13,10 +13,11 @@ from operator import lt
 from pathlib import Path
 from typing import Any
 
+from model_watchdog.chunks import unpack_head, unpack_steps
 from model_watchdog.core.sample import SeriesId
 from model_watchdog.errors import WatchdogError
 from model_watchdog.exposition import Reader
-from model_watchdog.history import FOLD_SAMPLES, unpack_head, unpack_steps
+from model_watchdog.history import FOLD_SAMPLES
 from model_watchdog.language import phrase
 from model_watchdog.record import Record
 from model_watchdog.replaying import Column

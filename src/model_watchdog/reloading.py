@@ -23,6 +23,7 @@ from model_watchdog.core.host import tell_once
 from model_watchdog.core.incident import end_watch
 from model_watchdog.core.rule import Severity
 from model_watchdog.language import phrase, speak
+from model_watchdog.levels import write_levels
 from model_watchdog.recalling import recall_service
 from model_watchdog.tick import Watch
 from model_watchdog.wording import say
@@ -118,7 +119,8 @@ class Reloading:
         daemon.means.units.containers.expect(config.containers)
         daemon.means.feed.follow(config.needs)
         daemon.means.teller.follow(config.notifiers, config.host.common_cause)
-        daemon.store.kept = config.record.raw
+        daemon.store.kept = config.record.kept
+        daemon.store.put(write_levels(config))
         self._arrange(list(daemon.watches))
         later = [name for name, watch in daemon.watches.items() if watch.leaving]
         later += [name for name in config.services if name not in daemon.watches]

@@ -58,6 +58,9 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
             services, host, alerts = record.services(), record.host(), record.alerts()
             incidents, notifications, updated_at = record.incidents(), record.notifications(), record.updated_at()
             telling = record.telling()
+            if said == {}:  # it cannot be asked: the record tells whether it has ended, or is silent for long
+                is_old = _find_old(updated_at, now, daemon.get("longest_every", 30.0), state_dir)
+                running = record.setting("running") != "" and not is_old
             sent = record.sent(time.mktime((*time.localtime(now)[:3], 0, 0, 0, 0, 0, -1)))
     except WatchdogError as error:
         if running and _is_forbidden(state_dir):

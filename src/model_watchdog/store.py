@@ -23,7 +23,8 @@ from model_watchdog.database import connect, find_damage, is_damage, set_aside
 from model_watchdog.errors import WatchdogError
 from model_watchdog.history import History
 from model_watchdog.record import Record, identity
-from model_watchdog.transactions import fold, transact
+from model_watchdog.rollups import Kept
+from model_watchdog.transactions import transact, work
 from model_watchdog.writes import SampleBatch, Write, prune
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ CHECK_SECONDS = 86400.0
 HANGING_SECONDS = 5.0  # a write that takes longer is a problem
 MOST_WAITING = 10_000  # samples and events kept while the record cannot be written
 NOTE = "note "  # what the keys of probes' notes begin with
-KEPT_SECONDS = 86400.0  # samples, where nothing else is said
+STEP_SECONDS = 0.05  # from one step of what has time to the next: what is urgent goes in between
 
 REMEDIES = {
     "SQLITE_FULL": "the disk is full; free some space on the file system of {directory}",
@@ -105,10 +106,10 @@ class Store:
 
     `note` says what had to be done to the file ("" for nothing): a person must be told. `replaced` counts how often a new file has
     begun in the place of a damaged one, or of one that was taken away; `is_lost` says that what an earlier run knew is gone, `is_unread`
-    that it is there, but could not be read when it was asked for. Samples are `kept` so many seconds, which may be changed at any time.
+    that it is there, but could not be read when it was asked for. Samples and rollups are `kept` so long, which may be changed at any time.
     """
 
-    def __init__(self, path: Path, wall: Callable[[], float], kept: float) -> None:
+    def __init__(self, path: Path, wall: Callable[[], float], kept: Kept) -> None:
         self.path = path
         self.note = ""
         self.replaced = 0
@@ -133,13 +134,13 @@ class Store:
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
 
     @classmethod
-    def open(cls, path: Path, wall: Callable[[], float] = time.time, kept: float = KEPT_SECONDS) -> "Store":
-        """Opens the record and makes it where there is none; a damaged one is moved aside (`note`). Samples are `kept` so many seconds.
+    def open(cls, path: Path, wall: Callable[[], float] = time.time, kept: Kept | None = None) -> "Store":
+        """Opens the record and makes it where there is none; a damaged one is moved aside (`note`). Samples are `kept` so long.
 
         Raises `WatchdogError` where the record is of a newer version. Where it cannot be opened for writing, there is a
         store all the same, with a `problem`.
         """
-        store = cls(path, wall, kept)
+        store = cls(path, wall, kept or Kept())
         try:
             store._connect()
         except (sqlite3.Error, OSError) as error:
@@ -283,21 +284,28 @@ class Store:
         return self._attempt(lambda connection, history: transact(connection, history, batch))
 
     def _tidy(self) -> str | None:
-        """What is to be done now and then, little at a time: folds samples, takes out what is old, has the file looked through."""
+        """What is to be done now and then, little at a time: works on samples, takes out what is old, has the file looked through."""
         now = time.monotonic()
         if now >= self._check_at and self._checking is None:
             self._check_at = now + CHECK_SECONDS
             self._checking = threading.Thread(target=self._look_through, name="record check", daemon=True)
             self._checking.start()
+            return None
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
             old = Pending()
             for write in prune(self._wall()):
                 old.add(write)
             return self._write(old)
-        if self._history is not None and self._history.is_due():
-            return self._attempt(lambda connection, history: fold(connection, history, self._wall(), self.kept))
-        return None
+        return self._attempt(self._work) if self._history is not None else None
+
+    def _work(self, connection: sqlite3.Connection, history: History) -> None:
+        if not history.has_work(self._wall()):
+            return
+        work(connection, history, self._wall(), self.kept)
+        with self._changed:
+            if self._due is None:
+                self._due = time.monotonic() + STEP_SECONDS
 
     def _look_through(self) -> None:
         self._damage = find_damage(self.path)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from model_watchdog.record import Record
+from model_watchdog.status import rfc3339
 
 Row = dict[str, Any]
 SCHEMA = 1
@@ -44,6 +45,28 @@ def find_story(record: Record, number: int, now: float) -> Row | None:
         "messages": record.messages_of(ids),
         "acknowledged": next((ack for ack in record.telling()["acks"] if ack["incident"] == root), None),
         "left": _find_left(record, story),
+    }
+
+
+def as_json(story: dict[str, Any]) -> dict[str, Any]:
+    """With its times as RFC 3339."""
+    times = {key: None if story[key] is None else rfc3339(story[key]) for key in ("opened_at", "closed_at")}
+    return {**story, **times}
+
+
+def with_times(story: Row) -> Row:
+    """A whole story with its times as RFC 3339."""
+
+    def moved(rows: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
+        return [{**row, **{name: None if row[name] is None else rfc3339(row[name]) for name in names}} for row in rows]
+
+    ack = story["acknowledged"]
+    return {
+        **as_json(story),
+        "restarts": moved(story["restarts"], "at", "ended_at"),
+        "events": moved(story["events"], "at"),
+        "messages": moved(story["messages"], "at"),
+        "acknowledged": None if ack is None else {**ack, "at": rfc3339(ack["at"])},
     }
 
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from model_watchdog.history import History
+from model_watchdog.rollups import Kept
 from model_watchdog.writes import SampleBatch, Write
 
 log = logging.getLogger(__name__)
@@ -28,10 +29,10 @@ def transact(connection: sqlite3.Connection, history: History, writes: Iterable[
                 log.error('event=record_row_refused reason="%s: %s" sql="%s"', type(error).__name__, error, what)
 
 
-def fold(connection: sqlite3.Connection, history: History, now: float, kept: float) -> None:
-    """One step of putting samples where they are found quickly, and of taking out those that are old."""
+def work(connection: sqlite3.Connection, history: History, now: float, kept: Kept) -> None:
+    """One step of putting samples where they are found quickly, of making rollups of them, and of taking out what is old."""
     with _transaction(connection, history):
-        history.fold(now, kept)
+        history.work(now, kept)
 
 
 @contextlib.contextmanager

@@ -41,6 +41,7 @@ def test_every_leg_goes_as_it_must(demos: dict[str, Told]) -> None:
     assert told.code == 0, told.output
     assert "Every leg went as it must" in told.output and "✘" not in told.output
     assert "(unit watchdog-demo-" in told.output, "with a real unit, since systemd runs here"
+    assert "in a browser, while this runs: http://127.0.0.1:" in told.output
     for words in (
         "exactly 3 restarts",
         "was restarted and is well again",

@@ -49,6 +49,37 @@ def refuse(box: WatchedBox, *command: str, code: int = 1, user: str = "root") ->
 
 
 # ---------------------------------------------------------------- the first time
+def test_the_page_has_a_unit_of_its_own_that_reads_and_cannot_command(box: WatchedBox) -> None:
+    told = install(box, "--web")
+    unit = "model-watchdog-web.service"
+    assert f"created    /etc/systemd/system/{unit}" in told and "enable --now model-watchdog-web" in told
+    assert f"ExecStart={WATCHDOG} --state-dir" in box.read(f"/etc/systemd/system/{unit}")
+    assert "unchanged  /etc/systemd/system/model-watchdog-web.service" in install(box), "it stays without --web"
+    box.run("systemctl", "daemon-reload")
+    box.run("systemctl", "start", DAEMON, unit)
+    fetch = "import sys, urllib.request as r; print(r.urlopen('http://127.0.0.1:8712' + sys.argv[1]).read().decode())"
+
+    def get(path: str) -> str:
+        return box.run(f"{PREFIX}/bin/python", "-c", fetch, path, check=False).stdout
+
+    wait_until(lambda: '"running": true' in get("/api/v1/status"), 20, lambda: get("/api/v1/status") + str(box.journal(_SYSTEMD_UNIT=unit)))
+    assert get("/healthz").strip() == "ok" and "watchdog_up 1" in get("/metrics")
+    verified = box.run("systemd-analyze", "verify", f"/etc/systemd/system/{unit}", check=False)
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+    assert float(box.run("systemd-analyze", "security", "--no-pager", unit, check=False).stdout.split()[-3]) < 1.5
+    properties = box.run("systemctl", "show", unit, "-p", "ActiveState,User,DynamicUser,MemoryCurrent").stdout
+    assert "ActiveState=active" in properties and "DynamicUser=yes" in properties
+    box.run("systemctl", "stop", DAEMON)
+    wait_until(
+        lambda: '"running": false' in get("/api/v1/status"),
+        10,
+        lambda: get("/api/v1/status") + box.run("ls", "-la", "/run/model-watchdog", check=False).stdout,
+    )
+    assert "watchdog_up 0" in get("/metrics")
+    box.run("systemctl", "stop", unit)
+    assert f"removed    /etc/systemd/system/{unit}" in box.watchdog("uninstall").stdout
+
+
 def test_first_install(box: WatchedBox) -> None:
     reloads = len([entry for entry in box.journal(_PID="1") if "Reloading" in str(entry.get("MESSAGE"))])
     told = install(box)

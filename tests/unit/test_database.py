@@ -149,7 +149,7 @@ async def wait(condition, seconds=10):
         await asyncio.sleep(0.02)
 
 async def main():
-    mount("-t", "tmpfs", "-o", "size=256k", "none")
+    mount("-t", "tmpfs", "-o", "size=384k", "none")
     store = Store.open(directory / "watchdog.db")
     for number in range(500):
         assert await store.commit(writes.service_state("s", str(number))), (number, store.problem)  # more than fits into the log
@@ -198,7 +198,7 @@ asyncio.run(main())
 
 
 def test_fault_53_54_disk_full_and_read_only(tmp_path):
-    """A file system of 256 KiB in a mount namespace of its own: full, free again; then read-only at the start, writable later.
+    """A file system of 384 KiB in a mount namespace of its own: full, free again; then read-only at the start, writable later.
 
     While the record is open the kernel refuses to make its file system read-only.
     """

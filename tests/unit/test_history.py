@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_watchdog import history, writes
+from model_watchdog import chunks as chunks_module
+from model_watchdog import history, rolling, writes
 from model_watchdog import store as store_module
 from model_watchdog.core.sample import Sample, SeriesId
 from model_watchdog.database import MIGRATIONS
 from model_watchdog.errors import WatchdogError
 from model_watchdog.record import SCHEMA, Record
+from model_watchdog.rollups import Kept
 from model_watchdog.store import Pending, Store
 
 DATA = Path(__file__).with_name("data")
@@ -34,7 +36,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folds soon, and takes little out at a time."""
+    """Folds soon, takes little out at a time, and has short hours: samples stay until their hour is rolled up."""
+    monkeypatch.setattr(rolling, "HOUR", 60)
     monkeypatch.setattr(history, "FOLD_ROWS", 10)
     monkeypatch.setattr(history, "LEAST_PRUNED", 4)
 
@@ -116,7 +119,7 @@ def test_fault_47_a_row_keeps_wall_time_steady_time_and_boot(path: Path) -> None
 def test_what_is_old_goes_little_by_little(path: Path) -> None:
     """Kept for 200 s: never is more than that and a few chunks there, and no transaction takes out more than it may."""
     now = WALL
-    store = Store.open(path, wall=lambda: now, kept=200.0)
+    store = Store.open(path, wall=lambda: now, kept=Kept(200.0))
     most = 0
     for number in range(200):
         now = WALL + number * 10
@@ -138,7 +141,7 @@ def test_a_shorter_time_is_reached_in_small_steps(path: Path, monkeypatch: pytes
     store.close()
     before = len(chunks(path))
     assert before >= 38
-    store = Store.open(path, wall=lambda: now, kept=100.0)
+    store = Store.open(path, wall=lambda: now, kept=Kept(100.0))
     seen = [before]
     for number in range(400, 600):
         assert commit(store, batch(number, TEMPERATURE))
@@ -152,7 +155,7 @@ def test_a_shorter_time_is_reached_in_small_steps(path: Path, monkeypatch: pytes
 def test_times_that_have_not_come_are_taken_out_too(path: Path) -> None:
     """The clock stood in the year 2036 for a while: those samples must not keep all later ones from being taken out."""
     now = WALL
-    store = Store.open(path, wall=lambda: now, kept=200.0)
+    store = Store.open(path, wall=lambda: now, kept=Kept(200.0))
     for number in range(10):
         assert commit(store, batch(number, TEMPERATURE, difference=DIFFERENCE + 10 * 365 * 86400))
     for number in range(10, 100):
@@ -164,8 +167,9 @@ def test_times_that_have_not_come_are_taken_out_too(path: Path) -> None:
 
 def test_a_series_without_samples_is_forgotten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "SWEEP_FOLDS", 1)
+    monkeypatch.setattr(rolling, "DAY", 120)
     now = WALL
-    store = Store.open(path, wall=lambda: now, kept=200.0)
+    store = Store.open(path, wall=lambda: now, kept=Kept(200.0, 200.0, 200.0))
     for number in range(100):
         now = WALL + number * 10
         assert commit(store, batch(number, TEMPERATURE if number < 20 else SUCCESS))
@@ -192,7 +196,7 @@ def test_a_value_comes_back_as_it_was(path: Path, value: float) -> None:
 @settings(max_examples=200, deadline=None)
 def test_a_chunk_is_read_as_it_was_packed(samples: list[tuple[int, float]]) -> None:
     times, values = sorted(time for time, _ in samples), [value for _, value in samples]
-    read_times, read_values = history.unpack_chunk(history.pack_chunk(times, values))
+    read_times, read_values = chunks_module.unpack_chunk(chunks_module.pack_chunk(times, values))
     assert [times[0] + time for time in read_times] == times
     assert list(read_values) == values
 
@@ -230,7 +234,7 @@ def version_1(path: Path) -> Path:
 
 
 def test_a_record_of_schema_1_is_brought_up_to_date_with_all_that_is_in_it(version_1: Path) -> None:
-    with pytest.raises(WatchdogError, match=r"of an older version \(schema 1, this version reads 3\); start the daemon once"):
+    with pytest.raises(WatchdogError, match=r"of an older version \(schema 1, this version reads 4\); start the daemon once"):
         Record.open(version_1.parent)
     store = Store.open(version_1, wall=lambda: WALL)
     assert (store.problem, store.note, store.is_lost) == (None, "", False)
@@ -277,7 +281,7 @@ def test_a_day_of_one_series_among_many_is_read_quickly(path: Path, monkeypatch:
         at = STEADY + number * 10
         made.append(writes.samples("boot a", DIFFERENCE, [Sample(one, chance.random(), at) for one in series]))
         if made.is_due():
-            made.fold(WALL, 10 * 86400.0)
+            made.fold(WALL, Kept(10 * 86400.0))
     connection.execute("COMMIT")
     connection.close()
     with Record.open(path.parent) as record:

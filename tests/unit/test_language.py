@@ -15,7 +15,7 @@ from model_watchdog import connecting, nvml, status, store
 from model_watchdog.cli import status as cli_status
 from model_watchdog.core.decision import Cause, State
 from model_watchdog.core.rule import Severity
-from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken, zh_faults, zh_rules
+from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken, zh_faults, zh_rules, zh_web
 from model_watchdog.language import zh as chinese_phrases
 from model_watchdog.language.zh_details import DETAILS, PARTS
 from model_watchdog.language.zh_promql import PROMQL
@@ -23,7 +23,7 @@ from model_watchdog.language.zh_usage import USAGE
 from model_watchdog.moments import tell_moment
 from model_watchdog.wording import duration, en, zh
 
-PHRASES = chinese_phrases.PHRASES | zh_rules.PHRASES
+PHRASES = chinese_phrases.PHRASES | zh_rules.PHRASES | zh_web.PHRASES
 FAULTS = zh_faults.FAULTS | zh_rules.FAULTS
 SOURCE = Path(__file__).parents[2] / "src" / "model_watchdog"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -117,7 +117,7 @@ OF_TABLES = {
 def test_every_phrase_has_its_chinese_and_none_is_left_over() -> None:
     used = set(OF_TABLES)
     for path, within, call in functions():
-        if name_of(call) == "phrase" and path.parent.name != "language":
+        if name_of(call) in ("phrase", "_say") and path.parent.name != "language":
             used |= texts_of(call.args[0], within, "")
     assert not used - PHRASES.keys(), f"not in language/zh.py: {sorted(used - PHRASES.keys())}"
     assert not PHRASES.keys() - used, f"said nowhere: {sorted(PHRASES.keys() - used)}"

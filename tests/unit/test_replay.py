@@ -18,6 +18,7 @@ from model_watchdog.database import connect
 from model_watchdog.history import History
 from model_watchdog.record import FILE, Record
 from model_watchdog.recorded import read_csv, read_record
+from model_watchdog.rollups import Kept
 from model_watchdog.store import Store
 
 START = 1_700_000_000
@@ -175,7 +176,7 @@ def write_record(directory: Path, rows: int = 600, *, gap: range = range(0), fol
         with connection:
             history.append(writes.samples("boot", float(START), samples))
             if folded and history.is_due() and row < 550:
-                history.fold(START + at, 10 * 86_400.0)
+                history.fold(START + at, Kept(10 * 86_400.0))
     connection.close()
 
 

@@ -116,6 +116,8 @@ def _set_up(stage: Stage, story: Story) -> None:
     by = f"unit {stage.unit}" if stage.uses_systemd else "own process; no systemd may be used here"
     story.say(f"a small model service is up on 127.0.0.1:{stage.port} ({by})")
     story.expect("healthy", lambda: stage.entry().get("state") == "healthy", 15, "setting up")
+    if page := stage.start_page():
+        story.say(f"to watch it in a browser, while this runs: {page}")
 
 
 def _crash(stage: Stage, story: Story) -> None:

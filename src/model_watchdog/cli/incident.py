@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from model_watchdog.cli import EXIT_UNKNOWN_NAME, CommandError, find_state_dir
-from model_watchdog.cli.incidents import as_json, name_services
+from model_watchdog.cli.incidents import name_services
 from model_watchdog.language import count_cells, pad, phrase
 from model_watchdog.record import Record
-from model_watchdog.status import rfc3339
-from model_watchdog.stories import find_story
+from model_watchdog.stories import find_story, with_times
 from model_watchdog.wording import clean, duration, tell_event
 
 HELP = "one incident: what broke, what was done, what it cost"
@@ -37,24 +36,10 @@ def run(args: argparse.Namespace) -> int:
         text = phrase("there is no incident {id} (watchdog incidents lists them)", id=args.id)
         raise CommandError(text, EXIT_UNKNOWN_NAME)
     if args.json:
-        print(json.dumps(_with_times(story), ensure_ascii=False))
+        print(json.dumps(with_times(story), ensure_ascii=False))
     else:
         _print(story)
     return 0
-
-
-def _with_times(story: dict[str, Any]) -> dict[str, Any]:
-    def moved(rows: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-        return [{**row, **{name: None if row[name] is None else rfc3339(row[name]) for name in names}} for row in rows]
-
-    ack = story["acknowledged"]
-    return {
-        **as_json(story),
-        "restarts": moved(story["restarts"], "at", "ended_at"),
-        "events": moved(story["events"], "at"),
-        "messages": moved(story["messages"], "at"),
-        "acknowledged": None if ack is None else {**ack, "at": rfc3339(ack["at"])},
-    }
 
 
 def _print(story: dict[str, Any]) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 from model_watchdog.cli import find_state_dir, read_duration
 from model_watchdog.language import phrase
 from model_watchdog.record import Record
-from model_watchdog.status import rfc3339
-from model_watchdog.stories import list_incidents
+from model_watchdog.stories import as_json, list_incidents
 from model_watchdog.wording import clean, duration
 
 HELP = "what broke, one line each"
@@ -37,12 +36,6 @@ def run(args: argparse.Namespace) -> int:
     if not stories and not args.json:
         print(phrase("no incident in the last {duration}", duration=duration(args.since)))
     return 0
-
-
-def as_json(story: dict[str, Any]) -> dict[str, Any]:
-    """With its times as RFC 3339."""
-    times = {key: None if story[key] is None else rfc3339(story[key]) for key in ("opened_at", "closed_at")}
-    return {**story, **times}
 
 
 def name_services(story: dict[str, Any]) -> str:

@@ -26,9 +26,12 @@ from model_watchdog.cli.installation import (
     UNIT,
     UNIT_FILE,
     USER,
+    WEB_UNIT,
+    WEB_UNIT_FILE,
     call,
     fill_rule,
     fill_unit,
+    fill_web_unit,
     is_active,
     list_places,
     refuse_directories,
@@ -44,6 +47,7 @@ HELP = "set up the user, the directories, the unit and the polkit rule"
 EXAMPLES = """\
   watchdog install --print                       show what would be written, change nothing
   sudo /opt/model-watchdog/bin/watchdog install  the first time, and whenever a service was added or taken out
+  sudo /opt/model-watchdog/bin/watchdog install --web   also the unit of the page
 """
 
 FIRST_CONFIG = """\
@@ -88,6 +92,7 @@ class Plan:
     users: user_managers.Users
     objection: str
     doubts: Sequence[str]
+    has_web: bool
 
     @property
     def unit_text(self) -> str:
@@ -101,18 +106,20 @@ class Plan:
     @property
     def files(self) -> dict[Path, str]:
         """All that root writes for systemd and polkit."""
-        return {UNIT_FILE: self.unit_text, RULE_FILE: self.rule_text, **user_managers.list_files(self.users)}
+        web = {WEB_UNIT_FILE: fill_web_unit(resource(WEB_UNIT), self.entry_point)} if self.has_web else {}
+        return {UNIT_FILE: self.unit_text, RULE_FILE: self.rule_text, **web, **user_managers.list_files(self.users)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--print", action="store_true", help="print the files that it would write, and change nothing")
+    parser.add_argument("--web", action="store_true", help="also the unit of `watchdog web`; once written it is kept up to date without it")
 
 
 def run(args: argparse.Namespace) -> int:
     refuse_directories(args, "install")
     if not args.print and os.geteuid() != 0:
         raise CommandError(f"install writes to /etc and makes a user, which takes root: sudo {_find_entry_point()} install")
-    plan = _make_plan(Path(os.path.abspath(find_config(args))))
+    plan = _make_plan(Path(os.path.abspath(find_config(args))), args.web or WEB_UNIT_FILE.exists())
     if args.print:
         return _print_plan(plan)
     if plan.objection:
@@ -121,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 # ---------------------------------------------------------------- what is to be written
-def _make_plan(config: Path) -> Plan:
+def _make_plan(config: Path, has_web: bool) -> Plan:
     entry_point = _find_entry_point()
     is_first = config == CONFIG and not _is_there(config)
     if not is_first:  # the unit names the file itself: whoever owns the directory of a link could let it lead elsewhere
@@ -133,7 +140,8 @@ def _make_plan(config: Path) -> Plan:
     doubts = doubt_units([unit for unit, answer in asked.items() if answer.get("LoadState") == "not-found"])
     doubts += user_managers.doubt_users(groups)
     objection = _object_to_names(entry_point, config) or _object_to_code(entry_point) or ("" if is_first else _object_to_authors(files))
-    return Plan(entry_point, config, files, is_first, units, groups, objection or user_managers.object_to_users(groups), doubts)
+    objection = objection or user_managers.object_to_users(groups)
+    return Plan(entry_point, config, files, is_first, units, groups, objection, doubts, has_web)
 
 
 def _is_there(path: Path) -> bool:
@@ -270,7 +278,9 @@ def _carry_out(plan: Plan) -> int:
     problems = [line for line in (_object_to_polkit(), *(_object_to_config(file, gid) for file in plan.configs)) if line]
     for line in problems:
         print(f"watchdog: {line}", file=sys.stderr)
-    _tell_next(plan, bool(new - {RULE_FILE}), RULE_FILE in new)
+    _tell_next(plan, bool(new - {RULE_FILE, WEB_UNIT_FILE}), RULE_FILE in new)
+    if WEB_UNIT_FILE in new:
+        print(f"{'page:':<10} systemctl daemon-reload && systemctl enable --now {WEB_UNIT}   (http://127.0.0.1:8712/)")
     return 1 if problems else 0
 
 

@@ -18,6 +18,8 @@ CONFIG = Path("/etc/model-watchdog/config.yaml")
 STATE_DIR = Path("/var/lib/model-watchdog")
 RUNTIME_DIR = Path("/run/model-watchdog")
 UNIT_FILE = Path("/etc/systemd/system") / UNIT
+WEB_UNIT = "model-watchdog-web.service"
+WEB_UNIT_FILE = UNIT_FILE.with_name(WEB_UNIT)
 MOST_LINKS = 40
 """As the kernel has it (path_resolution(7))."""
 RULE_FILE = Path("/etc/polkit-1/rules.d/50-model-watchdog.rules")
@@ -51,6 +53,13 @@ def fill_unit(template: str, entry_point: Path, config: Path | None, sockets: Se
     assert count == len(commands), "the unit file has one ExecStart and one ExecReload"
     wanted = "".join(f"{key}={' '.join(sockets)}\n" for key in ("Wants", "After")) if sockets else ""
     return text.replace("[Unit]\n", f"[Unit]\n{wanted}", 1)
+
+
+def fill_web_unit(template: str, entry_point: Path) -> str:
+    """The page's unit file with its ExecStart. It names its directories: systemd gives them to the daemon's unit only."""
+    text, count = re.subn(r"^ExecStart=\S+", f"ExecStart={entry_point}", template, flags=re.M)
+    assert count == 1, "the unit file has one ExecStart"
+    return text
 
 
 def fill_rule(template: str, units: Sequence[str]) -> str:

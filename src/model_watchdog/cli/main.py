@@ -50,6 +50,7 @@ COMMANDS = {
     "doctor": "look at every link of the chain, and say what mends a broken one",
     "install": "set up the user, the directories, the unit and the polkit rule",
     "uninstall": "take away what install set up",
+    "web": "serve a page, metrics and JSON from the record, read-only",
     "export-rules": "print the rules as a Prometheus rule file",
     "detect": "run the sigma rule over a CSV of numbers",
     "replay": "try rules on recorded data: what would have fired, and been restarted",
@@ -65,7 +66,7 @@ SPEAKING = frozenset(
 )
 """They speak the daemon's language, as wrong usage does, those of `READING` the configuration's; the others, and every --help, English."""
 READING = frozenset(("check", "run", "export-rules", "replay"))
-LATER = frozenset(("drill", "web", "report"))
+LATER = frozenset(("drill", "report"))
 
 GLOBAL_OPTIONS = {
     "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),

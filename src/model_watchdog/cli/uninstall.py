@@ -16,6 +16,8 @@ from model_watchdog.cli.installation import (
     UNIT,
     UNIT_FILE,
     USER,
+    WEB_UNIT,
+    WEB_UNIT_FILE,
     call,
     is_active,
     refuse_directories,
@@ -43,9 +45,12 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"nothing was changed: the daemon runs; first: {DISABLE}")
     if links := sorted(UNIT_FILE.parent.glob(f"*.wants/{UNIT}")):
         raise CommandError(f"nothing was changed: the unit is enabled ({links[0]}); first: {DISABLE}")
+    if links := sorted(UNIT_FILE.parent.glob(f"*.wants/{WEB_UNIT}")):
+        raise CommandError(f"nothing was changed: the page's unit is enabled ({links[0]}); first: systemctl disable --now {WEB_UNIT}")
     if args.purge:
         _remove_user()  # first, for it is what can be refused: a process of that user may still run
     had_unit = _remove(UNIT_FILE)
+    had_unit |= _remove(WEB_UNIT_FILE)
     for path in (RULE_FILE, *user_managers.find_old({})):
         _remove(path)
     for directory in (Path(f"{UNIT_FILE}.d"), CONFIG.parent, STATE_DIR, RUNTIME_DIR):

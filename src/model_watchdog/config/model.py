@@ -14,6 +14,7 @@ from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.notifiers import Notifier
 from model_watchdog.probes import Probe
 from model_watchdog.recoveries import Recovery
+from model_watchdog.rollups import Kept
 
 if TYPE_CHECKING:
     from model_watchdog.promql import Needs
@@ -78,13 +79,24 @@ class NotifierConfig:
 
 @dataclass(frozen=True)
 class RecordConfig:
-    """What the record keeps: every sample for `raw`."""
+    """What the record keeps of each series: every sample for `raw`, and what is made of them by the minute and by the hour longer."""
 
     raw: Seconds = Seconds(86_400.0)
+    minutes: Seconds = Seconds(30 * 86_400.0)
+    hours: Seconds = Seconds(400 * 86_400.0)
 
     def __post_init__(self) -> None:
         if not 600 <= self.raw <= 31 * 86_400:
             raise ValueError("raw must lie between 10m and 31d")
+        if not 3600 <= self.minutes <= 366 * 86_400:
+            raise ValueError("minutes must lie between 1h and 366d")
+        if not 86_400 <= self.hours <= 3650 * 86_400:
+            raise ValueError("hours must lie between 1d and 3650d")
+
+    @property
+    def kept(self) -> Kept:
+        """What the store must know of it."""
+        return Kept(self.raw, self.minutes, self.hours)
 
 
 @dataclass(frozen=True)

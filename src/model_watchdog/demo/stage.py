@@ -32,6 +32,7 @@ class Stage:
         self.messages: list[dict[str, Any]] = []
         self._sink: Sink | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
+        self._page: subprocess.Popen[bytes] | None = None
         self._seen = 0
         self.set_mode("ok")
         self.uses_systemd = self._start_as_unit()
@@ -85,6 +86,15 @@ class Stage:
         with (self.directory / "daemon.log").open("wb") as output:
             self._daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
 
+    def start_page(self) -> str:
+        """The address at which all of it can be watched; "" where the page cannot be served, which the demo can do without."""
+        command = [sys.executable, "-P", "-m", "model_watchdog", "web", "--listen", "127.0.0.1:0", *self.options()]
+        quiet = subprocess.DEVNULL
+        self._page = subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet)
+        assert self._page.stdout is not None
+        told = self._page.stdout.readline().decode()
+        return told.removeprefix("watchdog web: ").strip()
+
     def options(self) -> list[str]:
         """The options with which commands find this daemon."""
         base = self.directory
@@ -118,13 +128,13 @@ class Stage:
 
     def close(self) -> None:
         """Ends everything; what the operator's terminal sends to all of us (Ctrl-C) may have ended some of it already."""
-        if self._daemon is not None:
-            self._daemon.terminate()
+        for process in filter(None, (self._page, self._daemon)):
+            process.terminate()
             try:
-                self._daemon.wait(5)
+                process.wait(5)
             except subprocess.TimeoutExpired:
-                self._daemon.kill()
-                self._daemon.wait()
+                process.kill()
+                process.wait()
         if self._sink is not None:
             self._sink.close()
         if self.uses_systemd:

@@ -144,6 +144,8 @@ FAULTS = {
     "{name} must be at least {least}": "{name} 不得小于 {least}",
     "{name} must not be negative": "{name} 不得为负",
     "raw must lie between 10m and 31d": "raw 必须在 10m 到 31d 之间",
+    "minutes must lie between 1h and 366d": "minutes 必须在 1h 到 366d 之间",
+    "hours must lie between 1d and 3650d": "hours 必须在 1d 到 3650d 之间",
     "{text} is no name; it takes letters and digits, and after the first of them _ . -": (
         "{text} 不是合法名称；只能用字母和数字，首字符之后还可用 _ . -"
     ),

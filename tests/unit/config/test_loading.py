@@ -297,6 +297,8 @@ def test_units(load_text: Load, written: str, unit: str) -> None:
 def test_the_record_keeps_samples_for_a_day_or_as_long_as_is_said(load_text: Load) -> None:
     assert load_text(MINIMAL).record.raw == 86_400
     assert load_text(MINIMAL + "record: {raw: 7d}\n").record.raw == 7 * 86_400
+    kept = load_text(MINIMAL + "record: {minutes: 60d, hours: 100d}\n").record.kept
+    assert (kept.raw, kept.minutes, kept.hours) == (86_400, 60 * 86_400, 100 * 86_400)
 
 
 def test_the_example_is_loaded_and_shows_everything(tmp_path: Path) -> None:

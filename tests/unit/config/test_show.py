@@ -128,7 +128,7 @@ host:
 notifiers:
   ops: {kind: apprise, url: "json://***", timeout: 30s, min_severity: warning, group_wait: 0s}
 language: en
-record: {raw: 1d}
+record: {raw: 1d, minutes: 30d, hours: 400d}
 """
     assert shown == expected.replace("TIMING", "every: 30s, timeout: 5s, retry_every: 5s")
 

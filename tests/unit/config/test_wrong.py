@@ -510,6 +510,8 @@ def test_rules_that_could_never_be_right(faults_of: Faults, text: str, fault: st
 RECORD = {
     "record: {raw: 5m}\n": "1:9: record: raw must lie between 10m and 31d",
     "record: {raw: 60d}\n": "1:9: record: raw must lie between 10m and 31d",
+    "record: {minutes: 30m}\n": "1:9: record: minutes must lie between 1h and 366d",
+    "record: {hours: 20h}\n": "1:9: record: hours must lie between 1d and 3650d",
     "record: {raw: 24}\n": '1:15: record.raw: "24" has no unit; did you mean 24s?',
     "record: {row: 24h}\n": '1:10: record.row: no such key; did you mean "raw"?',
 }

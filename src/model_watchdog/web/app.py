@@ -1,0 +1,212 @@
+"""The addresses and what they answer. Everything is read; nothing is kept but what is the same for all."""
+
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from model_watchdog.errors import WatchdogError
+from model_watchdog.language import LANGUAGES
+from model_watchdog.record import Record
+from model_watchdog.stories import as_json, find_story, list_incidents, with_times
+from model_watchdog.web import metrics, page
+from model_watchdog.web.access import Hosts, Secrets
+from model_watchdog.web.charts import find_timeline, find_trend
+from model_watchdog.web.guard import Guard
+from model_watchdog.web.live import MOST_STREAMS, Live, dump
+
+DAY = 86_400.0
+READY = ("healthy", "busy", "degraded")
+STATIC = Path(__file__).with_name("static")
+FILES = {"app.js": "text/javascript", "app.css": "text/css", "uPlot.iife.min.js": "text/javascript", "uPlot.min.css": "text/css"}
+_UNITS = {"m": 60.0, "h": 3600.0, "d": DAY}
+
+
+def make_app(state_dir: str, runtime_dir: str, hosts: Hosts, secrets: Secrets | None) -> Guard:
+    """The whole of it, as an ASGI application."""
+    site = Site(Live(state_dir, runtime_dir))
+    routes = [
+        Route("/", site.page),
+        Route("/incidents/{id}", site.incident_page),
+        Route("/metrics", site.metrics),
+        Route("/healthz", site.healthz),
+        Route("/ready/{service}", site.ready),
+        Route("/static/{name}", site.static),
+        Route("/api/v1/status", site.status),
+        Route("/api/v1/live", site.live),
+        Route("/api/v1/incidents", site.incidents),
+        Route("/api/v1/incidents/{id}", site.incident),
+        Route("/api/v1/events", site.events),
+        Route("/api/v1/series", site.series),
+        Route("/api/v1/trend", site.trend),
+        Route("/api/v1/timeline", site.timeline),
+    ]
+    handlers = {WatchdogError: _tell_error, HTTPException: _tell_http_error}
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), hosts, secrets)
+
+
+class Site:
+    """One method an address."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._files = {name: ((STATIC / name).read_bytes(), kind) for name, kind in FILES.items()}
+
+    async def page(self, request: Request) -> Response:
+        doc = await self._live.look()
+        return _html(page.write_page(doc, _choose_language(request, self._live.open)))
+
+    async def incident_page(self, request: Request) -> Response:
+        language = _choose_language(request, self._live.open)
+        with self._live.open() as record:
+            story = find_story(record, _read_id(request), time.time())
+        if story is None:
+            raise HTTPException(404, "there is no incident of that number")
+        return _html(page.write_incident(with_times(story), language))
+
+    async def metrics(self, request: Request) -> Response:
+        values = await self._live.measure()
+        text = metrics.write(values, with_services_own=request.query_params.get("scrape") == "1")
+        return Response(text, media_type=metrics.TYPE)
+
+    async def healthz(self, request: Request) -> Response:
+        await self._live.look()
+        with self._live.open() as record:
+            record.updated_at()
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, request: Request) -> Response:
+        """By what is last known: while the daemon does not run nobody is taken out for it."""
+        doc, name = await self._live.look(), request.path_params["service"]
+        found = next((service for service in doc["services"] if service["name"] == name), None)
+        if found is None:
+            raise HTTPException(404, "there is no such service")
+        is_ready = found["state"] in READY
+        return PlainTextResponse(f"{found['state']}\n", status_code=200 if is_ready else 503)
+
+    async def static(self, request: Request) -> Response:
+        found = self._files.get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(404, "there is no such file")
+        return Response(found[0], media_type=found[1], headers={"cache-control": "max-age=3600"})
+
+    async def status(self, request: Request) -> Response:
+        return _json(await self._live.look())
+
+    async def live(self, request: Request) -> Response:
+        if self._live.streams >= MOST_STREAMS:
+            raise HTTPException(503, f"{MOST_STREAMS} pages are open; close one", headers={"retry-after": "10"})
+
+        events = self._live.follow()
+        first = await anext(events)  # it is counted from here on
+        return StreamingResponse(_chain(first, events), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    async def incidents(self, request: Request) -> Response:
+        now = time.time()
+        with self._live.open() as record:
+            found = list_incidents(record, now - _read_span(request, 7 * DAY), request.query_params.get("service"), now)
+        return _json([as_json(story) for story in found])
+
+    async def incident(self, request: Request) -> Response:
+        with self._live.open() as record:
+            story = find_story(record, _read_id(request), time.time())
+        if story is None:
+            raise HTTPException(404, "there is no incident of that number")
+        return _json(with_times(story))
+
+    async def events(self, request: Request) -> Response:
+        since = time.time() - _read_span(request, DAY)
+        with self._live.open() as record:
+            found = record.events(service=request.query_params.get("service"), since=since, limit=1000)
+        return _json([{key: value for key, value in event.items() if key != "id"} for event in found])
+
+    async def series(self, request: Request) -> Response:
+        with self._live.open() as record:
+            return _json(record.series())
+
+    async def trend(self, request: Request) -> Response:
+        metric, labels = request.query_params.get("metric", ""), _read_labels(request)
+        now = time.time()
+        with self._live.open() as record:
+            return _json(find_trend(record, metric, labels, now - _read_span(request, DAY), now))
+
+    async def timeline(self, request: Request) -> Response:
+        now = time.time()
+        with self._live.open() as record:
+            return _json(find_timeline(record, now - _read_span(request, DAY), now))
+
+
+async def _chain(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for event in events:
+        yield event
+
+
+def _read_id(request: Request) -> int:
+    text = request.path_params["id"]
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise HTTPException(404, "an incident's number is wanted")
+    return int(text)
+
+
+def _read_span(request: Request, default: float) -> float:
+    """`since=30m`, `6h`, `7d`: how far back."""
+    text = request.query_params.get("since")
+    if text is None:
+        return default
+    match = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
+    if not match or not 0 < float(match[1]) * _UNITS[match[2]] <= 400 * DAY:
+        raise HTTPException(400, "since: write it like 30m, 6h or 7d; 400d is the longest")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _read_labels(request: Request) -> dict[str, str]:
+    try:
+        labels = json.loads(request.query_params.get("labels", "{}"))
+    except (ValueError, RecursionError):
+        labels = None
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise HTTPException(400, 'labels: write them as a JSON object of texts, like {"gpu": "0"}')
+    return labels
+
+
+def _choose_language(request: Request, open_record: Callable[[], Record]) -> str:
+    """The one asked for, else the daemon's, in which the reasons are told."""
+    asked = request.query_params.get("lang")
+    if asked in LANGUAGES:
+        return asked
+    try:
+        with open_record() as record:
+            spoken = (record.daemon() or {}).get("language")
+    except WatchdogError:
+        spoken = None
+    return spoken if spoken in LANGUAGES else "en"
+
+
+def _json(value: object) -> Response:
+    return Response(dump(value).encode(errors="replace"), media_type="application/json")
+
+
+def _html(text: str) -> Response:
+    return Response(text.encode(errors="replace"), media_type="text/html; charset=utf-8")
+
+
+async def _tell_error(request: Request, error: Exception) -> Response:
+    """The record cannot be read: why, and what mends it."""
+    if request.url.path.startswith("/api/"):
+        return Response(dump({"error": str(error)}), status_code=503, media_type="application/json")
+    return PlainTextResponse(f"{error}\n", status_code=503)
+
+
+async def _tell_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if request.url.path.startswith("/api/"):
+        return Response(dump({"error": error.detail}), error.status_code, error.headers, "application/json")
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)

@@ -1,0 +1,139 @@
+"""The page and an incident's story as HTML. Every word in it that is not ours is escaped; what changes is drawn by `static/app.js`."""
+
+import html
+from typing import Any
+
+from model_watchdog.language import phrase, speak, spoken
+from model_watchdog.web.live import dump
+from model_watchdog.wording import clean, tell_event
+
+Doc = dict[str, Any]
+
+STATES = ("loading", "healthy", "busy", "degraded", "stalled", "unhealthy", "dead", "sleeping", "stopped", "unknown")
+
+
+def list_texts() -> dict[str, str]:
+    """What the script says, in the language that is spoken."""
+    return {
+        "state": phrase("state"),
+        "running": phrase("the daemon runs"),
+        "dead_daemon": phrase("the daemon is not running: what is shown is old"),
+        "dry_run": phrase("dry run: nothing is restarted"),
+        "lost": phrase("the connection is lost; trying again"),
+        "live": phrase("live"),
+        "no_services": phrase("no services"),
+        "none": phrase("none"),
+        "no_data": phrase("nothing was measured in this time"),
+        "time": phrase("time"),
+        "mean": phrase("mean"),
+        "least": phrase("least"),
+        "most": phrase("most"),
+        "fires": phrase("fires at"),
+        "expected": phrase("expected range"),
+        "anomaly": phrase("an alert fired"),
+        "restart": phrase("restart"),
+        "incident": phrase("incident"),
+        "open": phrase("open"),
+        "over": phrase("over"),
+        "samples": phrase("{count} samples", count="{count}"),
+        "gave_up": phrase("gave up"),
+        "paused": phrase("paused"),
+        "restarting": phrase("restarting"),
+        "verifying": phrase("verifying"),
+        **{f"state_{state}": phrase(state) for state in STATES},
+    }
+
+
+def write_page(doc: Doc, language: str) -> str:
+    """The page, with how things stand in it, so that it is drawn at once."""
+    before = spoken()
+    speak(language)
+    try:
+        main = f"""
+<section aria-labelledby="h-services"><h2 id="h-services">{_say("Services")}</h2>
+<div class="wide"><table class="stack"><thead><tr><th scope="col">{_say("Service")}</th><th scope="col">{_say("State")}</th>
+<th scope="col">{_say("Since")}</th><th scope="col">{_say("Reason")}</th></tr></thead><tbody id="services"></tbody></table></div>
+<ul id="problems" class="problems"></ul></section>
+<section aria-labelledby="h-alerts"><h2 id="h-alerts">{_say("Alerts")}</h2><ul id="alerts"></ul></section>
+<section aria-labelledby="h-host"><h2 id="h-host">{_say("Host and GPUs")}</h2><div id="host" class="tiles"></div>
+<div class="wide"><table id="gpus" hidden><thead><tr><th scope="col">GPU</th><th scope="col">{_say("Use")}</th>
+<th scope="col">{_say("Memory")}</th><th scope="col">{_say("Temperature")}</th><th scope="col">{_say("Power")}</th></tr></thead>
+<tbody id="gpu-rows"></tbody></table></div></section>
+<p class="choose"><label for="span">{_say("Time shown")}</label> <select id="span">
+<option value="15m">{_say("15 minutes")}</option>
+<option value="1h">{_say("1 hour")}</option><option value="24h" selected>{_say("24 hours")}</option>
+<option value="7d">{_say("7 days")}</option><option value="30d">{_say("30 days")}</option></select></p>
+<section aria-labelledby="h-timeline"><h2 id="h-timeline">{_say("Timeline")}</h2>
+<div id="timeline" tabindex="0" role="group" aria-labelledby="h-timeline"></div>
+<details><summary>{_say("As a list")}</summary>
+<ol id="marks" class="marks" tabindex="0" aria-label="{_say("Timeline")}"></ol></details></section>
+<section aria-labelledby="h-trend"><h2 id="h-trend">{_say("Trend and distribution")}</h2>
+<p class="choose"><label for="series">{_say("Series")}</label> <select id="series"></select></p>
+<div id="chart" role="img" aria-labelledby="chart-text"></div><p id="chart-text" class="quiet"></p>
+<div class="two"><div class="wide"><table><thead><tr>
+<th scope="col">{_say("Share below")}</th><th scope="col">{_say("Value")}</th></tr></thead>
+<tbody id="quantiles"></tbody></table></div><div id="bars" role="img" aria-label="{_say("Distribution")}"></div></div></section>
+<section aria-labelledby="h-incidents"><h2 id="h-incidents">{_say("Incidents of the last 30 days")}</h2>
+<ul id="incidents"></ul></section>"""
+        return _frame(main, doc, with_chart=True)
+    finally:
+        speak(before)
+
+
+def write_incident(story: Doc, language: str) -> str:
+    """An incident as a story."""
+    before = spoken()
+    speak(language)
+    try:
+        names = ", ".join(phrase("the host") if name is None else name for name in story["services"])
+        facts = [
+            (phrase("What"), clean(story["reason"])),
+            (phrase("Service"), names),
+            (phrase("Since"), story["opened_at"]),
+            (phrase("Until"), story["closed_at"] or phrase("no, it goes on")),
+            (phrase("Cost"), phrase("{minutes} min in which something was wrong", minutes=story["minutes"])),
+        ]
+        restarts = [f"{row['at']} {row['service']}: {clean(row['reason'])} ({row['result'] or '…'})" for row in story["restarts"]]
+        events = [f"{row['at']} {row['service'] or '-'}: {clean(tell_event(row['event'], row['reason']))}" for row in story["events"]]
+        told = [f"{row['at']} {row['notifier']}: {clean(row['title'])} ({row['state']})" for row in story["messages"]]
+        parts = [f"<dl>{''.join(f'<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>' for name, text in facts)}</dl>"]
+        for heading, lines in ((_say("Restarts"), restarts), (_say("What happened"), events), (_say("Messages"), told)):
+            listed = "".join(f"<li>{_escape(line)}</li>" for line in lines[:500]) or f"<li>{_say('none')}</li>"
+            parts.append(f"<section><h2>{heading}</h2><ol class='marks' tabindex='0' aria-label='{heading}'>{listed}</ol></section>")
+        if story["left"]:
+            parts.append(f"<h2>{_say('What is left to do')}</h2><pre>{_escape(chr(10).join(story['left']))}</pre>")
+        title = phrase("Incident {id}", id=story["id"])
+        return _frame(f"<p><a href='/?lang={language}'>← {_say('Overview')}</a></p><h2>{_escape(title)}</h2>{''.join(parts)}", None)
+    finally:
+        speak(before)
+
+
+def _frame(main: str, doc: Doc | None, *, with_chart: bool = False) -> str:
+    language = spoken()
+    other, its_name = ("zh", "中文") if language == "en" else ("en", "English")
+    data = "" if doc is None else _embed("status", doc) + _embed("texts", list_texts())
+    scripts = '<script src="/static/uPlot.iife.min.js" defer></script><script src="/static/app.js" defer></script>' if with_chart else ""
+    sheet = '<link rel="stylesheet" href="/static/uPlot.min.css">' if with_chart else ""
+    return f"""<!doctype html>
+<html lang="{"zh-CN" if language == "zh" else "en"}"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<title>model-watchdog</title><link rel="icon" href="data:,">{sheet}<link rel="stylesheet" href="/static/app.css">
+{scripts}</head><body><a class="skip" href="#main">{_say("To the content")}</a>
+<header><h1>model-watchdog</h1><p id="summary" role="status" aria-live="polite"></p>
+<p class="quiet"><span id="live"></span> <a href="?lang={other}" lang="{other}" hreflang="{other}">{its_name}</a></p></header>
+<main id="main">{main}</main>{data}</body></html>
+"""
+
+
+def _embed(name: str, value: object) -> str:
+    """Data for the script. In it no `<` stands, so nothing in it ends the element."""
+    text = dump(value).replace("<", "\\u003c").replace("&", "\\u0026")
+    return f'<script type="application/json" id="{name}">{text}</script>\n'
+
+
+def _say(text: str) -> str:
+    return html.escape(phrase(text))
+
+
+def _escape(text: object) -> str:
+    return html.escape(str(text))

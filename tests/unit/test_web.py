@@ -1,0 +1,475 @@
+"""`watchdog web`: the real process over a real record, asked over real HTTP."""
+
+import base64
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from model_watchdog import writes
+from model_watchdog.core.sample import Sample, SeriesId
+from model_watchdog.record import FILE, SCHEMA
+from model_watchdog.store import Store
+from model_watchdog.web import metrics
+from model_watchdog.web.access import Hosts, hash_secret
+from tests.rig import browser
+from tests.rig.prometheus import find_tool
+from tests.rig.waiting import wait_until
+from tests.unit.test_status import HEALTHY
+
+SRC = Path(metrics.__file__).parents[2]
+SCRIPT = "<script>alert(1)</script>"
+SECRET = "correct horse"
+
+
+class Web:
+    """A `watchdog web`, and the store that writes what it shows."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.directory = directory
+        command = [sys.executable, "-m", "model_watchdog", "--state-dir", str(directory), "--runtime-dir", str(directory / "run"), "web"]
+        environment = {**os.environ, "PYTHONPATH": str(SRC)}
+        listen = () if "--listen" in options else ("--listen", "127.0.0.1:0")
+        self.process = subprocess.Popen(
+            [*command, *listen, *options], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.said = self.process.stdout.readline()
+        assert self.said.startswith("watchdog web: "), self.process.communicate()
+        self.url = self.said.split()[-1].rstrip("/")
+        self.port = int(self.url.rpartition(":")[2])
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.putrequest(method, path, skip_host="Host" in headers)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
+
+    def json(self, path: str) -> Any:
+        status, _, text = self.ask(path)
+        assert status == 200, text
+        return json.loads(text)
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def close(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        _, error = self.process.communicate(timeout=10)
+        assert "Traceback" not in error, error
+
+
+def show(store: Store, name: str, **changes: Any) -> None:
+    store.put(writes.service_status(name, json.dumps({**HEALTHY, "name": name, **changes}), time.time()))
+
+
+def fill(store: Store) -> None:
+    """Two hours of four services, of which one is dead, and one has a script for a name."""
+    now = time.time()
+    for name, changes in {"chatglm": {}, "bert": {"state": "busy"}, "slow": {"state": "degraded"}, SCRIPT: {}}.items():
+        show(store, name, **changes)
+    show(store, "whisper", state="dead", reason=f"the last line of its log: {SCRIPT}")
+    store.put(writes.daemon_info(json.dumps({"pid": 1, "version": "0", "mode": "active", "language": "en"}), now))
+    host = [{"metric": metric, "labels": {}, "value": value, "at": "x"} for metric, value in (("host_load1", 5.1), ("odd", float("nan")))]
+    store.put(writes.host_metrics(json.dumps(host), now))
+    store.put(writes.incident_open(17, "whisper", now - 3000, f"it said {SCRIPT}"), writes.incident_open(3, "bert", now - 9000, "old"))
+    store.put(writes.incident_close(3, now - 8000), writes.event(now - 2990, "whisper", "restart_started", None, SCRIPT, 17))
+    fired = 'probe_duration_seconds{probe="health"} is 9, above 1'
+    store.put(writes.event(now - 600, "chatglm", "alert_fired", None, fired, None))
+    level = {"rule": "slow", "severity": "warning", "metric": "probe_duration_seconds", "service": "chatglm", "labels": {}, "above": 1.0}
+    store.put(writes.setting("levels", json.dumps([{**level, "below": None, "sigma": 3.0, "window": 10}])))
+    series = [SeriesId.of("probe_duration_seconds", {"service": name, "probe": "health"}) for name in ("chatglm", SCRIPT)]
+    series.append(SeriesId.of("vllm:num_requests_running", {"service": "chatglm", "model": 'a"\\\nb'}))
+    for number in range(720):
+        samples = [Sample(one, number / 100 + place, now - (719 - number) * 10) for place, one in enumerate(series)]
+        store.put(writes.samples("boot", 0.0, samples))
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("web")
+    store = Store.open(directory / FILE)
+    fill(store)
+    assert store.close(10)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def web(directory: Path) -> Iterator[Web]:
+    web = Web(directory)
+    yield web
+    web.close()
+
+
+# ---------------------------------------------------------------- what it shows
+@pytest.mark.parametrize("path", ["/", "/?lang=zh", "/incidents/17", "/incidents/17?lang=zh"])
+def test_a_script_in_a_name_or_a_log_is_only_text(web: Web, path: str) -> None:
+    status, headers, text = web.ask(path)
+    assert status == 200 and headers["content-type"] == "text/html; charset=utf-8"
+    assert SCRIPT not in text and "alert(1)" in text
+    assert ('lang="zh-CN"' in text) == ("zh" in path)
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'none'" and policy["script-src"] == "'self'" and policy["frame-ancestors"] == "'none'"
+    assert "http://" not in text and "https://" not in text, "nothing from elsewhere"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_status_is_the_document_of_the_command(web: Web) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "model_watchdog",
+        "--state-dir",
+        str(web.directory),
+        "--runtime-dir",
+        str(web.directory),
+        "status",
+        "--json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(SRC)}, check=False)
+    told, expected = web.json("/api/v1/status"), json.loads(done.stdout)
+    assert told["host"]["metrics"].pop()["value"] is None, "JSON has no NaN"
+    expected["host"]["metrics"].pop()
+    assert {**told, "generated_at": ""} == {**expected, "generated_at": ""}
+
+
+@pytest.mark.parametrize(
+    ("service", "status", "state"),
+    [("chatglm", 200, "healthy"), ("bert", 200, "busy"), ("slow", 200, "degraded"), ("whisper", 503, "dead")],
+)
+def test_ready_is_whoever_can_serve(web: Web, service: str, status: int, state: str) -> None:
+    assert web.ask(f"/ready/{service}")[::2] == (status, f"{state}\n")
+    assert web.ask("/ready/nobody")[0] == 404
+    assert web.ask("/healthz")[::2] == (200, "ok\n")
+
+
+def test_incidents_and_events_are_told_as_the_commands_tell_them(web: Web) -> None:
+    assert [story["id"] for story in web.json("/api/v1/incidents")] == [3, 17]
+    assert [story["id"] for story in web.json("/api/v1/incidents?service=bert&since=1d")] == [3]
+    assert web.json("/api/v1/incidents/17")["services"] == ["whisper"]
+    assert [event["event"] for event in web.json("/api/v1/events?service=whisper")] == ["restart_started"]
+    line = web.json("/api/v1/timeline?since=1h")
+    assert [one["id"] for one in line["incidents"]] == [17] and len(line["marks"]) == 2
+    for path in ("/api/v1/incidents/4711", "/api/v1/incidents/x", "/incidents/-1", "/incidents/1e3"):
+        assert web.ask(path)[0] == 404
+
+
+@pytest.mark.parametrize("span", ["30m", "2h", "1d", "30d"])
+def test_a_trend_has_its_figures_levels_and_anomalies(web: Web, span: str) -> None:
+    labels = json.dumps({"service": "chatglm", "probe": "health"}).replace('"', "%22").replace(" ", "")
+    trend = web.json(f"/api/v1/trend?metric=probe_duration_seconds&labels={labels}&since={span}")
+    assert trend["last"][-1] == pytest.approx(7.19) and max(trend["most"]) == pytest.approx(7.19)
+    assert sum(count for _, _, count in trend["bars"]) == trend["count"]
+    assert trend["count"] == (pytest.approx(180, abs=8) if span == "30m" else 720)
+    assert trend["quantiles"]["0.99"] == pytest.approx(7.17, rel=0.02)
+    assert len({len(trend[name]) for name in ("at", "least", "mean", "most", "last")}) == 1
+    assert [level["above"] for level in trend["levels"]] == [1.0]
+    assert trend["expected"]["rule"] == "slow" and len(trend["expected"]["low"]) == len(trend["at"])
+    assert len(trend["anomalies"]) == 1
+    assert web.json("/api/v1/trend?metric=nothing")["at"] == []
+
+
+# ---------------------------------------------------------------- metrics
+def test_metrics_are_our_own_and_a_services_own_on_request(web: Web) -> None:
+    status, headers, text = web.ask("/metrics")
+    assert status == 200 and headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'probe_duration_seconds{probe="health",service="chatglm"} 7.19\n' in text and "\nwatchdog_up 0\n" in text
+    assert "vllm" not in text
+    _, _, text = web.ask("/metrics?scrape=1")
+    assert 'vllm:num_requests_running{model="a\\"\\\\\\nb",service="chatglm"} 9.19' in text
+
+
+@pytest.mark.skipif(find_tool("promtool") is None, reason="no promtool on this machine: scripts/setup test unpacks one")
+def test_promtool_has_nothing_to_say_of_our_names() -> None:
+    page = metrics.write([(name, {}, 1.0) for name in metrics.HELP], with_services_own=False)
+    done = subprocess.run([str(find_tool("promtool")), "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_every_metric_that_the_contract_names_has_its_help() -> None:
+    table = (SRC.parent / "README.md").read_text().split("| `http` |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`((?:probe|unit|service|host|gpu|canary|log|watchdog)_[a-z0-9_]+)", table))
+    assert len(named) > 45
+    assert named <= metrics.HELP.keys(), named - metrics.HELP.keys()
+
+
+def test_two_thousand_series_take_no_longer_than_they_may() -> None:
+    """20 ms are the promise; processor time, for the machine may be busy."""
+    values = [("probe_duration_seconds", {"service": f"model-{n}", "probe": "health"}, n / 7) for n in range(2000)]
+    spent = []
+    for _ in range(5):
+        began = time.process_time()
+        assert metrics.write(values, with_services_own=True).count("\n") == 2002
+        spent.append(time.process_time() - began)
+    assert sorted(spent)[2] < 0.02, spent
+
+
+# ---------------------------------------------------------------- bad input
+def test_only_names_that_are_meant_are_answered(web: Web) -> None:
+    for host in (f"127.0.0.1:{web.port}", "localhost", "[::1]:80", os.uname().nodename):
+        assert web.ask("/healthz", Host=host)[0] == 200, host
+    for host in ("evil.example", "127.0.0.1.evil.example", "localhost:x", "[::1", "", "localhost@evil"):
+        assert web.ask("/healthz", Host=host)[0] == 421, host
+    assert not Hosts(["box"]).has("box:99999999") and Hosts(["Box"]).has("BOX:80")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
+def test_nothing_can_be_changed(web: Web, method: str) -> None:
+    status, headers, _ = web.ask("/api/v1/status", method=method)
+    assert (status, headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *[
+            (path, 404)
+            for path in ("/static/../access.py", "/static/%2e%2e/access.py", "/static/..%2f..%2fstatus.py", "/static/", "/static/x\0")
+        ],
+        *[(path, 404) for path in ("//etc/passwd", "/watchdog.db", "/evidence/17", "/incidents/17/../../x", "/api/v2/status")],
+        *[(f"/api/v1/events?since={text}", 400) for text in ("1", "0s", "-1d", "9999d", "1d%0d%0aX:1", "٣d")],
+        *[(f"/api/v1/trend?labels={text}", 400) for text in ("[", "[1]", "%7B%22a%22:1%7D", "%5B" * 800)],
+        ("/?" + "a" * 5000, 414),
+        ("/" + "a" * 600, 414),
+    ],
+)
+def test_what_makes_no_sense_gets_a_clear_answer(web: Web, path: str, status: int) -> None:
+    told = web.ask(path.replace("\0", "%00").replace("٣", "%D9%A3"))
+    assert told[0] == status, told
+    assert "Traceback" not in told[2]
+
+
+def test_what_is_no_http_harms_nobody(web: Web) -> None:
+    for data in (
+        b"\0" * 100,
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\r\n" + b"X: y\r\n" * 20_000,
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", web.port), timeout=5) as connection:
+            try:
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(65536)
+            except OSError:
+                pass
+    assert web.ask("/healthz")[0] == 200
+
+
+def test_a_flood_and_full_sockets_leave_it_small_and_alive(web: Web) -> None:
+    idle = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(100)]
+    streams = []
+    for _ in range(70):
+        stream = socket.create_connection(("127.0.0.1", web.port))
+        stream.sendall(b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        streams.append(stream)
+    answers = [stream.recv(12) for stream in streams]
+    assert answers.count(b"HTTP/1.1 200") == 64 and answers.count(b"HTTP/1.1 503") == 6
+    for number in range(300):
+        assert web.ask(("/", "/metrics?scrape=1", "/api/v1/series")[number % 3])[0] == 200
+    assert web.memory() < 70 * 2**20
+    for one in [*idle, *streams]:
+        one.close()
+    wait_until(lambda: b"200" in _stream_begins(web), 5)
+
+
+def _stream_begins(web: Web) -> bytes:
+    with socket.create_connection(("127.0.0.1", web.port)) as stream:
+        stream.sendall(b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return stream.recv(12)
+
+
+def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tmp_path: Path) -> None:
+    """A socket in the daemon's place counts."""
+    for part in directory.glob(f"{FILE}*"):
+        shutil.copy(part, tmp_path)
+    (tmp_path / "run").mkdir()
+    asked = 0
+    lock = (tmp_path / "run" / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "run" / "control.sock"))
+        listening.listen()
+
+        def answer() -> None:
+            nonlocal asked
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                asked += 1
+                connection.recv(1000)
+                connection.sendall(b'{"ok": true}\n')
+                connection.close()
+
+        answering = threading.Thread(target=answer, daemon=True)
+        answering.start()
+        web = Web(tmp_path)
+        began, made = time.monotonic(), 0
+        while time.monotonic() - began < 2:
+            assert web.ask(("/", "/metrics", "/ready/chatglm", "/api/v1/status")[made % 4])[0] == 200
+            made += 1
+        took = time.monotonic() - began
+        web.close()
+        listening.shutdown(socket.SHUT_RDWR)
+    lock.close()
+    assert made > 40 and 2 <= asked <= took / 0.5 + 2, (made, asked)
+
+
+# ---------------------------------------------------------------- records of all kinds
+def test_a_record_that_cannot_be_read_is_said_so_and_read_when_it_can(tmp_path: Path) -> None:
+    web = Web(tmp_path)
+    path = tmp_path / FILE
+    assert (web.ask("/healthz")[0], web.ask("/metrics")[0]) == (503, 503), "none yet"
+    assert "no record there" in web.ask("/api/v1/series")[2]
+    assert web.ask("/")[0] == 200
+    path.touch()
+    assert "empty" in web.ask("/api/v1/series")[2]
+    path.write_bytes(b"this is no record " * 1000)
+    assert web.ask("/api/v1/timeline")[0] == 503
+    path.unlink()
+    Store.open(path).close()
+    assert web.ask("/healthz")[0] == 200
+    assert web.json("/api/v1/trend?metric=x")["at"] == [] and web.json("/api/v1/timeline")["marks"] == []
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    connection.close()
+    status, _, text = web.ask("/api/v1/series")
+    assert status == 503 and "upgrade" in text
+    web.close()
+
+
+def test_a_change_is_told_within_two_seconds_while_the_record_is_written(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / FILE)
+    fill(store)
+    web = Web(tmp_path)
+    with socket.create_connection(("127.0.0.1", web.port), timeout=5) as stream:
+        stream.sendall(b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        stream.settimeout(0.1)
+        data = b""
+        began, told = time.monotonic(), None
+        while told is None:
+            for number in range(50):
+                store.put(writes.event(time.time(), "chatglm", "x", None, str(number), None))
+            assert web.ask("/api/v1/events")[0] == 200
+            with contextlib.suppress(TimeoutError):
+                data += stream.recv(1 << 20)
+            if b"whisper" in data and b"now it is" not in data and time.monotonic() - began > 1:
+                show(store, "chatglm", state="unhealthy", reason="now it is ill")
+                told = time.monotonic()
+            assert time.monotonic() - began < 20
+        while b"now it is ill" not in data:
+            assert time.monotonic() - told < 2
+            try:
+                data += stream.recv(1 << 20)
+            except TimeoutError:
+                continue
+    web.close()
+    store.close()
+
+
+# ---------------------------------------------------------------- who may look
+def test_from_elsewhere_only_with_a_secret_and_tls(directory: Path, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.write_text(f"# who may look\ntoken {hash_secret('t0ken')}\nbasic anna {hash_secret(SECRET)}\n")
+    for options, told in (
+        (["--listen", "0.0.0.0:0"], "say who may look, with --secrets FILE"),
+        (["--listen", "0.0.0.0:0", "--secrets", str(secrets)], "--behind-proxy"),
+        (["--listen", "nowhere"], "write it like 127.0.0.1:8712"),
+        (["--tls-cert", str(secrets)], "go together"),
+        (["--secrets", str(tmp_path / "none")], "cannot be read"),
+        (["--secrets", str(Path(__file__))], ":1: write token HASH or basic USER HASH"),
+    ):
+        command = [sys.executable, "-m", "model_watchdog", "--state-dir", str(directory), "web", *options]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(SRC)}, timeout=20, check=False)
+        assert done.returncode in (1, 64) and told in done.stderr, done.stderr
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    served = ("--listen", "0.0.0.0:0", "--secrets", str(secrets), "--tls-cert", str(cert), "--tls-key", str(key))
+    web = Web(directory, *served)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    def ask(authorization: str) -> int:
+        connection = http.client.HTTPSConnection("localhost", web.port, timeout=10, context=context)
+        connection.request("GET", "/api/v1/status", headers={"Authorization": authorization} if authorization else {})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    assert ask("") == 401
+    assert [ask("Bearer t0ken"), ask(basic("anna", SECRET)), ask("Bearer t0ken")] == [200, 200, 200]
+    wrong = [ask(f"Bearer {number}") for number in range(3)] + [
+        ask(basic("eve", SECRET)),
+        ask(basic("anna", "t0ken")),
+        ask("Basic !"),
+        ask("X"),
+    ]
+    assert set(wrong) <= {401, 429}
+    web.close()
+
+
+def basic(user: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
+
+
+def test_guessing_is_slowed_down(tmp_path: Path) -> None:
+    from model_watchdog.web.access import Secrets
+
+    secrets = Secrets([("", hash_secret("t0ken"))])
+    judged = [secrets.judge(f"Bearer {number}") for number in range(8)]
+    assert judged.count(None) >= 1 and True not in judged
+
+
+# ---------------------------------------------------------------- in a browser
+@pytest.mark.skipif(not browser.PROGRAM, reason="BROWSER TEST NOT RUN: chromium is not installed")
+def test_a_person_sees_a_change_within_two_seconds_in_both_languages(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    store = Store.open(state / FILE)
+    fill(store)
+    web, page = Web(state), browser.Browser(tmp_path / "profile")
+    try:
+        for language, healthy, ill in (("en", "healthy", "unhealthy"), ("zh", "健康", "异常")):
+            show(store, "chatglm")
+            page.open(f"{web.url}/?lang={language}", width=390 if language == "zh" else 1280)
+            row = "[...document.querySelectorAll('#services tr')].find((row) => row.innerText.includes('chatglm'))"
+            page.wait(f"{row} && {row}.querySelector('.state').innerText === '{healthy}'")
+            page.wait("document.querySelector('#chart canvas') && document.querySelectorAll('#bars rect').length > 3")
+            page.wait(
+                "document.querySelectorAll('#timeline .incident').length >= 1 && document.getElementById('live').innerText.includes('●')"
+            )
+            show(store, "chatglm", state="unhealthy")
+            assert page.wait(f"{row}.querySelector('.state').innerText === '{ill}'") < 2
+            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth + 1"), "it fits its width"
+        assert page.errors == []
+    finally:
+        page.close()
+        web.close()
+        store.close()
