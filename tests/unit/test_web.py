@@ -449,6 +449,7 @@ def test_guessing_is_slowed_down(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- in a browser
+@pytest.mark.alone
 @pytest.mark.skipif(not browser.PROGRAM, reason="BROWSER TEST NOT RUN: chromium is not installed")
 def test_a_person_sees_a_change_within_two_seconds_in_both_languages(tmp_path: Path) -> None:
     state = tmp_path / "state"
