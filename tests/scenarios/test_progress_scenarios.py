@@ -561,3 +561,36 @@ def test_a_503_after_a_wait_in_which_the_service_worked_is_busy() -> None:
     world._see_health = see  # type: ignore[method-assign]
     world.run(60, until=lambda world: bool(world.restarts))
     assert len(world.restarts) == 1
+
+
+@pytest.mark.parametrize("cores", [None, 0.0, 1.0])
+def test_a_stall_is_seen_although_half_of_the_scrapes_fail(cores: float | None) -> None:
+    """Whatever moves meanwhile: a page that does come says that no step was made."""
+    world = Engine(service=engine_service(), cores=cores)
+    world.run(300)
+    world.speed = {"": 0.0}
+    scrape = world._scrape
+    frozen_at, turns = world.now, iter(range(10_000))
+
+    def half() -> Outcome:
+        world.page = Failure.TIMEOUT if next(turns) % 2 else None
+        return scrape()
+
+    world._scrape = half  # type: ignore[method-assign]
+    world.run(400, until=lambda world: bool(world.restarts))
+    assert world.restarts[0] - frozen_at <= 200
+
+
+def test_what_stood_still_before_a_long_silence_of_the_page_says_nothing() -> None:
+    world = Engine(service=engine_service(), cores=1.0)
+    world.run(300)
+    world.speed = {"": 0.0}
+    world.run(50)
+    world.page = Failure.TIMEOUT
+    world.run(400)
+    world.page = None
+    world.run(40)
+    assert world.restarts == [], "it worked all the while, and is back"
+    world.speed = {"": 10.0}
+    world.run(600)
+    assert world.restarts == [] and world.state.state is State.HEALTHY

@@ -61,6 +61,7 @@ class Engine:
     moved_at: float | None = None
     still_since: float | None = None
     scrapes: int = 0
+    looked_at: float | None = None
     missed: int = 0
 
     def stalled_for(self, now: float) -> float:
@@ -76,9 +77,12 @@ class Engine:
                 seen.append(value)
         return moved
 
-    def count(self, at: float, *, is_still: bool) -> None:
-        if not is_still:
-            self.still_since, self.scrapes = None, 0
+    def count(self, at: float, longest: float, *, is_still: bool) -> None:
+        """One more look; what stood still before nobody had looked for `longest` seconds says nothing."""
+        is_late = self.looked_at is not None and at - self.looked_at > longest
+        self.looked_at = at
+        if is_late or not is_still:
+            self.still_since, self.scrapes = (at, 1) if is_still else (None, 0)
             return
         self.still_since = at if self.still_since is None else self.still_since
         self.scrapes += 1
@@ -125,7 +129,7 @@ class Progress:
                 engine.tried_at = at
             engine.attempts, engine.work = tried, work.get(name, None if plan.work else 0.0)
             has_work = bool(engine.work) or (engine.tried_at is not None and at - engine.tried_at <= plan.stall_after / 2)
-            engine.count(at, is_still=has_work and engine.moved_at != at and not sleeps)
+            engine.count(at, plan.stall_after / 2, is_still=has_work and engine.moved_at != at and not sleeps)
         lacks = any(engine.work is None for key, engine in self.engines.items() if key[0] == probe)
         self.lacking = self.lacking + 1 if lacks else 0
         return self._measure(probe, samples[0].series, plan, at)
@@ -133,14 +137,14 @@ class Progress:
     def wait(self, plan: ProgressPlan, probe: str, series: SeriesId, at: float, *, is_still: bool) -> list[Sample]:
         """The page did not come in time, of which a heartbeat was read before. `is_still`: nothing of the service moved meanwhile.
 
-        Where it had work, or the engine itself is asked for the page, that is no step; else it says nothing.
+        Where it had work, or the engine itself is asked for the page, that is no step. Anything else says nothing, neither way.
         """
-        mine = {key: engine for key, engine in self.engines.items() if key[0] == probe}
-        if not mine:
+        mine = [engine for key, engine in self.engines.items() if key[0] == probe and (plan.page_asks_engine or engine.work)]
+        if not mine or not is_still:
             return []
         self.looked_at = at
-        for engine in mine.values():
-            engine.count(at, is_still=is_still and (plan.page_asks_engine or bool(engine.work)))
+        for engine in mine:
+            engine.count(at, plan.stall_after / 2, is_still=True)
         return self._measure(probe, series, plan, at)
 
     def is_heard(self, since: float) -> bool:
