@@ -30,6 +30,8 @@ SCHEMA = 4
 FILE = "watchdog.db"
 LONGEST_QUERY, INSTRUCTIONS = 10.0, 100_000
 """Seconds that a query may take, looked at each so many steps of SQLite's: root reads what another user has written."""
+PATIENCE = 2.0
+"""Seconds that a question waits for another program that has locked the file, and once more as long where it is to be asked anew."""
 LARGEST_VALUE = 64 * 2**20
 """Bytes of one value that are read."""
 
@@ -37,8 +39,9 @@ LARGEST_VALUE = 64 * 2**20
 class Record:
     """The record of a state directory, opened read-only. Every time in it is wall time: unix seconds, UTC."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience: float = PATIENCE) -> None:
         self.path = path
+        self._patience = patience
         self._immutable = False
         self._file = 0
         self._connection: sqlite3.Connection | None = None
@@ -262,7 +265,7 @@ class Record:
             if os.path.exists(self.path) and not stat.S_ISREG(os.stat(self.path).st_mode):
                 cause = phrase("it is not a regular file; move it away, and restart model-watchdog.service")
                 raise WatchdogError(phrase("{path}: the record cannot be read: {cause}", path=self.path, cause=cause))
-            self._connection = sqlite3.connect(f"{_uri(self.path)}?{options}", uri=True, timeout=2.0)
+            self._connection = sqlite3.connect(f"{_uri(self.path)}?{options}", uri=True, timeout=self._patience)
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
             self._connection.execute("PRAGMA trusted_schema = OFF")
             self._immutable = immutable

@@ -22,7 +22,7 @@ from typing import Any
 from model_watchdog.database import connect, find_damage, is_damage, set_aside
 from model_watchdog.errors import WatchdogError
 from model_watchdog.history import History
-from model_watchdog.record import Record, identity
+from model_watchdog.record import PATIENCE, Record, identity
 from model_watchdog.rollups import Kept
 from model_watchdog.transactions import transact, work
 from model_watchdog.writes import SampleBatch, Write, prune
@@ -36,6 +36,10 @@ CHECK_SECONDS = 86400.0
 HANGING_SECONDS = 5.0  # a write that takes longer is a problem
 MOST_WAITING = 10_000  # samples and events kept while the record cannot be written
 NOTE = "note "  # what the keys of probes' notes begin with
+SHORT_PATIENCE, IMPATIENT_SECONDS = (
+    0.05,
+    10.0,
+)  # for so long after one had to wait for a locked record the others hardly wait: many ask at a start
 STEP_SECONDS = 0.05  # from one step of what has time to the next: what is urgent goes in between
 
 REMEDIES = {
@@ -115,6 +119,7 @@ class Store:
         self.replaced = 0
         self.is_lost = False
         self.is_unread = False
+        self._impatient_until = 0.0
         self._wall = wall
         self.kept = kept
         self._connection: sqlite3.Connection | None = None
@@ -228,13 +233,18 @@ class Store:
         return self._read(f"SELECT {columns} FROM outbox WHERE state = '{state}' ORDER BY id")
 
     def _read(self, query: str, *values: object) -> list[dict[str, Any]]:
+        began = time.monotonic()
+        patience = SHORT_PATIENCE if began < self._impatient_until else PATIENCE
         try:
-            with Record(str(self.path)) as record:  # one that stayed open would keep what it knows of a read-only file
+            with Record(str(self.path), patience) as record:  # one that stayed open would keep what it knows of a read-only file
                 return record.rows(query, *values)
         except WatchdogError as error:
             self._report(str(error))  # a record that cannot be read is as none: nothing is known
             self.is_unread = self.is_unread or self.path.exists()
             return []
+        finally:
+            if time.monotonic() - began >= PATIENCE:
+                self._impatient_until = time.monotonic() + IMPATIENT_SECONDS
 
     def _enqueue(self, writes: tuple[Write | SampleBatch, ...], future: "Future[bool] | None") -> None:
         now = time.monotonic()

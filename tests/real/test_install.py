@@ -616,7 +616,7 @@ def test_the_readme_is_followed_word_by_word(box: WatchedBox, http_sink: HttpSin
     editing = next(step for step in steps if "systemctl edit" in step)
     section, load = re.search(r"(\[Service\])\D+?(LoadCredential=\S+)", editing).groups()  # type: ignore[union-attr]
     secret = f"json://127.0.0.1:{http_sink.port}/S3cret%41Path"
-    (yaml,) = (block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "services:" in block and "notifiers:" in block)
+    yaml = next(block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "services:" in block and "notifiers:" in block)
     for name, typed in (("config.yaml", yaml), ("ops-url", f"{secret}\n"), ("override.conf", f"{section}\n{load}\n")):
         box.write(f"/run/typed/{name}", typed, mode="600")
     for name in ("nano", "editor"):

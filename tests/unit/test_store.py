@@ -280,3 +280,19 @@ def test_a_reader_that_stays_does_not_let_the_log_grow(path):
         assert (path.parent / "watchdog.db-wal").stat().st_size < 6_000_000
         assert record.events()
     store.close()
+
+
+def test_of_many_questions_to_a_locked_record_only_the_first_waits(path):
+    """A start asks a dozen; systemd waits 30 s for it in all."""
+    Store.open(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    other.execute("SELECT count(*) FROM event")
+    store = Store.open(path)
+    began = time.monotonic()
+    for ask in (store.next_id, store.load_states, store.load_notes, store.open_restarts, store.open_incidents, store.outbox_due):
+        ask()
+    assert time.monotonic() - began < 6
+    other.close()
+    store.close()
