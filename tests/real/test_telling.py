@@ -133,7 +133,8 @@ def test_an_incident_that_nobody_takes_on_is_told_to_somebody_else(
     daemon.kill()
     daemon.start()
     chaos.set("200")
-    second_sink.wait_text("chat: r0 is over", 20)
+    for sink in (second_sink, http_sink):
+        sink.wait_text("chat: r0 is over", 20)
     assert len(second_sink.messages) == 2 and len(http_sink.messages) == 2
 
 
