@@ -4,7 +4,7 @@ It is no kind that can be written in the YAML: a service with `expr` rules has o
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from model_watchdog.core.units import Seconds
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 KIND = "expr"
 EVERY = Seconds(10.0)
+MOST_RESULTS = 1000
+"""So many label sets may be in a result where the group states no limit: each is an alert of its own."""
 GONE_FOR = 600.0
 """Seconds for which a label set that is in the result no more is said to be gone, beyond what `keep_firing_for` asks for."""
 _OWN = "alertname"
@@ -60,7 +62,7 @@ class _Running:
         if memory is None:
             return Observation()
         if self._running is None:
-            self._running = RunningGroup(self._group)
+            self._running = RunningGroup(replace(self._group, limit=self._group.limit or MOST_RESULTS))
         at = self._feed.now()
         source = memory if self._service is None else Scoped(memory, self._service)
         _, failures = self._running.evaluate(source, at)

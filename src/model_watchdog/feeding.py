@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from model_watchdog.promql import Memory, Needs, Track
     from model_watchdog.promql.tree import Selector
 
+TIDY_EVERY = 300.0
+"""Seconds after which series that have ended are let go."""
 STEP = 1.0
 """Seconds by which the wall clock may go astray from the steady one before what is remembered is moved along with it."""
 
@@ -26,6 +28,7 @@ class Feed:
         self.memory: Memory | None = None
         self._given: dict[Place, set[SeriesId]] = {}
         self._difference = wall() - steady()
+        self._tidied_at = steady()
 
     def follow(self, needs: "Iterable[Needs]") -> None:
         """From now on these. What is remembered stays, as far as it is still needed."""
@@ -66,6 +69,9 @@ class Feed:
     def now(self) -> float:
         """The moment for an expression, in seconds since 1970. A wall clock that was set moves what is remembered along with it."""
         steady = self._steady()
+        if self.memory is not None and steady - self._tidied_at >= TIDY_EVERY:
+            self._tidied_at = steady
+            self.memory.forget(steady + self._difference)
         difference = self._wall() - steady
         if abs(difference - self._difference) > STEP:
             if self.memory is not None:

@@ -217,3 +217,23 @@ def test_another_configuration_keeps_what_is_remembered(load_text: Load) -> None
     assert len(night.judge()) == 1
     night.feed.follow([])
     assert night.feed.memory is None
+
+
+def test_what_comes_and_goes_does_not_fill_the_memory(load_text: Load) -> None:
+    night = Night(load_text(host("many: {expr: 'requests_total > 5', for: 0s}")))
+    for number in range(60):
+        night.now += 60
+        night.feed.take(
+            "a", conclude("a", "page", night.now, night.now, [("requests_total", {"n": str(number)}, 9.0), (f"x{number}", {}, 1.0)])
+        )
+        night.judge()
+    assert night.feed.memory is not None and len(night.feed.memory) < 15
+    assert len(night.feed.memory._tracks) < 60
+
+
+def test_a_result_of_too_many_label_sets_is_refused_and_said(load_text: Load) -> None:
+    night = Night(load_text(host("many: {expr: 'requests_total > 5', for: 0s}")))
+    series = [("requests_total", {"n": str(number)}, 9.0) for number in range(1001)]
+    night.feed.take("a", conclude("a", "page", night.now, night.now, series))
+    seen = night.run("expr:rules")
+    assert "exceeded limit of 1000" in seen.detail and not [one for one in seen.samples if one.series.metric.startswith("expr:")]
