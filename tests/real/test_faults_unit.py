@@ -397,10 +397,11 @@ def test_fault_33_polkit_denies(stand: Stand) -> Row:
     for model in (without, lost):
         stand.box.watchdog("reset", model.name)
         stand.message(f"{model.name} {WELL}")
+        stand.message(f"{model.name} {MAY_AGAIN}")  # each has its own way to people, and so may be the later one in a flood
     fault_row = yield None
     for injection, model in {"not in the rule, found at the start": without, "taken out of the rule later": lost}.items():
         told = [f"[critical] {model.name} {CANNOT}", f"[critical] {model.name} {MAY_AGAIN}", f"[warning] {model.name} {WELL}"]
-        assert model.restarts == 1 and stand.told(model) == told
+        assert model.restarts == 1 and sorted(stand.told(model)) == sorted(told)
         fault_row(33, injection, f"0 (denied), {model.restarts} (allowed)", "1, 1 when it is allowed, 1 when well again")
 
 

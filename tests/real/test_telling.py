@@ -130,6 +130,8 @@ def test_an_incident_that_nobody_takes_on_is_told_to_somebody_else(
     assert f"watchdog ack {incident['id']}" in first.body
     escalated = second_sink.wait_text("not acknowledged: chat: r0 fires")
     assert escalated.at - first.at >= 2.5
+    sent = "SELECT count(*) FROM outbox WHERE state = 'sent'"
+    wait_until(lambda: daemon.ask_record(sent) == [(2,)], 10, daemon.log)  # else it may be told twice: nobody knows that it was
     daemon.kill()
     daemon.start()
     chaos.set("200")

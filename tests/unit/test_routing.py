@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from model_watchdog.core.account import Action, Drop, Hold, Remind, Send, Telling, Why
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.roots import open_thread
-from model_watchdog.core.routes import DAY, Acknowledged, Escalation, Kind, Notice, Quiet, Route, Silence, Thread, TimeOfDay
+from model_watchdog.core.routes import DAY, DENIED, Acknowledged, Escalation, Kind, Notice, Quiet, Route, Silence, Thread, TimeOfDay
 from model_watchdog.core.routing import PACE, TOGETHER, Router
 from model_watchdog.core.routing_memory import recall_telling, remember_telling
 from model_watchdog.core.rule import Severity
@@ -107,6 +107,18 @@ def test_what_was_not_told_to_fire_is_not_told_to_be_over() -> None:
     desk.tell(Kind.OPENS, "slow p")
     desk.tell(Kind.CLOSES, "slow p", severity=Severity.CRITICAL)
     assert desk.sent == []
+
+
+def test_a_right_that_a_service_lacked_is_told_to_be_back_by_the_host() -> None:
+    desk = Desk()
+    denied = Notice("a/1/cannot", Kind.OPENS, Severity.CRITICAL, "a", (DENIED,), 7)
+    desk.carry_out(desk.router.take(denied, desk.now, desk.second))
+    other = Notice("host/1/rights_back", Kind.CLOSES, Severity.CRITICAL, None, ("right b",))
+    back = Notice("host/2/rights_back", Kind.CLOSES, Severity.CRITICAL, None, ("right c", "right a"))
+    for notice in (other, back, replace(back, key="host/3/rights_back")):
+        desk.now += 60
+        desk.carry_out(desk.router.take(notice, desk.now, desk.second))
+    assert [keys for _, _, keys in desk.sent] == [("a/1/cannot",), ("host/2/rights_back",)]
 
 
 def test_what_an_older_version_told_is_closed() -> None:

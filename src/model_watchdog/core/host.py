@@ -7,6 +7,7 @@ from model_watchdog.core.alert import Alert, Change, Phase, find_alert
 from model_watchdog.core.arrivals import Arrivals
 from model_watchdog.core.decision import Cause, Decision, Event, Notification, Param, Reason
 from model_watchdog.core.incident import CONDITION, alert_reason, condition_alert, find_inhibiting, over_reason, vanished_reason
+from model_watchdog.core.routes import RIGHT
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.sample import Outcome, Sample, SeriesId
 
@@ -164,7 +165,7 @@ def tell_rights(state: HostState, about: str, units: Mapping[str, str]) -> list[
     key = "not_permitted" if about == "rights_missing" else about
     reason = Reason(key, {"unit": ", ".join(units.values())})
     params: dict[str, Param] = {"services": ", ".join(units)}
-    matters = tuple(f"right {service}" for service in units)
+    matters = tuple(f"{RIGHT}{service}" for service in units)
     return [Notification(state.next_key(about), Severity.CRITICAL, about, Cause.NOT_PERMITTED, reason, params, matters)]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from model_watchdog.core.account import Action, Drop, Held, Hold, Lane, Pace, Remind, Send, Telling, Told, Why
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.roots import close_thread, forget_old, suspect_until
-from model_watchdog.core.routes import STANDING, Kind, Notice, Route, Silence, Thread
+from model_watchdog.core.routes import DENIED, RIGHT, STANDING, Kind, Notice, Route, Silence, Thread
 from model_watchdog.core.rule import Severity
 
 TOGETHER = 10.0
@@ -96,11 +96,11 @@ class Router:
     def _close(self, route: Route, lane: Lane, notice: Notice, now: float, second: float) -> Iterator[Action]:
         """The end of what was sent is sent. What waits because nobody may be told is dropped, when all that it says is over."""
         names = self._name(lane, notice)
-        was_told = [told for told in lane.told if told.service == notice.service and _is_of(told.matter, names)]
+        was_told = [told for told in lane.told if _is_ended(told.service, told.matter, notice, names)]
         lane.told = [told for told in lane.told if told not in was_told]
         waits = is_known = False
-        for held in self._openings(lane, notice.service):
-            left = tuple(matter for matter in held.matters if not _is_of(matter, names))
+        for held in [held for held in lane.held.values() if held.notice.kind is Kind.OPENS]:
+            left = tuple(matter for matter in held.matters if not _is_ended(held.notice.service, matter, notice, names))
             if left == held.matters:
                 continue
             held.matters, is_known = left, True
@@ -310,6 +310,14 @@ def _is_needless(held: Held, why: Why) -> bool:
     if held.notice.kind is Kind.OPENS:
         return not held.matters
     return held.notice.kind is Kind.ONCE and why is Why.SILENCE
+
+
+def _is_ended(service: str | None, matter: str, notice: Notice, names: Sequence[str]) -> bool:
+    """Whether `notice`, which closes these matters, closes this one of a service. That a unit may be restarted again is said for all of
+    them together, by the host; that it may not, perhaps by the service whose restart was denied."""
+    if notice.service is None and matter == DENIED:
+        return f"{RIGHT}{service}" in names
+    return service == notice.service and _is_of(matter, names)
 
 
 def _is_of(matter: str, names: Sequence[str]) -> bool:
