@@ -17,7 +17,7 @@ def test_fault_86_host_shuts_down(make_box: MakeBox, tmp_path: Path, http_sink: 
     binds = disks(tmp_path)
     stand = Stand(make_box(binds=binds))
     stand.install()
-    slow = stand.model("ExecStop=/bin/sleep 4", f"After={DAEMON}")
+    slow = stand.model("ExecStop=/bin/sleep 8", f"After={DAEMON}")  # the box is there until it is stopped
     later = f"After={DAEMON}\nBefore={slow.unit}"  # things are stopped in the reverse of their order
     crashes, leaves, sick = stand.model(unit=later), stand.model(unit=later), stand.model(unit=later)
     models = (slow, crashes, leaves, sick)
