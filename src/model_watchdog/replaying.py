@@ -7,6 +7,7 @@ A rule of another kind that is evaluated over many series at once (`expr`) has i
 passes that `step` is given, and in `Subject.is_calm`, which must be False while such a rule could change something.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -71,7 +72,7 @@ class Span:
         return Span(self.track, self.begin, place), Span(self.track, place, self.end)
 
 
-class Subject:
+class Subject(ABC):
     """One service, or the host, under replay. `find_probe` names the probe that gives a series."""
 
     def __init__(self, name: str | None, rules: Sequence[Rule], find_probe: Callable[[SeriesId], str], ledger: Ledger) -> None:
@@ -85,9 +86,9 @@ class Subject:
         self._seen = Counter[str]()  # series by rule
 
     @property
+    @abstractmethod
     def alerts(self) -> dict[str, Alert]:
         """By key, as `step` keeps them."""
-        raise NotImplementedError
 
     def take(self, columns: Iterable[Column]) -> None:
         """One window. Those before it are forgotten, but for what the rules remember of them."""
@@ -100,23 +101,23 @@ class Subject:
                     track.partners[rule.name] = None if other is None else tracks.get(other)
         self._advance(spans)
 
+    @abstractmethod
     def begin_after_gap(self, at: float) -> None:
         """The watchdog was away until `at`."""
-        raise NotImplementedError
 
     # what a subject is made of
 
+    @abstractmethod
     def is_calm(self, spans: Sequence[Span]) -> bool:
         """Whether, as things stand, only what the rules judge could change anything in these spans."""
-        raise NotImplementedError
 
+    @abstractmethod
     def feed(self, probe: str, samples: tuple[Sample, ...], at: float) -> None:
         """One run of a probe through `step`, and what comes of it into the ledger."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pass_runs(self, spans: Sequence[Span]) -> None:
         """The runs in these spans were passed over: what `step` would know of the newest of them is to be known."""
-        raise NotImplementedError
 
     # how it goes on
 
