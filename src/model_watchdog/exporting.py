@@ -57,6 +57,8 @@ def _write_rule(rule: Rule, service: str | None, probes: tuple[ProbeConfig, ...]
     if isinstance(rule.condition, Absent):
         hold = 0.0
     labels = {"severity": rule.severity.value, "action": rule.then.value} | ({"service": service} if service else {})
+    if service and isinstance(rule.condition, Expr):
+        yield f"      # {_one_line(rule.name)}: {phrase('Prometheus looks at the series of every service here')}"
     yield f"      - alert: {_quote(rule.name)}"
     yield f"        expr: {_quote(expression)}"
     if hold > 0:
@@ -79,7 +81,8 @@ def _find_every(rule: Rule, service: str | None, probes: tuple[ProbeConfig, ...]
 def _summarise(rule: Rule) -> str:
     """The rule's own words with their blanks as Prometheus fills them in, or what it looks at."""
     if not rule.message:
-        return f"{_escape_template(str(rule.selector))}: {{{{ $value | humanize }}}}"
+        what = rule.name if isinstance(rule.condition, Expr) else str(rule.selector)
+        return f"{_escape_template(what)}: {{{{ $value | humanize }}}}"
     blanks = {name: f"\ue000{name}\ue001" for name in list_names(rule.message)}
     text = _escape_template(fill(rule.message, blanks))
     for name, blank in blanks.items():
@@ -106,7 +109,7 @@ class _Writer:
             case Sigma() as sigma:
                 return self._write_sigma(sigma)
             case Expr(expr=text):
-                return text
+                return self._write_expression(text)
             case _:
                 raise _NotExpressible(phrase("Prometheus has no baseline that learns"))
 
@@ -125,6 +128,14 @@ class _Writer:
         name = self._rule.name.replace("\\", "\\\\").replace('"', '\\"')
         fires = f'ignoring (alertname, alertstate, severity, action) ALERTS{{alertname="{name}", alertstate="firing"}}'
         return f"{begins} or ({judged} {operator} {_number(threshold.clear)} and {fires})"
+
+    def _write_expression(self, text: str) -> str:
+        from model_watchdog.promql import parse
+        from model_watchdog.promql.tree import Call, walk
+
+        if any(isinstance(node, Call) and node.function == "rolling_sigma" for node in walk(parse(text).tree)):
+            raise _NotExpressible(phrase("Prometheus has no rolling_sigma"))
+        return text
 
     def _write_absent(self, absent: float) -> str:
         selector = self._select(self._rule.selector)

@@ -10,25 +10,19 @@ from typing import ClassVar
 from model_watchdog.core.units import Seconds
 from model_watchdog.feeding import Feed, Scoped
 from model_watchdog.probes import Measurement, Observation, Surroundings
-from model_watchdog.rules.expr import GONE
+from model_watchdog.rules.expr import GONE, KIND, metric_of
 
 TYPE_CHECKING = False  # see feeding
 if TYPE_CHECKING:
-    from model_watchdog.promql.alerting import AlertingRule, RunningGroup
-    from model_watchdog.promql.rulefile import Group
+    from model_watchdog.promql.alerting import Alert, RunningGroup
+    from model_watchdog.promql.rulefile import Alerting, Group
 
-KIND = "expr"
 EVERY = Seconds(10.0)
 MOST_RESULTS = 1000
 """So many label sets may be in a result where the group states no limit: each is an alert of its own."""
 GONE_FOR = 600.0
 """Seconds for which a label set that is in the result no more is said to be gone, beyond what `keep_firing_for` asks for."""
 _OWN = "alertname"
-
-
-def metric_of(rule: str) -> str:
-    """The name of the series that a rule judges; no probe of another kind can give it."""
-    return f"{KIND}:{rule}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +46,7 @@ class _Running:
         self._service = surroundings.service
         self._feed: Feed = surroundings.feed or Feed()
         self._running: RunningGroup | None = None
+        self._results: dict[str, list[Alert]] = {}  # of the rules, when they last had an answer
         self._gone: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}  # and until when it is said
 
     async def observe(self) -> Observation:
@@ -66,22 +61,27 @@ class _Running:
         at = self._feed.now()
         source = memory if self._service is None else Scoped(memory, self._service)
         _, failures = self._running.evaluate(source, at)
-        failed = {rule.name for rule, _ in failures if hasattr(rule, "name")}
+        failed = {rule.name for rule, _ in failures}
         measured: list[Measurement] = []
         for rule in self._running.rules:
-            if isinstance(rule, AlertingRule) and rule.rule.name not in failed:
-                measured += self._measure(rule, at)
-        return Observation(measured, "; ".join(f"{_name(rule)}: {said}" for rule, said in failures))
+            if isinstance(rule, AlertingRule):
+                has_answer = rule.rule.name not in failed
+                if has_answer:
+                    self._results[rule.rule.name] = [alert for alert in rule.active.values() if alert.ending_since is None]
+                measured += self._measure(rule.rule, at, has_answer=has_answer)
+        return Observation(measured, "; ".join(f"{rule.name}: {said}" for rule, said in failures))
 
     async def close(self) -> None:
         pass
 
-    def _measure(self, rule: "AlertingRule", now: float) -> Iterator[Measurement]:
-        metric = metric_of(rule.rule.name)
-        holds = {alert.labels: alert.value for alert in rule.active.values() if alert.ending_since is None}
-        for labels, value in holds.items():
-            self._gone[metric, labels] = now + GONE_FOR + rule.rule.keep_firing_for
-            yield metric, _plain(labels), value
+    def _measure(self, rule: "Alerting", now: float, *, has_answer: bool) -> Iterator[Measurement]:
+        """Where it has no answer now, what fires goes on, and of what was pending nothing is said."""
+        metric = metric_of(rule.name)
+        holds = {alert.labels: alert for alert in self._results.get(rule.name, ())}
+        for labels, alert in holds.items():
+            self._gone[metric, labels] = now + GONE_FOR + rule.keep_firing_for
+            if has_answer or alert.fired_at is not None:
+                yield metric, _plain(labels), alert.value
         for key, until in list(self._gone.items()):
             if key[0] == metric and key[1] not in holds:
                 yield metric, _plain(key[1]), GONE
@@ -91,7 +91,3 @@ class _Running:
 
 def _plain(labels: tuple[tuple[str, str], ...]) -> dict[str, str]:
     return {name: value for name, value in labels if name != _OWN}
-
-
-def _name(rule: object) -> str:
-    return str(getattr(rule, "name", "") or getattr(rule, "metric", ""))

@@ -88,7 +88,10 @@ class Scoped:
         self._service = service
 
     def find(self, selector: "Selector") -> "Sequence[Track]":
-        return [track for track in self._memory.find(selector) if dict(track.labels).get("service", self._service) == self._service]
+        return [track for track in self._memory.find(selector) if self._may_see(track.labels)]
 
     def append(self, metric: str, labels: "tuple[tuple[str, str], ...]", at: float, value: float) -> bool:
         return self._memory.append(metric, labels, at, value)
+
+    def _may_see(self, labels: "tuple[tuple[str, str], ...]") -> bool:
+        return all(text == self._service for name, text in labels if name == "service")

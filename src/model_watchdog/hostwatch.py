@@ -18,6 +18,7 @@ from model_watchdog.core.state import STALE_AFTER
 from model_watchdog.means import Means
 from model_watchdog.notes import StoredNotes
 from model_watchdog.probes import Running, Surroundings
+from model_watchdog.rules.expr import KIND as EXPRESSIONS
 from model_watchdog.runners import Runners
 from model_watchdog.snapshot import describe_alerts, describe_host, describe_metric
 from model_watchdog.wording import Story, clean, compose, remedy, say
@@ -161,7 +162,7 @@ class HostWatch:
         decisions = set_troubles(self.state, probe.name, troubles, is_good=failure is None, now=outcome.at)
         for news in observation.news:
             decisions += tell_news(self.state, news, outcome.at)
-        if observation.measurements and observation.detail:
+        if observation.detail and (observation.measurements or probe.kind == EXPRESSIONS):
             decisions += note_details(self.state, probe.name, clean(observation.detail).split("; "), outcome.at)
         self._step([outcome], decisions)
         self.means.store.put(record.host_metrics(json.dumps(self._describe()), self.means.clock.wall()))

@@ -15,6 +15,11 @@ RULES = """groups:
     labels: {severity: critical}
     annotations:
       summary: "{{ $labels.service }} answers after {{ $value | humanizeDuration }}"
+- name: broken
+  interval: 1s
+  rules:
+  - alert: Ambiguous
+    expr: host_load1 + on () probe_duration_seconds
 """
 
 
@@ -27,6 +32,7 @@ def test_a_rule_file_is_told_and_an_expression_restarts(stand: Stand, http_sink:
     config = model.config(probes=f"{UNIT_ONLY[:-1]}, health: {health}}}", rules=f"{{slow: {slow}}}")
     stand.watch(http_sink, config, more="rule_files: [latency.rules.yml]\n")
     stand.wait_state("healthy", model)
+    wait_until(lambda: "Ambiguous: found duplicate series" in stand.log(), 15, stand.log)
     model.set("slow:0.2")
     assert f"{model.name} answers after" in stand.message("SlowHealth fires").body
     wait_until(lambda: model.restarts == 1, 45, stand.log)

@@ -193,6 +193,14 @@ def test_of_a_link_the_unit_gets_the_file(box: WatchedBox) -> None:
     assert wrong in refuse(box, WATCHDOG, "install", "--config", "/srv/its/config.yaml")
 
 
+def test_a_rule_file_that_others_may_write_is_refused_as_the_configuration_is(box: WatchedBox) -> None:
+    """Its alerts and what it records are seen by the expressions that restart."""
+    box.write("/srv/watch/config.yaml", config_of("model.service") + "rule_files: rules.yml\n")
+    box.write("/srv/watch/rules.yml", "groups: []\n")
+    box.run("sh", "-c", "chmod 666 /srv/watch/rules.yml")
+    assert "/srv/watch/rules.yml" in refuse(box, WATCHDOG, "install", "--config", "/srv/watch/config.yaml")
+
+
 def test_what_is_next_depends_on_whether_the_daemon_runs(box: WatchedBox) -> None:
     box.add_user(USER)
     box.write_config(config_of("model.service"))

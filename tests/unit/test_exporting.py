@@ -138,3 +138,11 @@ def test_the_command_prints_the_file_in_the_language_of_the_configuration(tmp_pa
     path.write_text("services: {m: {unit: m, nosuch: 1}}\n")
     assert main(["--config", str(path), "export-rules"]) == 2
     assert "nosuch" in capsys.readouterr().err
+
+
+def test_an_expression_is_exported_as_it_is_and_says_what_is_different_there(tmp_path: Path) -> None:
+    rules = "{a: {expr: 'unit_tasks > 5', for: 1m}, b: {expr: '2 < rolling_sigma(unit_tasks[1h])', for: 1m}}"
+    text = export_rules(read(tmp_path / "config.yaml", f"services: {{m: {{unit: m, rules: {rules}}}}}\nhost: {{rules: {rules}}}\n"))
+    assert text.count("# a: Prometheus looks at the series of every service here") == 1, "of the service, and not of the host"
+    assert text.count("# b: not exported: Prometheus has no rolling_sigma") == 2 and 'alert: "b"' not in text
+    assert 'expr: "unit_tasks > 5"' in text and 'summary: "a: {{ $value | humanize }}"' in text

@@ -166,7 +166,7 @@ def _read_units(config: Path) -> tuple[dict[str, list[str]], list[Path]]:
     groups: dict[str, list[str]] = {}
     for user, unit in sorted(split_unit(service.core.unit) for service in loaded.services.values() if service.core.unit):
         groups.setdefault(user, []).append(unit)
-    return groups, [config, *loaded.included]
+    return groups, [config, *loaded.included, *loaded.rule_files]
 
 
 def _find_entry_point() -> Path:

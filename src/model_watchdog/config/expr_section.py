@@ -5,20 +5,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from model_watchdog.config import document
 from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Items, Node, Table
-from model_watchdog.config.faults import InvalidConfig, Place, find_nearest, quote
-from model_watchdog.config.files import Refused, read_part
-from model_watchdog.config.including import find_files
+from model_watchdog.config.faults import Place, find_nearest, quote
+from model_watchdog.config.including import read_files
 from model_watchdog.config.model import ProbeConfig
+from model_watchdog.config.options import MISSING
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.sample import Selector
 from model_watchdog.core.units import Seconds
-from model_watchdog.expressions import EVERY, KIND, Expressions, metric_of
-from model_watchdog.promql import Kind, PromqlError, parse
+from model_watchdog.expressions import EVERY, Expressions
+from model_watchdog.promql import PromqlError, parse, parse_rule
 from model_watchdog.promql.rulefile import Alerting, Group, read_rule_file
-from model_watchdog.rules.expr import Alerted, Expr
+from model_watchdog.rules.expr import KIND, Alerted, Expr, metric_of
 
 TIMEOUT = Seconds(5.0)
 SEVERITIES = {
@@ -59,14 +58,12 @@ class _Names:
 def read_expression(context: Context, entry: Entry, path: str) -> bool:
     """Whether it is one that a rule can have; what it looks at is remembered, to be held against what is measured."""
     text = context.literal.read(entry.value, str, path)
+    if text is MISSING:
+        return False
     try:
-        expression = parse(str(text))
+        expression = parse_rule(text)
     except PromqlError as error:
         context.literal.refuse(entry.value.place, path, str(error))
-        return False
-    if expression.kind in (Kind.RANGE, Kind.TEXT):
-        kind = "range vector" if expression.kind is Kind.RANGE else "string"
-        context.literal.refuse(entry.value.place, path, f"the expression gives a {kind}; a rule needs a vector or a number")
         return False
     context.expressions.append((entry.value.place, path, expression))
     return True
@@ -74,7 +71,11 @@ def read_expression(context: Context, entry: Entry, path: str) -> bool:
 
 def add_expressions(probes: tuple[ProbeConfig, ...], rules: Iterable[Rule], service: str | None) -> tuple[ProbeConfig, ...]:
     """The probes, with the one that evaluates the expressions of these rules, if there are any."""
-    alerting = tuple(Alerting(rule.name, parse(rule.condition.expr)) for rule in rules if isinstance(rule.condition, Expr))
+    alerting = tuple(
+        Alerting(rule.name, parse(rule.condition.expr), rule.for_ or 0.0, rule.keep_firing_for or 0.0)
+        for rule in rules
+        if isinstance(rule.condition, Expr)
+    )
     return (*probes, _make_probe("rules", Group(service or "host", alerting), None)) if alerting else probes
 
 
@@ -83,15 +84,17 @@ def read_rule_files(context: Context, entry: Entry | None, taken: Iterable[Rule]
     if entry is None:
         return RuleFiles()
     names, rules, probes, recorded = _Names({rule.name for rule in taken}), list[Rule](), list[ProbeConfig](), set[str]()
-    files = find_files(entry, context.options, "rule_files")
-    for path, place in files.items():
-        for number, group in enumerate(_read_file(context, path, place)):
+    paths = list[Path]()
+    for path, table in read_files(entry, context.options, "rule_files"):
+        paths.append(path)
+        for number, group in enumerate(_read_groups(context, table)):
             named = tuple(replace(rule, name=names.take(rule.name)) if isinstance(rule, Alerting) else rule for rule in group.rules)
-            group = replace(group, rules=named)
             rules += [_make_rule(rule) for rule in named if isinstance(rule, Alerting)]
+            silent = tuple(replace(rule, annotations={}) if isinstance(rule, Alerting) else rule for rule in named)
+            group = replace(group, rules=silent)  # its words are filled in where somebody is told
             probes.append(_make_probe(f"{path.name}:{number}:{group.name}", group, group.interval))
             recorded |= group.recorded
-    return RuleFiles(tuple(files), tuple(rules), tuple(probes), frozenset(recorded))
+    return RuleFiles(tuple(paths), tuple(rules), tuple(probes), frozenset(recorded))
 
 
 def warn_of_unknown(context: Context, gives: Iterable[Callable[[str], bool]], known: frozenset[str]) -> None:
@@ -100,7 +103,7 @@ def warn_of_unknown(context: Context, gives: Iterable[Callable[[str], bool]], kn
     `gives` are functions that say whether a probe gives a metric; `known` are names that are measured for sure.
     """
     for place, path, expression in context.expressions:
-        for metric in sorted({selector.metric for selector in expression.needs.selectors if selector.metric}):
+        for metric in sorted(expression.needs.metrics):
             if metric in known or any(one(metric) for one in gives):
                 continue
             near = find_nearest(metric, known)
@@ -129,23 +132,10 @@ def _make_rule(alerting: Alerting) -> Rule:
     )
 
 
-def _read_file(context: Context, path: Path, named_at: Place) -> tuple[Group, ...]:
-    faults = context.faults
-    part = len(faults.files)
-    faults.files.append(path)
-    try:
-        table = document.parse(read_part(path), faults, part)
-    except FileNotFoundError:
-        context.options.refuse(named_at, "rule_files", f"there is no file {path}")
-        return ()
-    except Refused as error:
-        faults.add(Place(error.line, 1 if error.line else 0, part), "", str(error))
-        return ()
-    except InvalidConfig:
-        return ()  # its faults are among the others by now
+def _read_groups(context: Context, table: Table) -> tuple[Group, ...]:
     groups, wrong = read_rule_file(_plain(table))
     for fault in wrong:
-        faults.add(_find_place(table, fault.path), fault.place, fault.text)
+        context.faults.add(_find_place(table, fault.path), fault.place, fault.text)
     if wrong:
         return ()
     for number, group in enumerate(groups):

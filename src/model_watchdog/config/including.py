@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -21,11 +22,20 @@ _PATTERN = re.compile(r"[*?\[]")
 
 def include(root: Table, options: Options) -> Table:
     """The file with all that it includes, so that it can be read as one. What is wrong with it is added to the faults."""
-    entry, faults = root.entries.get("include"), options.faults
+    entry = root.entries.get("include")
     if entry is None:
         return root
-    merged, room = {name: one for name, one in root.entries.items() if name != "include"}, TOTAL_CAP
-    for path, place in find_files(entry, options).items():
+    merged = {name: one for name, one in root.entries.items() if name != "include"}
+    for _, table in read_files(entry, options, "include"):
+        for name, one in table.entries.items():
+            _merge(merged, name, one, options)
+    return Table(merged, root.place)
+
+
+def read_files(entry: Entry, options: Options, key: str) -> Iterator[tuple[Path, Table]]:
+    """The files that a key names, those that can be read. What is wrong with the others is added to the faults."""
+    faults, room = options.faults, TOTAL_CAP
+    for path, place in _find_files(entry, options, key).items():
         part = len(faults.files)
         faults.files.append(path)
         try:
@@ -35,18 +45,16 @@ def include(root: Table, options: Options) -> Table:
                 raise Refused(f"is too much: the included files may have {TOTAL_CAP} characters together")
             table = document.parse(text, faults, part)
         except FileNotFoundError:
-            options.refuse(place, "include", f"there is no file {path}")
+            options.refuse(place, key, f"there is no file {path}")
         except Refused as error:
             options.refuse(Place(error.line, 1 if error.line else 0, part), "", str(error))
         except InvalidConfig:
             continue  # its faults are among the others by now
         else:
-            for name, one in table.entries.items():
-                _merge(merged, name, one, options)
-    return Table(merged, root.place)
+            yield path, table
 
 
-def find_files(entry: Entry, options: Options, key: str = "include") -> dict[Path, Place]:
+def _find_files(entry: Entry, options: Options, key: str) -> dict[Path, Place]:
     """The files, in the order in which they are named and then by their names, each once, with the place that names it."""
     file = options.faults.files[0]
     base = file.resolve().parent if file.is_symlink() else file.parent  # `install` has the daemon read the file itself

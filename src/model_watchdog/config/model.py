@@ -15,13 +15,10 @@ from model_watchdog.notifiers import Notifier
 from model_watchdog.probes import Probe
 from model_watchdog.recoveries import Recovery
 from model_watchdog.rollups import Kept
+from model_watchdog.rules.expr import KIND as EXPRESSIONS
 
 if TYPE_CHECKING:
     from model_watchdog.promql import Needs
-
-
-EXPRESSIONS = "expr"
-"""The kind of the probes that nobody writes down: they evaluate what `expr` rules and rule files say."""
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,11 @@ from model_watchdog.core.progress import STALLED_SECONDS, ProgressPlan
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import Selector, SeriesId
 from model_watchdog.core.units import Number, Seconds
+from model_watchdog.rules.expr import KIND as EXPR
+from model_watchdog.rules.expr import metric_of
 
 COMMON = ("metric", "severity", "then", "for", "times", "over", "as", "minus", "keep_firing_for", "message", "state")
-PLAIN_FORM, EXPR = "threshold", "expr"
+PLAIN_FORM = "threshold"
 UNHEALTHY_TIMES = 3
 BUILTIN = ("unhealthy", "down", "stalled", "canary-failed", "wrong-answers")
 BUILTIN_OF_HOST = ("disk-full", "memory-short", "gpu-lost", "gpu-hot", "gpu-memory-held")
@@ -188,7 +190,7 @@ def _read_rule(context: Context, entry: Entry, path: str, scope: Scope) -> Rule 
         from model_watchdog.config import expr_section  # what it needs takes 6 MB, and few have expressions
 
         is_right = expr_section.read_expression(context, table.entries[EXPR], f"{path}.{EXPR}")
-        selector = Selector(f"{EXPR}:{entry.key.text}") if is_right else None
+        selector = Selector(metric_of(entry.key.text)) if is_right else None
     else:
         selector = _read_selector(context, table, place, path, scope)
     mine = {name: table.entries[name] for name in names if name in table.entries}

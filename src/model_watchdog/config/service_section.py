@@ -15,7 +15,7 @@ from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.probe_section import SHORTEST, make_probe, read_probe
 from model_watchdog.config.profile import expand
 from model_watchdog.config.progress_section import keep_heartbeat, read_progress
-from model_watchdog.config.rule_section import EXPR, Scope, is_ours, make_builtin_rules, make_host_rules, read_rules
+from model_watchdog.config.rule_section import Scope, is_ours, make_builtin_rules, make_host_rules, read_rules
 from model_watchdog.config.sources import tell
 from model_watchdog.config.values import write_seconds
 from model_watchdog.config.vocabulary import EVERY_PROBE, OWN_METRICS
@@ -23,10 +23,12 @@ from model_watchdog.containers import NAME as CONTAINER
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.progress import STALLED_SECONDS
+from model_watchdog.core.rule import Rule
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
 from model_watchdog.core.unstable import UnstablePolicy
 from model_watchdog.recoveries import Recovery
+from model_watchdog.rules.expr import Expr
 
 Policy = TypeVar("Policy")
 KEYS = (
@@ -80,10 +82,7 @@ def read_service(context: Context, entry: Entry, path: str, units: dict[str, tup
     probes = tuple(keep_heartbeat(probe, progress) for probe in probes)
     scope = Scope(entry.key.text, kinds, {probe.name: probe for probe in probes}, progress)
     rules = read_rules(context, table.entries.get("rules"), f"{path}.rules", scope, make_builtin_rules(unit, kinds, progress))
-    if any(hasattr(rule.condition, EXPR) for rule in rules):
-        from model_watchdog.config import expr_section
-
-        probes = expr_section.add_expressions(probes, rules, entry.key.text)
+    probes = _add_expressions(probes, rules, entry.key.text)
     if recovery is None or not unit_is_known:
         return None
     kind, act, stable, backoff, breaker = recovery
@@ -113,11 +112,17 @@ def read_host(context: Context, entry: Entry | None, place: Place) -> HostConfig
         probes = tuple(probe for probe in made if probe is not None)
     scope = Scope(None, kinds, {probe.name: probe for probe in probes})
     rules = read_rules(context, entries.get("rules"), "host.rules", scope, make_host_rules(kinds))
-    if any(hasattr(rule.condition, EXPR) for rule in rules):
-        from model_watchdog.config import expr_section
-
-        probes = expr_section.add_expressions(probes, rules, None)
+    probes = _add_expressions(probes, rules, None)
     return HostConfig(probes, rules, _read_or_off(context, entries.get("common_cause"), CommonCausePolicy, "host.common_cause"))
+
+
+def _add_expressions(probes: tuple[ProbeConfig, ...], rules: tuple[Rule, ...], service: str | None) -> tuple[ProbeConfig, ...]:
+    """The probes, with the one that evaluates the expressions of these rules, if there are any."""
+    if not any(isinstance(rule.condition, Expr) for rule in rules):
+        return probes
+    from model_watchdog.config import expr_section
+
+    return expr_section.add_expressions(probes, rules, service)
 
 
 def list_measured(

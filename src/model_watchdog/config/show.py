@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from model_watchdog.config.masking import mask_secret, mask_url, mask_urls
-from model_watchdog.config.model import EXPRESSIONS, Config, NotifierConfig, ProbeConfig, ServiceConfig
+from model_watchdog.config.model import Config, NotifierConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import list_options, split_optional
 from model_watchdog.config.rule_section import make_builtin_rules, make_host_rules
 from model_watchdog.config.values import Wrong, read_plain, write_bytes, write_number, write_seconds
@@ -16,6 +16,7 @@ from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Selector
 from model_watchdog.core.unit import split_unit
 from model_watchdog.core.units import Bytes, Number, Seconds, Secret, Url
+from model_watchdog.rules.expr import KIND as EXPRESSIONS
 from model_watchdog.rules.expr import Alerted, Expr
 
 _SIMPLE = re.compile(r"[A-Za-z0-9_./@-]+")

@@ -366,6 +366,8 @@ PHRASES = {
     # export-rules
     "The rules of {path}, written by watchdog export-rules": "{path} 的规则，由 watchdog export-rules 导出",
     "not exported: {why}": "未导出：{why}",
+    "Prometheus has no rolling_sigma": "Prometheus 没有 rolling_sigma 函数",
+    "Prometheus looks at the series of every service here": "Prometheus 在此会查看所有服务的序列",
     "Prometheus has no baseline that learns": "Prometheus 没有自学习的基线",
     "it judges what is computed of samples, of which Prometheus has no past without a subquery": (
         "它判断的是由样本计算出的值，Prometheus 不用子查询就没有其历史"

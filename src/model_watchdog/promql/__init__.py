@@ -39,6 +39,7 @@ __all__ = [
     "Vector",
     "add_needs",
     "parse",
+    "parse_rule",
 ]
 
 
@@ -69,3 +70,11 @@ def parse(text: str) -> Expression:
     """Raises PromqlError that says what is wrong, or Unsupported that names what is not supported, each with its remedy."""
     tree = read_tree(text, FUNCTIONS)
     return Expression(text, tree, kind_of(tree))
+
+
+def parse_rule(text: str) -> Expression:
+    """The same for the expression of a rule: what gives no vector and no number is refused, too."""
+    expression = parse(text)
+    if expression.kind in (Kind.RANGE, Kind.TEXT):
+        raise PromqlError(f"the expression gives a {expression.kind}; a rule needs a vector or a number")
+    return expression

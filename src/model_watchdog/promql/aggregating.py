@@ -49,8 +49,7 @@ def aggregate(node: Aggregation, elements: Elements, parameter: float | str | No
     if compute is None:  # quantile
         assert isinstance(parameter, float)
         share = parameter
-        if not 0 <= share <= 1:
-            notes.warn(f"PromQL warning: quantile value should be between 0 and 1, got {show_number(share)}")
+        warn_of_share(share, notes)
         compute = lambda values: take_quantile(share, values)  # noqa: E731
     if not node.labels and not node.without:
         return [(EMPTY, compute([value for _, value, _ in elements]), any(gone for _, _, gone in elements))] if elements else []
@@ -92,6 +91,12 @@ def _count_values(node: Aggregation, elements: Elements, label: str) -> Elements
     names = node.labels if node.without else node.labels | {label}
     groups = _group(node, valued, names)
     return [(labels, float(len(group)), any(nameless for _, _, nameless in group)) for labels, group in groups.items()]
+
+
+def warn_of_share(share: float, notes: Notes) -> None:
+    """Of a quantile that there cannot be."""
+    if not 0 <= share <= 1:
+        notes.warn(f"PromQL warning: quantile value should be between 0 and 1, got {show_number(share)}")
 
 
 def show_number(value: float) -> str:

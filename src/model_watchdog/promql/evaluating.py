@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from model_watchdog.promql.aggregating import aggregate, show_number
+from model_watchdog.promql.aggregating import aggregate, warn_of_share
 from model_watchdog.promql.arithmetic import DATES, MATH, larger, round_to, smaller
 from model_watchdog.promql.binary import combine_numbers, combine_sets, combine_vectors, combine_with_number
 from model_watchdog.promql.buckets import find_quantile, read_bound
@@ -18,14 +18,12 @@ from model_watchdog.promql.tree import (
     Aggregation,
     Binary,
     Call,
-    Kind,
     Negation,
     Node,
     Number,
     Range,
     Selector,
     Text,
-    kind_of,
 )
 
 LOOKBACK = 5 * 60 * 1000
@@ -141,8 +139,8 @@ class Evaluation:
             value = compute(window)
             if value is not None:
                 result.append((labels, value, nameless))
-        if name == "quantile_over_time" and not 0 <= parameter <= 1:
-            self.notes.warn(f"PromQL warning: quantile value should be between 0 and 1, got {show_number(parameter)}")
+        if name == "quantile_over_time":
+            warn_of_share(parameter, self.notes)
         if name in COUNTERS_ONLY and result:
             metric = get(result[0][0], NAME)
             if metric and not metric.endswith(_COUNTER_ENDINGS):
@@ -190,8 +188,7 @@ def _histogram_quantile(evaluation: Evaluation, arguments: tuple[Node, ...]) -> 
             notes.warn(f"PromQL warning: {said}{_of_metric(labels)}")
         else:
             groups.setdefault(drop(labels, _BOUND), []).append((bound, value))
-    if not 0 <= share <= 1:
-        notes.warn(f"PromQL warning: quantile value should be between 0 and 1, got {show_number(share)}")
+    warn_of_share(share, notes)
     result = Elements()
     for labels, buckets in groups.items():
         quantile, raised = find_quantile(share, buckets)
@@ -278,5 +275,3 @@ _FUNCTIONS: dict[str, Callable[[Evaluation, tuple[Node, ...]], Value]] = {
 }
 FUNCTIONS = frozenset({*_FUNCTIONS, *MATH, *DATES, *RANGE_FUNCTIONS})
 """All that can be evaluated."""
-
-__all__ = ["FUNCTIONS", "LOOKBACK", "Evaluation", "Kind", "kind_of"]

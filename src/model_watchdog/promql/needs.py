@@ -19,11 +19,6 @@ class Needs:
         """The names that are asked for exactly."""
         return frozenset(selector.metric for selector in self.selectors if selector.metric)
 
-    @property
-    def are_named(self) -> bool:
-        """Whether `metrics` says all: no selector asks for a pattern of names, or for none."""
-        return all(selector.metric for selector in self.selectors)
-
     def __or__(self, other: "Needs") -> "Needs":
         return Needs(self.selectors | other.selectors, max(self.span, other.span))
 

@@ -44,7 +44,7 @@ _CARDINALITIES = {
     "VectorMatchCardinality.ManyToMany": Cardinality.MANY_TO_MANY,
 }
 _LONGEST = 200 * 365 * 24 * 3600 * 1000
-_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
+UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
 _NUMBER = r"(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)"
 _SUBQUERY = re.compile(r"\[[^\]]*:[^\]]*\]")
 _BEFORE_SPAN = r"(?:\boffset|@|\[)\s*[-+]?\s*"
@@ -98,7 +98,7 @@ def _register_own_functions() -> None:
 def _is_too_long(span: "re.Match[str]") -> bool:
     """The parser panics at spans that its numbers do not hold."""
     number, unit = (span[1], span[2]) if span[1] else (span[3], span[4])
-    return float(number) * _UNITS[unit.lower() or "s"] > _LONGEST
+    return float(number) * UNITS[unit.lower() or "s"] > _LONGEST
 
 
 def _too_deep() -> PromqlError:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from model_watchdog.promql.arithmetic import divide
 from model_watchdog.promql.summing import add, add_up, take_largest, take_mean, take_quantile, take_smallest, take_variance
 
 _NEAR = 1.1
@@ -107,14 +108,8 @@ def _fit_line(times: Sequence[int], values: Sequence[float], origin: int) -> tup
         sums = [add(part, *before) for part, before in zip((x, value, x * value, x * x), sums, strict=True)]
     sum_x, sum_y, sum_xy, sum_xx = (total + lost for total, lost in sums)
     count = float(len(times))
-    slope = _divide(sum_xy - sum_x * sum_y / count, sum_xx - sum_x * sum_x / count)
+    slope = divide(sum_xy - sum_x * sum_y / count, sum_xx - sum_x * sum_x / count)
     return slope, sum_y / count - slope * sum_x / count
-
-
-def _divide(above: float, below: float) -> float:
-    if below:
-        return above / below
-    return math.nan if not above or above != above else math.copysign(math.inf, above)
 
 
 def _count_resets(window: Window) -> float:

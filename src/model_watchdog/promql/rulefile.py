@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from model_watchdog.promql import Expression, Kind, Needs, add_needs, parse
+from model_watchdog.promql import Expression, Needs, add_needs, parse_rule
 from model_watchdog.promql.durations import read_duration
 from model_watchdog.promql.faults import PromqlError
 from model_watchdog.promql.labels import NAME, is_label_name
@@ -58,6 +58,10 @@ class Recording:
     metric: str
     expression: Expression
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.metric
 
 
 @dataclass(frozen=True)
@@ -177,14 +181,10 @@ class _Reader:
             self.add(path, "a rule needs an expression; write expr: EXPRESSION")
             return None
         try:
-            expression = parse(text)
+            return parse_rule(text)
         except PromqlError as error:
             self.add(path, str(error))
             return None
-        if expression.kind in (Kind.RANGE, Kind.TEXT):
-            self.add(path, f"the expression gives a {expression.kind}; a rule needs a vector or a number")
-            return None
-        return expression
 
     def _read_labels(self, path: Path, labels: Any) -> dict[str, str]:
         if labels is None:

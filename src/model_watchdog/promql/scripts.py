@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from model_watchdog.promql.faults import PromqlError
 from model_watchdog.promql.labels import NAME, Labels, make_labels
 from model_watchdog.promql.literals import read_literal
+from model_watchdog.promql.parsing import UNITS
 from model_watchdog.promql.storage import STALE
 
 NATIVE = "native histogram"
@@ -88,7 +89,6 @@ _EXPECT = re.compile(r"expect\s+(fail|warn|info|no_warn|no_info|ordered)\b\s*(?:
 _OLD_FAIL = re.compile(r"expected_fail_(message|regexp)\s+(.+)")
 _STARTED = re.compile(r"^[^\s{]*(?:\{[^}]*\})?@st\b")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
-_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
 _SERIES_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(
     r"""\s*(?P<name>[a-zA-Z_][\w.:]*|"(?:[^"\\]|\\.)*")\s*(?:=\s*(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`))?\s*(?:,|(?=\}))"""
@@ -179,7 +179,7 @@ def read_duration(text: str) -> int:
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text)
     parts = _PART.findall(rest)
     if parts and "".join(number + unit for number, unit in parts) == rest:
-        return sign * round(sum(float(number) * _UNITS[unit] for number, unit in parts))
+        return sign * round(sum(float(number) * UNITS[unit] for number, unit in parts))
     return sign * round(float(rest) * 1000)
 
 

@@ -1,5 +1,6 @@
 """An expression as a tree of plain values. Times and spans are whole milliseconds, as Prometheus counts them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -112,7 +113,6 @@ class Binary:
 
 Node = Number | Text | Selector | Range | Call | Negation | Aggregation | Binary
 
-COMPARISONS = frozenset({"==", "!=", "<", ">", "<=", ">="})
 SET_OPERATORS = frozenset({"and", "or", "unless"})
 SCALAR_FUNCTIONS = frozenset({"time", "scalar", "pi"})
 
@@ -151,3 +151,10 @@ def children(node: Node) -> "tuple[Node, ...]":
             return (left, right)
         case _:
             return ()
+
+
+def walk(node: Node) -> "Iterator[Node]":
+    """A node and all that is inside it."""
+    yield node
+    for child in children(node):
+        yield from walk(child)

@@ -10,6 +10,8 @@ from model_watchdog.core.rule import OK, Judgement, Verdict
 GONE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 """The value of a label set that is in the result no more: Prometheus' stale marker, for NaN may be a result."""
 _GONE = struct.pack("<d", GONE)
+KIND = "expr"
+"""What the rules, the probe that evaluates them, and the series that it gives are called."""
 _IN_IT = "the expression says it itself"
 
 
@@ -19,7 +21,7 @@ class Expr:
 
     expr: str
 
-    refuses: ClassVar[Mapping[str, str]] = dict.fromkeys(("metric", "over", "as", "minus", "times"), _IN_IT) | {"times": "state for"}
+    refuses: ClassVar[Mapping[str, str]] = dict.fromkeys(("metric", "over", "as", "minus"), _IN_IT) | {"times": "state for"}
     """Keys of every rule that mean nothing here."""
 
     def watch(self) -> "Expr":
@@ -50,3 +52,8 @@ class Alerted(Expr):
 def is_gone(value: float) -> bool:
     """Whether it is the marker; other NaNs are values."""
     return value != value and struct.pack("<d", value) == _GONE
+
+
+def metric_of(rule: str) -> str:
+    """The name of the series that a rule judges; no probe of another kind can give it."""
+    return f"{KIND}:{rule}"

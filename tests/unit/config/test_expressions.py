@@ -97,6 +97,51 @@ def test_a_rule_without_words_says_its_expression_and_value(load_text: Load) -> 
     assert night.judge() == ["host_disk_percent > 90 gives 97.5"]
 
 
+def test_it_is_kept_firing_for_as_long_as_the_rule_says(load_text: Load) -> None:
+    night = Night(load_text(host("many: {expr: 'requests_total > 5', for: 0s, keep_firing_for: 1h}")))
+    night.see("a", requests_total=9.0)
+    assert len(night.judge()) == 1
+    began = night.now
+    while not (told := night.judge()):
+        night.now += 10
+        night.see("a", requests_total=1.0)
+    assert told == ["many is over"] and night.now - began == pytest.approx(3600, abs=20)
+
+
+def test_other_expressions_see_an_alert_as_pending_until_it_has_held_for_long_enough(load_text: Load) -> None:
+    rules = "a: {expr: 'requests_total > 5', for: 1m}, b: {expr: 'ALERTS{alertname=\"a\",alertstate=\"firing\"}', for: 0s}"
+    night = Night(load_text(host(rules)))
+    moments = []
+    for _ in range(10):
+        night.see("a", requests_total=9.0)
+        if told := night.judge():
+            moments.append((night.now - 1000, len(told)))
+        night.now += 10
+    assert moments == [(60, 2)]
+
+
+@pytest.mark.parametrize("why", ["no answer", "too many"])
+def test_what_has_no_answer_fires_on_and_does_not_begin(load_text: Load, why: str) -> None:
+    night = Night(load_text(host("many: {expr: 'requests_total + on() group_left() x > 5', for: 1m}")))
+    one = [("requests_total", {"n": "1"}, 9.0)]
+
+    def see(requests: list[tuple[str, dict[str, str], float]], *others: tuple[str, dict[str, str], float]) -> list[str]:
+        night.now += 10
+        night.feed.take("a", conclude("a", "page", night.now, night.now, [*requests, ("x", {}, 1.0), *others]))
+        return night.judge()
+
+    broken: Any = {"no answer": (one, ("x", {"y": "1"}, 1.0)), "too many": ([("requests_total", {"n": str(n)}, 9.0) for n in range(1001)],)}
+    for _ in range(4):
+        assert see(one) == [], "pending"
+    for _ in range(60):
+        assert see(*broken[why]) == [], "nobody knows whether it went on"
+    told = [said for _ in range(8) for said in see(one)]
+    assert len(told) == 1
+    for _ in range(60):
+        assert see(*broken[why]) == [], "it neither ends nor is it measured no longer"
+    assert see([("requests_total", {"n": "1"}, 1.0)]) == ["many is over"]
+
+
 def test_a_series_that_ends_ends_its_alert_as_in_prometheus(load_text: Load) -> None:
     night = Night(load_text(host("many: {expr: 'requests_total > 5', for: 0s}")))
     night.see("a", requests_total=9.0)
@@ -181,7 +226,7 @@ def test_what_a_group_records_is_seen_by_the_rules_after_it(load_text: Load, tmp
     [
         ("x: {expr: 'rate(a[5m]', for: 1m}", "host.rules.x.expr: this is no PromQL expression"),
         ("x: {expr: 'a[5m:1m]', for: 1m}", "not supported here"),
-        ("x: {expr: 'a[5m]', for: 1m}", "a rule needs a vector or a number"),
+        ("x: {expr: 'a[5m]', for: 1m}", "the expression gives a range vector; a rule needs a vector or a number"),
         ("x: {expr: 'a', metric: host_load1}", "host.rules.x.metric: does not go with expr"),
         ("x: {expr: 'a', times: 3}", "host.rules.x.times: does not go with expr: state for"),
         ("x: {expr: 'a', then: restart, for: 1m}", "restart of what?"),
@@ -189,6 +234,12 @@ def test_what_a_group_records_is_seen_by_the_rules_after_it(load_text: Load, tmp
 )
 def test_what_is_wrong_with_an_expression_is_told_with_its_line(faults_of: Faults, rule: str, fault: str) -> None:
     assert fault in " ".join(faults_of(host(rule)))
+
+
+@pytest.mark.parametrize("stated", ["[a]", "", "{a: b}"])
+def test_what_is_no_text_is_one_fault(faults_of: Faults, stated: str) -> None:
+    (fault,) = faults_of(host(f"x: {{for: 1m, expr: {stated}}}"))
+    assert "host.rules.x.expr" in fault and "PromQL" not in fault
 
 
 def test_a_rule_file_with_one_bad_rule_is_refused_with_its_place(faults_of: Faults, tmp_path: Path) -> None:

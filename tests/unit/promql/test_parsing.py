@@ -130,11 +130,9 @@ def test_the_kind_of_the_result_is_known_before(text: str, kind: Kind) -> None:
 def test_an_expression_says_which_series_it_needs_and_how_far_back() -> None:
     needs = parse('rate(a_total{b="c"}[10m] offset 1h) / on (x) sum(d) > 0.5 and absent(e offset -5m)').needs
     assert needs.metrics == {"a_total", "d", "e"}
-    assert needs.are_named
     assert needs.span == 70 * 60 * 1000
     assert parse("1 + 1").needs.selectors == frozenset()
-    assert not parse('{job="x"}').needs.are_named
-    assert not parse('{__name__=~"a.*"}').needs.are_named
+    assert parse('{job="x"}').needs.metrics == parse('{__name__=~"a.*"}').needs.metrics == frozenset()
     both = add_needs([parse("a").needs, parse("max_over_time(b[1h])").needs])
     assert (both.metrics, both.span) == ({"a", "b"}, 3_600_000)
 
