@@ -11,12 +11,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.record import DIFFERENCE, measure_day
+from model_watchdog.config.rules_file import RulesAlone
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Selector, SeriesId
 from model_watchdog.core.units import Number
 from model_watchdog.record import Record
 from model_watchdog.recorded import Window, read_csv, read_record
 from model_watchdog.rehearsing import Rehearsal, Rules
+from model_watchdog.rules.expr import Expr, metric_of
 from model_watchdog.rules.sigma import AdaptiveSigma, Sigma
 from model_watchdog.rules.threshold import Threshold
 
@@ -27,9 +29,10 @@ ONE = {
     "above: 5, for 1m": Rule("slow", LATENCY, Threshold(above=Number(5.0)), times=None, for_=60.0),
     "sigma: 4.5": Rule("odd", LATENCY, AdaptiveSigma(4.5)),
     "sigma: 3, window: 10": Rule("plain", LATENCY, Sigma(3.0, 10)),
+    "expr: avg_over_time(latency[5m]) > 3": Rule("expr", Selector(metric_of("expr")), Expr("avg_over_time(latency[5m]) > 3")),
 }
 """Over one series, with the rate that is to be reached."""
-REACH = {"above": "≥ 1,000,000/s", "sigma": "≥ 200,000/s"}
+REACH = {"above": "≥ 1,000,000/s", "sigma": "≥ 200,000/s", "expr": ""}
 
 
 def measure_all(directory: Path, note: Note) -> None:
@@ -62,7 +65,13 @@ def _measure_record(directory: Path, count: int, note: Note) -> None:
         Rule("slow", Selector("probe_duration_seconds"), Threshold(above=Number(1e6)), times=3),
         Rule("bad", Selector("probe_success"), Threshold(below=Number(0.5)), times=3),
     )
-    for what, chosen in (("three thresholds", rules), ("sigma on a quarter of it", (Rule("odd", rules[1].selector, AdaptiveSigma(5.0)),))):
+    slow = "avg by (service) (rate(unit_cpu_seconds_total[5m])) > 1e6 or max_over_time(probe_duration_seconds[10m]) > 1e6"
+    parts = (
+        ("three thresholds", rules),
+        ("sigma on a quarter of it", (Rule("odd", rules[1].selector, AdaptiveSigma(5.0)),)),
+        ("an expression every 10 s", (Rule("slow", Selector(metric_of("slow")), Expr(slow)),)),
+    )
+    for what, chosen in parts:
         with Record.open(directory) as record:
             known = [SeriesId.of(row["metric"], row["labels"]) for row in record.series()]
             rate, fired, grown = _run(chosen, read_record(record, None, None, lambda share: None), None, known)
@@ -74,7 +83,7 @@ def _run(
 ) -> tuple[float, int, int]:
     """Samples a second of processor time, what fired, and how much memory it took."""
     alone = rules if isinstance(rules, tuple) else (rules,)
-    rehearsal = Rehearsal(Rules(Path("rules.yaml"), alone=alone), service, known, is_record=service is None)
+    rehearsal = Rehearsal(Rules(Path("rules.yaml"), alone=RulesAlone(alone)), service, known, is_record=service is None)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     for window in windows:
         rehearsal.take(window)

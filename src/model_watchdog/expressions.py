@@ -14,6 +14,7 @@ from model_watchdog.rules.expr import GONE, KIND, metric_of
 
 TYPE_CHECKING = False  # see feeding
 if TYPE_CHECKING:
+    from model_watchdog.promql import Memory
     from model_watchdog.promql.alerting import Alert, RunningGroup
     from model_watchdog.promql.rulefile import Alerting, Group
 
@@ -34,32 +35,46 @@ class Expressions:
     metrics: ClassVar[tuple[str, ...]] = ()
 
     def gives(self, metric: str) -> bool:
-        return metric.startswith(f"{KIND}:")
+        return metric.startswith(f"{KIND}:") and any(metric == metric_of(rule.name) for rule in self.group.rules)
 
-    def open(self, surroundings: Surroundings) -> "_Running":
-        return _Running(self.group, surroundings)
+    def open(self, surroundings: Surroundings) -> "Evaluator":
+        return Evaluator(self.group, surroundings.service, surroundings.feed or Feed())
 
 
-class _Running:
-    def __init__(self, group: "Group", surroundings: Surroundings) -> None:
+class Evaluator:
+    """A group with what it knows of its alerts, for a service or for the host (None). The daemon observes it, a replay evaluates it."""
+
+    def __init__(self, group: "Group", service: str | None, feed: Feed) -> None:
         self._group = group
-        self._service = surroundings.service
-        self._feed: Feed = surroundings.feed or Feed()
+        self._service = service
+        self._feed = feed
+        self._scoped: Scoped | None = None
         self._running: RunningGroup | None = None
         self._results: dict[str, list[Alert]] = {}  # of the rules, when they last had an answer
         self._gone: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}  # and until when it is said
 
+    @property
+    def source(self) -> "Memory | Scoped | None":
+        """What its rules see; None where nothing is remembered for any."""
+        memory = self._feed.memory
+        if memory is None or self._service is None:
+            return memory
+        if self._scoped is None or self._scoped.memory is not memory:
+            self._scoped = Scoped(memory, self._service)
+        return self._scoped
+
     async def observe(self) -> Observation:
+        return self.evaluate()
+
+    def evaluate(self) -> Observation:
         """Evaluates each rule once. One that has no answer is told in the detail, and what it gave stays as it is."""
         from model_watchdog.promql.alerting import AlertingRule, RunningGroup
 
-        memory = self._feed.memory
-        if memory is None:
+        at, source = self._feed.now(), self.source
+        if source is None:
             return Observation()
         if self._running is None:
             self._running = RunningGroup(replace(self._group, limit=self._group.limit or MOST_RESULTS))
-        at = self._feed.now()
-        source = memory if self._service is None else Scoped(memory, self._service)
         _, failures = self._running.evaluate(source, at)
         failed = {rule.name for rule, _ in failures}
         measured: list[Measurement] = []

@@ -84,14 +84,19 @@ class Scoped:
     """What the expressions of one service see: its own series and those of no service."""
 
     def __init__(self, memory: "Memory", service: str) -> None:
-        self._memory = memory
+        self.memory = memory
         self._service = service
+        self._found: dict[Selector, tuple[Sequence[Track], list[Track]]] = {}
 
     def find(self, selector: "Selector") -> "Sequence[Track]":
-        return [track for track in self._memory.find(selector) if self._may_see(track.labels)]
+        """The memory gives the same list until a series comes or goes: so long ours is the same, too."""
+        whole, known = self.memory.find(selector), self._found.get(selector)
+        if known is None or known[0] is not whole:
+            known = self._found[selector] = whole, [track for track in whole if self._may_see(track.labels)]
+        return known[1]
 
     def append(self, metric: str, labels: "tuple[tuple[str, str], ...]", at: float, value: float) -> bool:
-        return self._memory.append(metric, labels, at, value)
+        return self.memory.append(metric, labels, at, value)
 
     def _may_see(self, labels: "tuple[tuple[str, str], ...]") -> bool:
         return all(text == self._service for name, text in labels if name == "service")

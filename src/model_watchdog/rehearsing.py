@@ -6,20 +6,27 @@ from dataclasses import dataclass, field, replace
 from operator import sub
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from model_watchdog.config.loading import load_here_leniently
 from model_watchdog.config.model import Config, ProbeConfig
 from model_watchdog.config.rule_section import Scope
-from model_watchdog.config.rules_file import is_rules_file, load_rules
+from model_watchdog.config.rules_file import RulesAlone, is_rules_file, load_rules
 from model_watchdog.core.progress import ProgressPlan
 from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.core.sample import SeriesId
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
+from model_watchdog.evaluations import Evaluations
 from model_watchdog.ledger import Firing, Ledger
 from model_watchdog.recorded import Window
 from model_watchdog.replaying import Column, Subject, find_gaps
+from model_watchdog.rules.expr import KIND as EXPR
+from model_watchdog.rules.expr import Expr
 from model_watchdog.subjects import HostSubject, ServiceSubject, Stops
+
+if TYPE_CHECKING:
+    from model_watchdog.promql import Needs
 
 DATA = "data"
 """What stands for the probe of samples of which no probe is known."""
@@ -30,6 +37,9 @@ OF_SERVICES = ("watchdog_breaker_open", "watchdog_restarts_total")
 AWAY = 30.0
 """Seconds without a sample of anything, or three of the longest intervals, in which the watchdog was not there."""
 
+OWN_EXPRESSIONS = f"{EXPR}:rules"
+"""The probe of the `expr` rules of a service."""
+
 FindProbe = Callable[[SeriesId], str]
 
 
@@ -39,7 +49,7 @@ class Rules:
 
     path: Path
     config: Config | None = None
-    alone: tuple[Rule, ...] = ()
+    alone: RulesAlone = field(default_factory=RulesAlone)
 
     @classmethod
     def read(cls, path: Path) -> "Rules":
@@ -55,11 +65,29 @@ class Rules:
     @property
     def metrics(self) -> set[str]:
         """All that any of the rules looks at."""
-        config, rules, found = self.config, list(self.alone), set[str]()
+        config, rules, found = self.config, list(self.alone.rules), set[str]()
         if config is not None:
             rules += [*config.host.rules, *(rule for service in config.services.values() for rule in service.core.rules)]
             found = {name for service in config.services.values() if service.core.progress for name in service.core.progress.names}
+        found |= {selector.metric or "*" for needs in self.needs for selector in needs.selectors}
         return found | {selector.metric for rule in rules for selector in (rule.selector, rule.minus) if selector is not None}
+
+    @property
+    def needs(self) -> "list[Needs]":
+        """What the expressions look at."""
+        if self.config is not None:
+            return self.config.needs
+        return [probe.probe.group.needs for probe in (*self.alone.probes, *self.alone.list_probes(None))]  # type: ignore[attr-defined]
+
+    def list_expressions(self, owner: str | None, *, has_services: bool) -> list[ProbeConfig]:
+        """What evaluates the expressions of a service, or of the host (None). Where the data have services, rules alone are theirs."""
+        config = self.config
+        if config is None:
+            alone = () if owner is None and has_services else self.alone.list_probes(owner)
+            return [*(self.alone.probes if owner is None else ()), *alone]
+        service = config.services.get(owner) if owner is not None else None
+        probes = config.host.probes if owner is None else service.probes if service is not None else ()
+        return [probe for probe in probes if probe.kind == EXPR]
 
     @property
     def least(self) -> Severity:
@@ -96,6 +124,8 @@ class Rehearsal:
         self.begin, self.end = float("inf"), float("-inf")
         self.strangers: set[str] = set()  # services that are in the data, and not configured
         self._seen: set[SeriesId] = set()
+        self._owners: dict[str | None, None] = {None: None}
+        self._evaluations = Evaluations(self._list_expressions, self.rules.needs, is_record=self.is_record)
         self._subjects: dict[str | None, Subject | None] = {}
 
     @property
@@ -124,13 +154,21 @@ class Rehearsal:
         found = []
         for name, rules in self._list_rules():
             for rule in rules:
-                if not any(rule.selector.matches(self._named(series)) for series in self._seen):
+                if isinstance(rule.condition, Expr):
+                    if not self._evaluations.sees(name, rule.name, anybody=self.rules.config is None):
+                        found.append((name, rule.name, rule.condition.expr))
+                elif not any(rule.selector.matches(self._named(series)) for series in self._seen):
                     found.append((name, rule.name, str(rule.selector)))
         return found
 
+    def list_failures(self) -> list[tuple[str | None, str, str]]:
+        """The expressions that had no answer at some time: whose they are (None: the host's), their names, and why not."""
+        return self._evaluations.list_failures()
+
     def _list_rules(self) -> Iterable[tuple[str | None, Sequence[Rule]]]:
         if self.rules.config is None:
-            yield self.default, self.rules.alone
+            yield self.default, self.rules.alone.rules
+            yield None, self.rules.alone.of_files
             return
         for name, service in self.rules.config.services.items():
             if self.only in (None, name):
@@ -148,19 +186,35 @@ class Rehearsal:
     def _take(self, window: Sequence[Column]) -> None:
         """The host before the services: its rules may forbid restarts."""
         by_owner: dict[str | None, list[Column]] = {}
-        for column in window:
-            if len(column.times) and column.series.metric not in OF_SERVICES:
-                named = Column(self._named(column.series), column.times, column.values)
-                by_owner.setdefault(dict(named.series.labels).get("service"), []).append(named)
+        named = [
+            Column(self._named(column.series), column.times, column.values)
+            for column in window
+            if len(column.times) and not _is_of_expressions(column.series)
+        ]
+        for column in named:
+            owner = dict(column.series.labels).get("service")
+            self._owners[owner] = None
+            if column.series.metric not in OF_SERVICES:
+                by_owner.setdefault(owner, []).append(column)
+        for owner, columns in self._evaluations.take(named, list(self._owners)).items():
+            by_owner.setdefault(owner, []).extend(columns)
         for owner in sorted(by_owner, key=lambda name: (name is not None, name)):
             subject = self._find(owner, [column.series for column in by_owner[owner]])
             if subject is not None:
                 subject.take(by_owner[owner])
 
     def _leave(self, at: float) -> None:
+        self._evaluations.begin_after_gap(at)
         for subject in self._subjects.values():
             if subject is not None:
                 subject.begin_after_gap(at)
+
+    def _list_expressions(self, owner: str | None) -> list[ProbeConfig]:
+        """Of one service of the record alone nothing is known of what the host's rules look at besides."""
+        if owner is None and self.is_record and self.only is not None:
+            return []
+        known = any("service" in dict(series.labels) for series in self.known)
+        return self.rules.list_expressions(owner, has_services=self.default is not None or known)
 
     def _named(self, series: SeriesId) -> SeriesId:
         labels = dict(series.labels)
@@ -185,10 +239,11 @@ class Rehearsal:
 
     def _make(self, owner: str | None, series: Iterable[SeriesId]) -> Subject | None:
         config = self.rules.config
-        alone = tuple(rule for rule in self.rules.alone if rule.silence is None or any(rule.selector.matches(one) for one in series))
+        alone = tuple(rule for rule in self.rules.alone.rules if rule.silence is None or any(rule.selector.matches(one) for one in series))
         if owner is None:
-            rules = config.host.rules if config is not None else tuple(rule for rule in alone if rule.then is not Then.RESTART)
-            scope = _make_scope(None, config.host.probes if config is not None else ())
+            of_files = self.rules.alone.of_files
+            rules = config.host.rules if config is not None else (*(rule for rule in alone if rule.then is not Then.RESTART), *of_files)
+            scope = _make_scope(None, config.host.probes if config is not None else self._list_expressions(None))
             return HostSubject(rules, _probe_finder(scope), self.ledger)
         if config is None:
             return ServiceSubject(*_make_service(owner, alone, series), self.ledger, stops=self.stops.get(owner, ()))
@@ -197,7 +252,8 @@ class Rehearsal:
             return None
         service = config.services[owner]
         find = _probe_finder(_make_scope(owner, service.probes, service.core.progress))
-        core = _keep_probes(service.core, {find(one) for one in series}, {one.metric for one in series})
+        measured = {one.metric for one in series if not _is_of_expressions(one)}
+        core = _keep_probes(service.core, {find(one) for one in series}, measured)
         host = [rule.name for rule in config.host.rules if rule.then is Then.INHIBIT]
 
         def inhibited(at: float) -> str:
@@ -243,12 +299,15 @@ def _make_service(name: str, rules: Sequence[Rule], series: Iterable[SeriesId]) 
     """A service of which nothing is known but the data. How often its probes ran is not known, so none of them is ever missed."""
     probes = {dict(one.labels).get("probe", DATA) for one in series if one.metric == "probe_success"}
     has_unit = any(one.metric == "unit_active" for one in series)
-    kinds = {**dict.fromkeys(sorted(probes), "http"), **({"unit": "unit"} if has_unit else {}), DATA: "scrape"}
+    asked = {probe: EXPR if probe.startswith(f"{EXPR}:") else "http" for probe in sorted(probes)}
+    kinds = {**asked, **({"unit": "unit"} if has_unit else {}), DATA: "scrape"}
     plans = tuple(ProbePlan(probe, kind, every=Seconds(86_400.0)) for probe, kind in kinds.items())
 
     def find(one: SeriesId) -> str:
         if one.metric.startswith("probe_"):
             return dict(one.labels).get("probe", DATA)
+        if one.metric.startswith(f"{EXPR}:"):
+            return OWN_EXPRESSIONS
         return "unit" if has_unit and one.metric.startswith("unit_") else DATA
 
     return Service(name, f"{name}.service" if has_unit else None, plans, tuple(rules)), find
@@ -260,11 +319,16 @@ def _keep_probes(service: Service, seen: set[str], metrics: set[str]) -> Service
     unit = service.unit if "unit_active" in metrics else None
     plans = tuple(plan for plan in plans if unit is not None or plan.kind != "unit")
     if "probe_success" not in metrics:  # the data do not say how its runs went: what was measured is all there is
-        plans = tuple(plan if plan.kind == "unit" else replace(plan, kind="scrape") for plan in plans)
+        plans = tuple(plan if plan.kind in ("unit", EXPR) else replace(plan, kind="scrape") for plan in plans)
     if DATA in seen:
         plans += (ProbePlan(DATA, "scrape"),)
     progress = service.progress if service.progress is not None and metrics & set(service.progress.names) else None
     return replace(service, unit=unit, probes=plans, progress=progress)
+
+
+def _is_of_expressions(series: SeriesId) -> bool:
+    """What the daemon's own evaluation gave, which a replay makes anew."""
+    return series.metric.startswith(f"{EXPR}:") or dict(series.labels).get("probe", "").startswith(f"{EXPR}:")
 
 
 def _find_pace(window: Sequence[Column]) -> float:

@@ -26,7 +26,8 @@ EXAMPLES = """\
   watchdog replay --prometheus range.json --service chatglm --json
   watchdog replay --pages saved/ --service chatglm        pages of /metrics, each with its time in its name
 
-A file of rules alone holds rules: {NAME: {metric: …, above: …}}; they are those of every service in the data.
+A file of rules alone holds rules: {NAME: {metric: …, above: …}}, those of every service in the data, or rule_files: [FILE, …];
+a rule file of Prometheus is taken as it is.
 """
 SCHEMA = 1
 MOST_BLIND = 5
@@ -171,6 +172,7 @@ def _describe_one(rehearsal: Rehearsal) -> dict[str, Any]:
         ],
         "messages": ledger.messages,
         "without_data": [{"service": service, "rule": rule, "metric": metric} for service, rule, metric in rehearsal.list_blind()],
+        "no_answer": [{"service": service, "rule": rule, "detail": said} for service, rule, said in rehearsal.list_failures()],
         "not_configured": sorted(rehearsal.strangers),
     }
 
@@ -211,6 +213,10 @@ def _print(doc: dict[str, Any], rehearsals: Sequence[Rehearsal]) -> None:
         print("\n" + phrase("with {path}: {summary}", path=one_line(other["rules"]), summary=_summarise(doc, other)))
     for one in [doc, *([doc["compare"]] if "compare" in doc else [])]:
         blind, strange = one["without_data"], one["not_configured"]
+        for failed in one["no_answer"][:MOST_BLIND]:
+            text = "{path}: the expression of {rule} had no answer at some time: {detail}"
+            told = phrase(text, path=one_line(one["rules"]), rule=one_line(failed["rule"]), detail=one_line(failed["detail"]))
+            print(told, file=sys.stderr)
         if blind:
             names = [f"{rule['service']}/{rule['rule']}" if rule["service"] else rule["rule"] for rule in blind]
             told = phrase(", ").join(one_line(name) for name in names[:MOST_BLIND]) + (" …" if len(names) > MOST_BLIND else "")

@@ -81,11 +81,14 @@ def add_expressions(probes: tuple[ProbeConfig, ...], rules: Iterable[Rule], serv
 
 def read_rule_files(context: Context, entry: Entry | None, taken: Iterable[Rule]) -> RuleFiles:
     """Prometheus' rule files, each read as it is. A fault in one of them is a fault of the configuration."""
-    if entry is None:
-        return RuleFiles()
+    return make_rule_files(context, read_files(entry, context.options, "rule_files") if entry is not None else (), taken)
+
+
+def make_rule_files(context: Context, files: Iterable[tuple[Path, Table]], taken: Iterable[Rule]) -> RuleFiles:
+    """The same of what was read of them; no rule gets the name of one that is `taken`."""
     names, rules, probes, recorded = _Names({rule.name for rule in taken}), list[Rule](), list[ProbeConfig](), set[str]()
     paths = list[Path]()
-    for path, table in read_files(entry, context.options, "rule_files"):
+    for path, table in files:
         paths.append(path)
         for number, group in enumerate(_read_groups(context, table)):
             named = tuple(replace(rule, name=names.take(rule.name)) if isinstance(rule, Alerting) else rule for rule in group.rules)

@@ -23,6 +23,7 @@ PHRASES = {
         "{count} 个样本，{series} 个序列，历时 {duration}：告警 {firings} 次，重启 {restarts} 次，消息 {messages} 条"
     ),
     "{percent} %, {count} samples": "{percent} %，{count} 个样本",
+    "{path}: the expression of {rule} had no answer at some time: {detail}": "{path}：{rule} 的表达式有时没有结果：{detail}",
     "{path}: no data for {count} of the rules: {names}": "{path}：{count} 条规则没有数据：{names}",
     "{path}: services in the data that it does not have: {names}": "{path}：数据中有而其中没有的服务：{names}",
     "--metric names the series of --csv FILE": "--metric 用于为 --csv FILE 的数值指明序列",

@@ -105,14 +105,17 @@ class Memory:
 
         `labels` are pairs in one order for one series, without the metric's name.
         """
-        key = (metric, labels)
-        track = self._tracks[key] if key in self._tracks else self._begin(key)
+        track = self._look_up(metric, labels)
         if track is None:
             return False
         moment = round(at * 1000)
         if self._span is not None:
             track.forget(moment - self._span)
         return track.append(moment, value)
+
+    def wants(self, metric: str, labels: Labels) -> bool:
+        """Whether samples of this series would be kept."""
+        return self._look_up(metric, labels) is not None
 
     def take_over(self, other: "Memory") -> None:
         """What another one has kept, as far as it is wanted here."""
@@ -150,6 +153,10 @@ class Memory:
     def __len__(self) -> int:
         """How many series are kept."""
         return sum(len(tracks) for tracks in self._by_name.values())
+
+    def _look_up(self, metric: str, labels: Labels) -> Track | None:
+        key = (metric, labels)
+        return self._tracks[key] if key in self._tracks else self._begin(key)
 
     def _begin(self, key: tuple[str, Labels]) -> Track | None:
         metric, labels = key
