@@ -68,8 +68,7 @@ class Ledger:
 
     def note(self, owner: Owner, decisions: Sequence[Decision], at: float) -> None:
         """Takes in how the alerts stand after a step, and what it decided."""
-        fired = next((decision.reason for decision in decisions if isinstance(decision, Event) and decision.event == "alert_fired"), None)
-        self._note_alerts(owner, at, say(fired) if fired is not None else "")
+        self._note_alerts(owner, at, decisions)
         for decision in decisions:
             if isinstance(decision, Restart):
                 self._note_restart(owner.name or "", decision, at)
@@ -85,8 +84,7 @@ class Ledger:
         wanted = set(rules)
         return next((one.rule for one in self.firings if one.rule in wanted and one.at <= at and (one.until is None or at < one.until)), "")
 
-    def _note_alerts(self, owner: Owner, at: float, fired: str) -> None:
-        """`fired` is the reason of what has just fired, where that comes from the state of a service."""
+    def _note_alerts(self, owner: Owner, at: float, decisions: Sequence[Decision]) -> None:
         name = owner.name
         alerts = owner.alerts
         for key, alert in alerts.items():
@@ -94,7 +92,7 @@ class Ledger:
             is_told = alert.rule.means != State.SLEEPING and (self.conditions or alert.series.metric != CONDITION)
             if alert.is_firing and found is None and is_told:
                 rule, series = alert.rule, "" if alert.series.metric == CONDITION else str(alert.series)
-                reason = say(alert_reason(alert)) if series else fired
+                reason = say(alert_reason(alert)) if series else _find_reason(decisions)
                 made = Firing(rule.name, name, series, rule.severity, rule.then.value, alert.since, reason)
                 self.firings.append(made)
                 self._open[name, key] = self._by_rule[name, rule.name] = self._last[name] = made
@@ -119,3 +117,9 @@ class Ledger:
         firing = self._by_rule.get((name, rule)) or self._last.get(name)
         if firing is not None:
             firing.messages += 1
+
+
+def _find_reason(decisions: Sequence[Decision]) -> str:
+    """Of what has just fired, where that comes from the state of a service."""
+    fired = (decision.reason for decision in decisions if isinstance(decision, Event) and decision.event == "alert_fired")
+    return next(map(say, fired), "")

@@ -20,13 +20,17 @@ from model_watchdog.core.alert import MOST_SERIES, Alert
 from model_watchdog.core.incident import CONDITION
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Sample, SeriesId
-from model_watchdog.core.skipping import Kept, Stretch, pass_over, pass_over_difference
+from model_watchdog.core.skipping import Kept, Stretch, absorb, can_absorb, pass_over, pass_over_difference
 from model_watchdog.ledger import Ledger
 
 LARGEST_STRETCH, LEAST_STRETCH = 16_384, 16
 """So many samples of a series are tried at once: where one of them changes something, those before it are judged again."""
+QUICK_STRETCH = 512
+"""At least so many where they are not."""
 FEW = 4
 """So few samples go through `step`."""
+MOST_AT_ONCE = 8
+"""So many samples of an alert that does not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,10 @@ class Subject(ABC):
     def pass_runs(self, spans: Sequence[Span]) -> None:
         """The runs in these spans were passed over: what `step` would know of the newest of them is to be known."""
 
+    def find_end(self, condition: Alert) -> float:
+        """Until when an alert that comes of the state fires on, where nothing else changes; long ago where that is not known."""
+        return float("-inf")
+
     # how it goes on
 
     def _track(self, column: Column) -> Track:
@@ -144,6 +152,12 @@ class Subject(ABC):
             if len(longest) > self._reach:
                 waiting += _split(spans, times[longest.begin + self._reach])
                 continue
+            if parts := self._cut_at_end(spans):
+                waiting += parts
+                continue
+            if (quick := self._find_quick(spans)) is not None:
+                waiting.append(self._absorb(spans, *quick))
+                continue
             stop = self._skip(spans)
             if stop is None:
                 self._reach = min(2 * self._reach, LARGEST_STRETCH)
@@ -160,6 +174,43 @@ class Subject(ABC):
         for (at, probe), samples in sorted(list_runs(spans).items(), key=lambda run: run[0]):
             self.feed(probe, tuple(samples), at)
 
+    def _cut_at_end(self, spans: list[Span]) -> list[list[Span]]:
+        """In two, where an alert that comes of the state ends among them; else nothing."""
+        firing = (alert for alert in self.alerts.values() if alert.series.metric == CONDITION and alert.is_firing)
+        end = min(map(self.find_end, firing), default=float("inf"))
+        begin = min(span.track.column.times[span.begin] for span in spans)
+        return [*_split(spans, end)] if begin < end <= max(span.last for span in spans) else []
+
+    def _find_quick(self, spans: Sequence[Span]) -> tuple[Span, Alert] | None:
+        """The only span that a rule judges, with its only alert, where that knows a quick way; None where it is not so simple."""
+        judged = [span for span in spans if span.track.rules]
+        if len(judged) != 1 or len(judged[0].track.rules) != 1 or judged[0].track.rules[0].minus is not None:
+            return None
+        alert = self.alerts.get(f"{judged[0].track.rules[0].name} {judged[0].track.column.series}")
+        if alert is None or not can_absorb(alert, judged[0].track.column.times[judged[0].begin]):
+            return None
+        return (judged[0], alert) if self.is_calm(spans) and self._expects_all(spans) else None
+
+    def _absorb(self, spans: list[Span], judged: Span, alert: Alert) -> list[Span]:
+        """Passes over what changes nothing, and steps through what does until it is over, mostly at once; gives what is left."""
+        count = absorb(alert, judged.track.cut(judged.begin, judged.end))
+        stop = judged.begin + count
+        self._reach = min(max(QUICK_STRETCH, 2 * count), LARGEST_STRETCH)
+        if stop == judged.end:
+            self.pass_runs(spans)
+            return []
+        times = judged.track.column.times
+        after, before = _split(spans, times[stop])
+        if passed := [span for span in before if len(span)]:
+            self.pass_runs(passed)
+        for following in range(stop + 2, judged.end):
+            after, at_once = _split(after, times[following])
+            self._step_through(at_once)
+            if following == stop + MOST_AT_ONCE or can_absorb(alert, times[following]):
+                return after
+        self._step_through(after)
+        return []
+
     def _skip(self, spans: Sequence[Span]) -> float | None:
         """Passes over all of it. Where that cannot be nothing is changed, and it gives the time of what stands in the way, infinity where
         that is not known."""
@@ -175,14 +226,16 @@ class Subject(ABC):
         return None
 
     def _expects_all(self, spans: Sequence[Span]) -> bool:
-        """Whether every series has been seen before, and none of them was told about by what is of the state and not of a series."""
-        if max(self._seen.values(), default=0) > MOST_SERIES or any(
-            alert.is_firing and alert.series.metric == CONDITION for alert in self.alerts.values()
-        ):
+        """Whether every series has been seen before, and nothing fires that is of the state and not of a series, but what ends later."""
+        if max(self._seen.values(), default=0) > MOST_SERIES:
             return False
         here = {span.track.column.series for span in spans}
-        if any((alert.is_firing or alert.sent) and alert.series not in here for alert in self.alerts.values()):
-            return False
+        for alert in self.alerts.values():
+            if alert.series.metric == CONDITION:
+                if alert.is_firing and max(span.last for span in spans) >= self.find_end(alert):
+                    return False
+            elif (alert.is_firing or alert.sent) and alert.series not in here:
+                return False
         for span in spans:
             for rule in span.track.rules:
                 if rule.silence is None and rule.minus is None and f"{rule.name} {span.track.column.series}" not in self.alerts:

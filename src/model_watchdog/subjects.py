@@ -6,6 +6,7 @@ say that somebody stopped it. A restart that would have been made is taken to gi
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 from model_watchdog.core.alert import Alert
 from model_watchdog.core.arrivals import Arrivals
@@ -20,6 +21,7 @@ from model_watchdog.core.sample import Failure, Outcome, Sample, SeriesId
 from model_watchdog.core.service import step
 from model_watchdog.core.state import STALE_AFTER, Service, ServiceState
 from model_watchdog.core.unit import Ended, Ending, UnitFacts
+from model_watchdog.core.unstable import UNSTABLE
 from model_watchdog.ledger import Ledger
 from model_watchdog.replaying import Span, Subject, find_newest, keeps_coming
 
@@ -111,9 +113,18 @@ class ServiceSubject(Subject):
                 speaking.add(probe)
         return speaking == service.health_probes and _all_arrive(state.arrivals, state.alerts, self.rules, spans, end)
 
+    def find_end(self, condition: Alert) -> float:
+        """What is unstable is so until it was not bad anew for a while: with alerts that come and go, most of the time."""
+        policy, turns = self.service.unstable, self.state.turns if self.state is not None else []
+        return turns[-1] + policy.within if condition.rule.name == UNSTABLE and policy is not None and turns else float("-inf")
+
     def pass_runs(self, spans: Sequence[Span]) -> None:
         assert self.state is not None
-        self.state.wake_at = _pass_arrivals(self.state.arrivals, self.state.alerts, self.rules, spans)
+        due, unstable = _pass_arrivals(self.state.arrivals, self.state.alerts, self.rules, spans), self.service.unstable
+        if unstable is not None and self.state.turns:
+            over = self.state.turns[-1] + unstable.within
+            due = min(over, inf if due is None else due) if over > max(span.last for span in spans) else due
+        self.state.wake_at = due
         for probe, (at, samples) in find_newest(spans).items():
             self.state.outcomes[probe] = self._make_outcome(probe, self._kinds.get(probe, ""), samples, at)
             self.state.judged[probe] = at

@@ -155,6 +155,37 @@ def test_a_service_is_decided_upon_as_by_every_single_step(seed: int, rows: int,
     assert replay(windows, service, skips=True) == replay(windows, service, skips=False)
 
 
+ALONE = Service("model", None, (ProbePlan("metrics", "scrape", every=Seconds(86_400.0)),))
+FREAKS = (float("nan"), float("inf"), 1e300, 0.0)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    some.integers(0, 100_000),
+    some.sampled_from(["both", "above", "below"]),
+    some.sampled_from([0.0, 0.4]),
+    some.sampled_from([0.0, 0.02]),
+    some.sampled_from([Severity.WARNING, Severity.CRITICAL]),
+    some.sampled_from([{"times": 1}, {"times": 2}, {"times": None, "for_": 25.0}, {"times": 1, "keep_firing_for": 60.0}]),
+    some.integers(1, 3),
+)
+def test_a_plain_window_that_comes_and_goes_is_told_the_same_however_fast(
+    seed: int, direction: Any, least: float, share: float, severity: Severity, patience: Any, pieces: int
+) -> None:
+    """Its service becomes unstable, and stable again where nothing happens for half an hour."""
+    chance, at, rows = random.Random(seed), START, []
+    for row in range(1500):
+        at += 4000.0 if chance.random() < 0.002 else EVERY
+        freak = chance.choice(FREAKS) if chance.random() < 0.005 else None
+        noise = chance.gauss(20.0, 1.0 if row % 700 < 350 else 0.1)
+        rows.append((at, freak if freak is not None else round(noise, chance.choice((0, 3)))))
+    rule = Rule("odd", Selector("load"), Sigma(2.5, 10, direction, number(least), share), severity, **patience)
+    window = [column("load", [at for at, _ in rows], [value for _, value in rows])]
+    found = [replay(cut(window, pieces), replace(ALONE, rules=(rule,)), skips=skips) for skips in (True, False)]
+    assert repr(found[0]) == repr(found[1])
+    assert found[0][0] or patience["times"] != 1  # it fires
+
+
 HOST_RULES = (
     Rule("hot", Selector("gpu_temperature_celsius"), Threshold(above=number(-5.0), clear=number(-8.0)), times=None, for_=30.0,
          minus=Selector.parse('gpu_limit{kind="slowdown"}')),
@@ -202,6 +233,7 @@ values = some.lists(some.one_of(some.floats(-10, 10), some.sampled_from([float("
             Rule("r", Selector("m"), Threshold(below=number(-5.0)), times=2),
             Rule("r", Selector("m"), Threshold(equals=number(5.0)), times=1),
             Rule("r", Selector("m"), Threshold(outside=(number(-5.0), number(5.0))), times=None, for_=25.0),
+            Rule("r", Selector("m"), Sigma(2.0, 3), times=1),
             Rule("r", Selector("m"), AdaptiveSigma(2.0, warmup=2, smooth=1, cooldown=3), times=1),
             Rule("r", Selector("m"), Threshold(above=number(5.0)), times=1, over=30.0, as_=As.MAX),
         ]
@@ -231,6 +263,28 @@ def test_a_stretch_is_passed_over_only_where_it_changes_nothing(before: list[flo
     for value in [*stretch, *before]:
         assert skipped.judge(value, 1e4) == stepped.judge(value, 1e4)
         assert repr((skipped.value, skipped.phase, skipped.numbers)) == repr((stepped.value, stepped.phase, stepped.numbers))
+
+
+@settings(max_examples=300, deadline=None)
+@given(values, values, some.sampled_from(["both", "above", "below"]), some.sampled_from([0.0, 1.0]), some.sampled_from([0.0, 0.1]))
+def test_what_is_absorbed_leaves_what_single_samples_leave(
+    before: list[float], stretch: list[float], direction: Any, least: float, share: float
+) -> None:
+    quick, slow = (Sigma(2.0, 4, direction, number(least), share).watch() for _ in range(2))
+    for value in [1.0, 2.0, 3.0, 2.0, *before]:
+        quick.judge(value, 0.0, False)
+        slow.judge(value, 0.0, False)
+    count = quick.absorb(stretch)
+    judged = [slow.judge(value, 0.0, False).judgement for value in stretch[:count]]
+    assert "breach" not in judged and (quick.score, quick.remember()) == (slow.score, slow.remember())
+    for value in [*stretch[count:], *before]:
+        assert quick.judge(value, 0.0, False) == slow.judge(value, 0.0, False)
+        assert quick.score == slow.score
+    if count < len(stretch):
+        again = Sigma(2.0, 4, direction, number(least), share).watch()
+        for value in [1.0, 2.0, 3.0, 2.0, *before, *stretch[:count]]:
+            again.judge(value, 0.0, False)
+        assert again.judge(stretch[count], 0.0, False).judgement == "breach"
 
 
 def test_a_gap_is_where_nothing_at_all_was_measured() -> None:

@@ -97,6 +97,11 @@ class Alert:
                 return None
         return self._end(at)
 
+    def stay(self, value: float, at: float) -> None:
+        """As a verdict that nothing is wrong leaves an alert that did not fire."""
+        self.judged_at, self.value = at, value
+        self._end(at)
+
     def go_blind(self, probe: str) -> None:
         """The probe could not look: time that nobody saw is no time in breach."""
         if self.probe == probe and self.rule.for_ is not None:

@@ -14,8 +14,6 @@ from typing import Any
 
 LEAST = 1e-9
 """No deviation is smaller: data that is exactly flat has none, and nothing is divided by 0."""
-MOST = 1e150
-"""What is larger counts as not finite: its square would overflow."""
 
 
 @dataclass(frozen=True, slots=True)

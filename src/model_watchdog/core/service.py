@@ -231,6 +231,8 @@ def _watch_conditions(
     reason = mute or diagnosis.reason
     tell_condition(service, state, "evidence", missing, Severity.WARNING, Cause.EVIDENCE_MISSING, reason, facts, now, decisions)
     for name, holds in conditions.items():
+        if not holds and f"{name} " not in state.alerts:
+            continue
         reason = Reason(name) if name.startswith("flapping") else diagnosis.reason
         cause = flapping if name.startswith("flapping") else diagnosis.cause
         tell_condition(service, state, name, holds, Severity.WARNING, cause, reason, facts, now, decisions)

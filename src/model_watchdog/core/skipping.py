@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from model_watchdog.core.alert import FORGOTTEN, Alert, Phase
 from model_watchdog.core.rule import Then
+from model_watchdog.core.series import MOST
 
 
 class Levels(Protocol):
@@ -79,6 +80,26 @@ def pass_over(alert: Alert, stretch: Stretch, kept: Kept) -> float | None:
         if judge(value, at) is not None or alert.phase is not phase:
             return at
     return None
+
+
+def can_absorb(alert: Alert, at: float) -> bool:
+    """Whether `absorb` can be asked for samples from this time on: the watch knows a quick way, and the alert is at rest."""
+    if alert.phase is not Phase.INACTIVE or alert.sent or alert.rollup is not None or alert.pace is not None:
+        return False
+    is_known = alert.judged_at is None or at - alert.judged_at <= FORGOTTEN
+    return is_known and bool(getattr(alert.watch, "can_absorb", False))
+
+
+def absorb(alert: Alert, stretch: Stretch) -> int:
+    """Moves the alert up to the first sample that would change it; how many come before that one."""
+    watch: Any = alert.watch
+    count: int = watch.absorb(stretch.values)
+    place = count - 1
+    while place >= 0 and not -MOST < stretch.values[place] < MOST:
+        place -= 1
+    if place >= 0:
+        alert.stay(stretch.values[place], stretch.times[place])
+    return count
 
 
 def pass_over_difference(alert: Alert, stretch: Stretch, other: Stretch, kept: Kept) -> bool:

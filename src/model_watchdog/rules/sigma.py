@@ -8,15 +8,15 @@ the value is new (core/baseline.py). Its score is 1 at the bar: it is in breach 
 """
 
 import math
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from model_watchdog.core.baseline import MOST, Baseline, Learning, Newness
+from model_watchdog.core.baseline import Baseline, Learning, Newness
 from model_watchdog.core.pace import Pace
 from model_watchdog.core.rule import GATHERED, OK, UNKNOWN, Judgement, Verdict
-from model_watchdog.core.series import RollingWindow
+from model_watchdog.core.series import MOST, RollingWindow
 from model_watchdog.core.units import Number, Seconds
 
 Direction = Literal["both", "above", "below"]
@@ -80,7 +80,7 @@ class SigmaWatch:
 
     def judge(self, value: float, at: float, firing: bool) -> Verdict:
         """No verdict before `window` samples, and none on a value that is not finite, which is not learnt either."""
-        if not math.isfinite(value):
+        if not -MOST < value < MOST:
             self.score = 0.0
             return UNKNOWN
         verdict = self.look(value, at, firing)
@@ -91,7 +91,7 @@ class SigmaWatch:
         """The same without that value entering the window."""
         self.score = 0.0
         rule, window = self._rule, self._window
-        if not window.is_full or not math.isfinite(value):
+        if not window.is_full or not -MOST < value < MOST:
             return UNKNOWN
         mean = window.mean
         usual = max(window.deviation, rule.min_relative * abs(mean), rule.min_absolute)
@@ -101,6 +101,18 @@ class SigmaWatch:
         if off <= bar:
             return OK
         return Verdict(Judgement.BREACH, {"mean": mean, "usual": usual, "sigma": rule.sigma})
+
+    @property
+    def can_absorb(self) -> bool:
+        return self._window.is_full
+
+    def absorb(self, values: Sequence[float]) -> int:
+        """Judges and takes in one after the other, as `judge` does, up to the first that is in breach; how many come before it."""
+        rule = self._rule
+        ways = {"both": 0, "above": 1, "below": -1}
+        count, score = self._window.push_while_near(values, rule.sigma, rule.min_absolute, rule.min_relative, ways[rule.direction])
+        self.score = score if count else self.score
+        return count
 
     def fork(self) -> "SigmaWatch":
         made = copy(self)
