@@ -45,6 +45,7 @@ from model_watchdog.store import Store
 from model_watchdog.systemd import MainProcessWatch, Systemd, UnitReader
 from model_watchdog.telling import Teller
 from model_watchdog.tick import Watch
+from model_watchdog.warming import Warming
 from model_watchdog.wording import say
 
 log = logging.getLogger("model_watchdog")
@@ -143,6 +144,7 @@ class Daemon:
         teller.next_id = self.means.take_id
         teller.on_event = lambda event: self.host.carry_out([event])
         kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
+        self.warming = Warming(self.store, self.clock, self.means.feed, self.config, away)
         teller.recall(self.config.notifiers, self.config.host.common_cause, has_past=bool(kept))
         self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock, self.store), self.means)
         for service in self.config.services.values():
@@ -179,6 +181,7 @@ class Daemon:
         self.host.measure_all()
         for watch in self.watches.values():
             watch.measure_all()
+        self.spawn(self.warming.load(self.config))
         self.spawn(self.rights.prove_soon())
 
     async def _live(self) -> None:
@@ -239,6 +242,7 @@ class Daemon:
             begin_after_gap(watch.service, watch.state, now)
             watch.measure_all()
         if away:
+            self.warming.was_away()
             self.host.carry_out([Event(key, None, Reason(key, {"seconds": seconds}))])
 
     def _write_what_waits(self) -> None:

@@ -70,6 +70,8 @@ class Evaluations:
         if memory is None or not filled:
             return {}
         begin, end = min(column.times[0] for column in filled), max(column.times[-1] for column in filled)
+        if not self._runs:
+            self._feed.seen_since = begin
         self._open(owners, begin)
         rows, place, found = self._list_rows(filled), 0, dict[Owner, dict[SeriesId, Column]]()
         while self._due and self._due[0][0] <= end:
@@ -89,6 +91,7 @@ class Evaluations:
 
     def begin_after_gap(self, at: float) -> None:
         """The watchdog was away until then: what alerts were pending is not known any more, as in a daemon that has just begun."""
+        self._feed.seen_since = at
         self._due = [(_align(at, run.probe.every), number, run) for _, number, run in self._due]
         heapify(self._due)
         for _, _, run in self._due:

@@ -68,14 +68,14 @@ class Evaluator:
 
     def evaluate(self) -> Observation:
         """Evaluates each rule once. One that has no answer is told in the detail, and what it gave stays as it is."""
-        from model_watchdog.promql.alerting import AlertingRule, RunningGroup
+        from model_watchdog.promql.alerting import NOT_SEEN, AlertingRule, RunningGroup
 
         at, source = self._feed.now(), self.source
-        if source is None:
+        if source is None or not self._feed.is_ready():
             return Observation()
         if self._running is None:
             self._running = RunningGroup(replace(self._group, limit=self._group.limit or MOST_RESULTS))
-        _, failures = self._running.evaluate(source, at)
+        _, failures = self._running.evaluate(source, at, self._feed.seen_since)
         failed = {rule.name for rule, _ in failures}
         measured: list[Measurement] = []
         for rule in self._running.rules:
@@ -84,7 +84,7 @@ class Evaluator:
                 if has_answer:
                     self._results[rule.rule.name] = [alert for alert in rule.active.values() if alert.ending_since is None]
                 measured += self._measure(rule.rule, at, has_answer=has_answer)
-        return Observation(measured, "; ".join(f"{rule.name}: {said}" for rule, said in failures))
+        return Observation(measured, "; ".join(f"{rule.name}: {said}" for rule, said in failures if said != NOT_SEEN))
 
     async def close(self) -> None:
         pass

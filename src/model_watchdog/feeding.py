@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from model_watchdog.core.sample import Outcome, Sample, SeriesId
 
@@ -15,6 +16,9 @@ TIDY_EVERY = 300.0
 STEP = 1.0
 """Seconds by which the wall clock may go astray from the steady one before what is remembered is moved along with it."""
 
+FIRST_ROUND = 30.0
+"""Seconds that expressions wait for each probe to have run once: what has not been measured yet is not absent."""
+
 Place = tuple[str | None, str]
 """Service (None: the host) and probe."""
 
@@ -26,7 +30,11 @@ class Feed:
         self._steady = steady
         self._wall = wall
         self.memory: Memory | None = None
+        self.seen_since = -inf  # everything that was measured since then is here, or was seen by the daemon before; in wall seconds
+        self.is_loading = False  # what the record knows of the time before
         self._given: dict[Place, set[SeriesId]] = {}
+        self._unheard: set[Place] = set()
+        self._opened_at: float | None = None  # until all have been heard once
         self._difference = wall() - steady()
         self._tidied_at = steady()
 
@@ -44,8 +52,32 @@ class Feed:
         if before is not None:
             self.memory.take_over(before)
 
+    def expect(self, places: Iterable[Place]) -> None:
+        """The daemon has begun: expressions are not answered before each of these was heard once, or is known not to be asked."""
+        self._unheard, self._opened_at = set(places), self._steady()
+
+    def leave_out(self, service: str | None, probe: str) -> None:
+        """It is not asked."""
+        self._unheard.discard((service, probe))
+
+    def is_ready(self) -> bool:
+        """Whether an answer can be right by now."""
+        if self.is_loading:
+            return False
+        began = self._opened_at
+        if began is None:
+            return True
+        now = self._steady()
+        if self._unheard and now - began < FIRST_ROUND:
+            return False
+        self._opened_at = None
+        if self.memory is not None:
+            self.memory.end_before(began + self._difference, now + self._difference)  # of an earlier run, and not measured any more
+        return True
+
     def take(self, service: str | None, outcome: Outcome) -> None:
         """Takes in a run of a probe. What it gave before and gives no more has ended, as in Prometheus; of a blind run nothing is known."""
+        self._unheard.discard((service, outcome.probe))
         if self.memory is None or outcome.ok is None:
             return
         place, difference = (service, outcome.probe), self._difference
@@ -76,6 +108,7 @@ class Feed:
         if abs(difference - self._difference) > STEP:
             if self.memory is not None:
                 self.memory.shift(difference - self._difference)
+            self.seen_since += difference - self._difference
             self._difference = difference
         return steady + self._difference
 

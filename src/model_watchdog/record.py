@@ -208,6 +208,14 @@ class Record:
         query = "SELECT series, at, data FROM sample_chunk WHERE id <= ? AND at >= ? AND at < ? AND until >= ?"
         return self.rows(query, last, since, until, reaching)
 
+    def chunks_of(self, series: list[int], since: float, until: float, last: int, reaching: float) -> list[Row]:
+        """The same of these series alone."""
+        numbers = ", ".join(str(int(number)) for number in series)
+        query = f"""
+            SELECT series, at, data FROM sample_chunk
+            WHERE series IN ({numbers}) AND id <= ? AND at >= ? AND at < ? AND until >= ? ORDER BY at DESC"""
+        return self.rows(query, last, since, until, reaching)
+
     def head(self) -> tuple[int, list[Row]]:
         """The number of the newest chunk, and `{at, data}` of what came after it: one question, so that nothing is missed or seen twice."""
         query = (

@@ -117,7 +117,9 @@ class Reloading:
             daemon.host.take(config.host)
         daemon.outbox.follow(config.notifiers)
         daemon.means.units.containers.expect(config.containers)
-        daemon.means.feed.follow(config.needs)
+        if config.needs != before.needs:
+            daemon.means.feed.follow(config.needs)
+            daemon.spawn(daemon.warming.load(config))
         daemon.means.teller.follow(config.notifiers, config.host.common_cause)
         daemon.store.kept = config.record.kept
         daemon.store.put(write_levels(config))

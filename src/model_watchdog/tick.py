@@ -186,6 +186,7 @@ class Watch:
 
     def _leave_out(self, name: str) -> None:
         self._left_out.add(name)
+        self.means.feed.leave_out(self.service.name, name)
         unit = self._facts or self.state.unit
         if unit is not None and unit.is_gone:  # else the core is told first that it is: why is still being looked up
             self._newest[name] = not_asked(name, self.means.clock.steady())

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 from model_watchdog.promql.elements import Notes
 from model_watchdog.promql.faults import DUPLICATES, EvaluationError
@@ -10,6 +11,7 @@ from model_watchdog.promql.labels import EMPTY, Labels, make_labels, without_nam
 from model_watchdog.promql.rulefile import Alerting, Group, Recording
 from model_watchdog.promql.storage import STALE, Keeper, Source
 
+NOT_SEEN = "what it looks back on has not been seen from its beginning yet"
 ALERTS = "ALERTS"
 """The metric by which rules can look at the alerts of other rules."""
 
@@ -169,12 +171,14 @@ class RunningGroup:
             for rule in self.group.rules
         ]
 
-    def evaluate(self, memory: Keeper, at: float) -> tuple[list[Change], list[tuple[Alerting | Recording, str]]]:
+    def evaluate(self, memory: Keeper, at: float, seen_since: float = -inf) -> tuple[list[Change], list[tuple[Alerting | Recording, str]]]:
         """One rule after the other, so that one sees what those before it have recorded. What has changed, and which rules failed and why:
-        what they gave stays as it is."""
+        what they gave stays as it is. So does that of a rule for which everything must have been seen since before `seen_since`."""
         changes, failures = list[Change](), list[tuple[Alerting | Recording, str]]()
         for place, rule in enumerate(self.rules):
             try:
+                if rule.rule.expression.needs.whole and at - rule.offset - rule.rule.expression.needs.whole / 1000 < seen_since:
+                    raise EvaluationError(NOT_SEEN)
                 if isinstance(rule, AlertingRule):
                     changes += rule.evaluate(memory, at)
                     self._give(place, memory, ALERTS, list(rule.samples()), at)

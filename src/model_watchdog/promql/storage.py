@@ -2,7 +2,7 @@
 
 import struct
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -40,6 +40,13 @@ class Track:
         self.values.append(value)
         self.has_nan = self.has_nan or value != value
         return True
+
+    def precede(self, times: "array[int]", values: "array[float]") -> int:
+        """Takes older samples, in their order; those that are not older than all that are here are left out. How many it took."""
+        place = bisect_left(times, self.times[0]) if self.times else len(times)
+        self.times, self.values = times[:place] + self.times, values[:place] + self.values
+        self.has_nan = any(value != value for value in self.values)
+        return place
 
     def forget(self, until: int) -> None:
         """Lets samples up to this moment go: many at once, so that it costs little."""
@@ -112,6 +119,18 @@ class Memory:
         if self._span is not None:
             track.forget(moment - self._span)
         return track.append(moment, value)
+
+    def precede(self, metric: str, labels: Labels, times: "array[int]", values: "array[float]") -> int:
+        """Takes older samples of a series, times in milliseconds: how many."""
+        track = self._look_up(metric, labels)
+        return 0 if track is None else track.precede(times, values)
+
+    def end_before(self, since: float, at: float) -> None:
+        """Ends at a moment each series of which nothing has come since another one."""
+        for tracks in self._by_name.values():
+            for track in tracks:
+                if track.times and track.times[-1] < round(since * 1000):
+                    track.append(round(at * 1000), STALE)
 
     def wants(self, metric: str, labels: Labels) -> bool:
         """Whether samples of this series would be kept."""
