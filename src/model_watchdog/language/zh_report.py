@@ -77,7 +77,7 @@ PHRASES = {
     "Rule": "规则",
     "Why": "理由",
     "{count} of {fired} ended by themselves, after {times}; nobody and nothing had done anything": (
-        "{fired} 次告警中有 {count} 次自行结束，历时{times}；期间无人处理，也没有任何自动操作"
+        "{fired} 次告警中有 {count} 次自行结束，历时 {times}；期间无人处理，也没有任何自动操作"
     ),
     "; change: {change}": "；建议修改：{change}",
     "{spared} of {count} were over before it": "{count} 次中有 {spared} 次会在此之前结束",

@@ -22,7 +22,7 @@ def draw_strip(timeline: Sequence[Doc], since: float, until: float, label: str) 
     rects = []
     for span in timeline:
         left, right = (span["since"] - since) * scale, (span["until"] - since) * scale
-        width = max(right - left, 1.5 if span["kind"] in ("down", "loading") else 0.0)  # a short outage must be seen
+        width = max(right - left, 6.0 if span["kind"] in ("down", "loading") else 0.0)  # a short outage must be seen
         title = escape(
             f"{phrase(span['state']) if span['state'] else name_kind(span['kind'])}: {say_time(span['since'])} – {say_time(span['until'])}"
         )

@@ -62,6 +62,8 @@ def say_share(share: float | None, digits: int = 2) -> str:
     """As per cent; what is not quite all is not told as all."""
     if share is None:
         return NOTHING
+    if share in (0, 1):
+        return "0 %" if share == 0 else "100 %"
     text = f"{share * 100:.{digits}f}"
     if share < 1 and float(text) == 100:
         text = f"> {100 - 10**-digits:.{digits}f}"
@@ -93,7 +95,7 @@ def say_times(times: Doc | None) -> str:
     """Median and greatest of some durations."""
     if times is None:
         return NOTHING
-    if times["count"] == 1:
+    if times["max"] - times["median"] < 0.05 * times["max"] or times["count"] == 1:
         return say_seconds(times["max"])
     return phrase("{median}, at most {most}", median=say_seconds(times["median"]), most=say_seconds(times["max"]))
 
