@@ -40,7 +40,7 @@ def speak(language: str) -> None:
         )  # no English
 
         phrases = zh.PHRASES | zh_rules.PHRASES | zh_web.PHRASES | zh_report.PHRASES
-        faults = zh_faults.FAULTS | zh_rules.FAULTS | zh_promql.PROMQL | zh_telling.FAULTS
+        faults = zh_faults.FAULTS | zh_rules.FAULTS | zh_promql.PROMQL | zh_telling.FAULTS | zh_report.FAULTS
         tables = {"phrases": phrases, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": faults}
         tables["usage"] = faults | zh_usage.USAGE
         _Spoken.language, _Spoken.tables = language, tables

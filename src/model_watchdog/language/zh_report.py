@@ -1,6 +1,15 @@
 """The Chinese of the report."""
 
+FAULTS = {
+    "a day is written like mon, or as a number from 1 to 31": "日期写成 mon 这样的星期，或 1 到 31 的数字",
+    "to must name at least one notifier": "to 至少要写一个通知渠道",
+    "day must be one of mon to sun for every: week, and a number from 1 to 31 for every: month": (
+        "every: week 时 day 须为 mon 到 sun 之一，every: month 时须为 1 到 31 的数字"
+    ),
+}
+
 PHRASES = {
+    "a report could not be made": "无法生成报告",
     "--since {text}: 400 days are the most that the record keeps": "--since {text}：记录最多保留 400 天",
     "--since {text}: it has not begun yet": "--since {text}：该时间尚未到来",
     "--since {text}: one minute (1m) is the least": "--since {text}：至少一分钟 (1m)",
