@@ -60,6 +60,10 @@ MIGRATIONS = (
     """
     ALTER TABLE outbox ADD COLUMN topics TEXT NOT NULL DEFAULT '';
     """,
+    """
+    ALTER TABLE event ADD COLUMN matter TEXT NOT NULL DEFAULT '';
+    ALTER TABLE outbox ADD COLUMN attachment TEXT NOT NULL DEFAULT '';
+    """,
 )
 """One script a schema version; the n-th brings a record of schema n to n + 1."""
 

@@ -292,6 +292,7 @@ def test_a_record_without_rollups_is_rolled_up_from_its_oldest_samples(tmp_path:
         connection.executescript(
             "DROP TABLE rollup_minute; DROP TABLE rollup_hour; ALTER TABLE outbox DROP COLUMN topics; PRAGMA user_version = 3"
         )
+        connection.executescript("ALTER TABLE event DROP COLUMN matter; ALTER TABLE outbox DROP COLUMN attachment")
     connection.close()
     days.open()
     days.run(300, 30, TEMPERATURE)

@@ -27,10 +27,20 @@ def speak(language: str) -> None:
     """From now on, until it is called again: one of `LANGUAGES`; any other is English."""
     _Spoken.language, _Spoken.tables = "en", {}
     if language == "zh":
-        from model_watchdog.language import zh, zh_details, zh_faults, zh_promql, zh_rules, zh_telling, zh_usage, zh_web  # no English
+        from model_watchdog.language import (
+            zh,
+            zh_details,
+            zh_faults,
+            zh_promql,
+            zh_report,
+            zh_rules,
+            zh_telling,
+            zh_usage,
+            zh_web,
+        )  # no English
 
-        phrases = zh.PHRASES | zh_rules.PHRASES | zh_web.PHRASES
-        faults = zh_faults.FAULTS | zh_rules.FAULTS | zh_promql.PROMQL | zh_telling.FAULTS
+        phrases = zh.PHRASES | zh_rules.PHRASES | zh_web.PHRASES | zh_report.PHRASES
+        faults = zh_faults.FAULTS | zh_rules.FAULTS | zh_promql.PROMQL | zh_telling.FAULTS | zh_report.FAULTS
         tables = {"phrases": phrases, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": faults}
         tables["usage"] = faults | zh_usage.USAGE
         _Spoken.language, _Spoken.tables = language, tables
