@@ -24,6 +24,7 @@ import pytest
 import trustme
 
 from model_watchdog import writes
+from model_watchdog.core.decision import State
 from model_watchdog.core.sample import Sample, SeriesId
 from model_watchdog.record import FILE, SCHEMA
 from model_watchdog.store import Store
@@ -302,32 +303,36 @@ def _stream_begins(web: Web) -> bytes:
         return stream.recv(12)
 
 
-def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tmp_path: Path) -> None:
-    """A socket in the daemon's place counts."""
-    for part in directory.glob(f"{FILE}*"):
-        shutil.copy(part, tmp_path)
-    (tmp_path / "run").mkdir()
-    asked = 0
-    lock = (tmp_path / "run" / "lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "run" / "control.sock"))
+@contextlib.contextmanager
+def stand_in(directory: Path, record: Path) -> Iterator[list[float]]:
+    """A copy of the record, and a socket in the daemon's place that answers; gives when it was asked."""
+    for part in record.glob(f"{FILE}*"):
+        shutil.copy(part, directory)
+    (directory / "run").mkdir()
+    asked: list[float] = []
+    with (directory / "run" / "lock").open("w") as lock, socket.socket(socket.AF_UNIX) as listening:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        listening.bind(str(directory / "run" / "control.sock"))
         listening.listen()
 
         def answer() -> None:
-            nonlocal asked
             while True:
                 try:
                     connection, _ = listening.accept()
                 except OSError:
                     return
-                asked += 1
+                asked.append(time.monotonic())
                 connection.recv(1000)
                 connection.sendall(b'{"ok": true}\n')
                 connection.close()
 
-        answering = threading.Thread(target=answer, daemon=True)
-        answering.start()
+        threading.Thread(target=answer, daemon=True).start()
+        yield asked
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tmp_path: Path) -> None:
+    with stand_in(tmp_path, directory) as asked:
         web = Web(tmp_path)
         began, made = time.monotonic(), 0
         while time.monotonic() - began < 2:
@@ -335,9 +340,21 @@ def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tm
             made += 1
         took = time.monotonic() - began
         web.close()
-        listening.shutdown(socket.SHUT_RDWR)
-    lock.close()
-    assert made > 40 and 2 <= asked <= took / 0.5 + 2, (made, asked)
+    assert made > 40 and 2 <= len(asked) <= took / 0.5 + 2, (made, asked)
+
+
+def test_each_service_has_one_state_while_the_daemon_runs(web: Web, directory: Path, tmp_path: Path) -> None:
+    assert "watchdog_service_state" not in web.ask("/metrics")[2], "of a daemon that is away nobody knows"
+    with stand_in(tmp_path, directory):
+        running = Web(tmp_path)
+        lines = running.ask("/metrics")[2].splitlines()
+        running.close()
+    place = lines.index("# TYPE watchdog_service_state gauge")
+    assert lines[place - 1].startswith("# HELP watchdog_service_state Whether")
+    states = [line for line in lines if line.startswith('watchdog_service_state{service="whisper"')]
+    assert len(states) == len(State) and [line for line in states if not line.endswith(" 0")] == [
+        'watchdog_service_state{service="whisper",state="dead"} 1'
+    ]
 
 
 # ---------------------------------------------------------------- records of all kinds

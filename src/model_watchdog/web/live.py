@@ -10,6 +10,7 @@ from typing import Any
 from model_watchdog import status
 from model_watchdog.errors import WatchdogError
 from model_watchdog.record import Record
+from model_watchdog.web.metrics import Value, tell_states
 from model_watchdog.web.newest import Newest
 
 Doc = dict[str, Any]
@@ -81,14 +82,15 @@ class Live:
         finally:
             self.streams -= 1
 
-    async def measure(self) -> list[tuple[str, dict[str, str], float]]:
+    async def measure(self) -> list[Value]:
         """The newest value of every series, and what the daemon and the host say of themselves."""
         doc = await self.look()
         now = time.time()
         with self.open() as record:
             self._newest.refresh(record, now)
-        values = list(self._newest.read(now))
+        values: list[Value] = list(self._newest.read(now))
         running = bool(doc["daemon"]["running"])
         if running:
             values += [(metric["metric"], metric["labels"], metric["value"]) for metric in doc["host"]["metrics"]]
+            values += tell_states(doc["services"])  # of a daemon that is away it is only known what it said last
         return [*values, ("watchdog_up", {}, float(running))]
