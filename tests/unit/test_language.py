@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from model_watchdog import connecting, nvml, status, store
-from model_watchdog.cli import status as cli_status
+from model_watchdog.cli import table
 from model_watchdog.core.decision import Cause, State
 from model_watchdog.core.rule import Severity
 from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken, zh_faults, zh_rules, zh_web
@@ -103,7 +103,7 @@ OF_TABLES = {
     *en.REMEDIES.values(),
     *en.RULE_REMEDIES.values(),
     *en.SAID_BEFORE.values(),
-    *cli_status._BAD.values(),
+    *table._BAD.values(),
     *status._DOING.values(),
     *(state.value for state in State),
     *(severity.value for severity in Severity),

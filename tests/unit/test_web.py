@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import fcntl
 import http.client
 import json
 import os
@@ -14,7 +13,6 @@ import sqlite3
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +30,7 @@ from model_watchdog.web import metrics
 from model_watchdog.web.access import Hosts, hash_secret
 from tests.rig import browser
 from tests.rig.prometheus import find_tool
+from tests.rig.stand_in import stand_in
 from tests.rig.waiting import wait_until
 from tests.unit.test_status import HEALTHY
 
@@ -303,36 +302,14 @@ def _stream_begins(web: Web) -> bytes:
         return stream.recv(12)
 
 
-@contextlib.contextmanager
-def stand_in(directory: Path, record: Path) -> Iterator[list[float]]:
-    """A copy of the record, and a socket in the daemon's place that answers; gives when it was asked."""
-    for part in record.glob(f"{FILE}*"):
-        shutil.copy(part, directory)
-    (directory / "run").mkdir()
-    asked: list[float] = []
-    with (directory / "run" / "lock").open("w") as lock, socket.socket(socket.AF_UNIX) as listening:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        listening.bind(str(directory / "run" / "control.sock"))
-        listening.listen()
-
-        def answer() -> None:
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                asked.append(time.monotonic())
-                connection.recv(1000)
-                connection.sendall(b'{"ok": true}\n')
-                connection.close()
-
-        threading.Thread(target=answer, daemon=True).start()
-        yield asked
-        listening.shutdown(socket.SHUT_RDWR)
+def copy_record(directory: Path, place: Path) -> None:
+    for part in directory.glob(f"{FILE}*"):
+        shutil.copy(part, place)
 
 
 def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tmp_path: Path) -> None:
-    with stand_in(tmp_path, directory) as asked:
+    copy_record(directory, tmp_path)
+    with stand_in(tmp_path / "run") as asked:
         web = Web(tmp_path)
         began, made = time.monotonic(), 0
         while time.monotonic() - began < 2:
@@ -345,7 +322,8 @@ def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tm
 
 def test_each_service_has_one_state_while_the_daemon_runs(web: Web, directory: Path, tmp_path: Path) -> None:
     assert "watchdog_service_state" not in web.ask("/metrics")[2], "of a daemon that is away nobody knows"
-    with stand_in(tmp_path, directory):
+    copy_record(directory, tmp_path)
+    with stand_in(tmp_path / "run"):
         running = Web(tmp_path)
         lines = running.ask("/metrics")[2].splitlines()
         running.close()
