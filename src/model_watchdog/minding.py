@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from model_watchdog import digest, maintenance
+from model_watchdog import maintenance
 from model_watchdog.config.model import Heartbeat
 from model_watchdog.core.decision import Cause, Decision, Reason
 from model_watchdog.core.host import set_condition
 from model_watchdog.core.rule import Severity
+from model_watchdog.digest import Digests
 from model_watchdog.heartbeat import Heart
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Minding:
 
     def __init__(self, daemon: "Daemon") -> None:
         self._daemon = daemon
+        self._digests = Digests(daemon)
         self._heart: Heart | None = None
         self._heartbeat: Heartbeat | None = None
 
@@ -31,7 +33,7 @@ class Minding:
             maintenance.look(daemon)
         daemon.means.teller.look()
         if number % DIGEST_EVERY == 0:
-            digest.look(daemon)
+            self._digests.look()
         if daemon.config.heartbeat != self._heartbeat:
             self._heartbeat = daemon.config.heartbeat
             daemon.spawn(self._follow(self._heartbeat))

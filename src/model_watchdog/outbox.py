@@ -13,7 +13,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -114,26 +114,16 @@ class Outbox:
             lane.changed.set()
         self.wake()
 
-    def writes_for(self, message: Message) -> list[Write]:
-        """Takes the message in, for each notifier that admits its severity, and gives the rows to be written with its cause.
+    def would_tell(self, notifiers: Iterable[str], message: Message) -> None:
+        """In a dry run: these would be told."""
+        for name in notifiers:
+            self._on_event(Delivery("would_tell", name, message.title))
+
+    def add(self, notifier: str, message: Message, incident: int | None = None, *, is_held: bool = False) -> list[Write]:
+        """Takes the message in for one notifier, to be sent now or when `release` says so, and gives the rows to be written with its cause.
 
         Call `wake` when they are written, or could not be. A message that was taken before is not taken again.
         """
-        writes = []
-        for name, lane in self._lanes.items():
-            if message.severity.rank < lane.config.min_severity.rank or (message.key, name) in self._known:
-                continue
-            if self._dry_run:
-                self._on_event(Delivery("would_tell", name, message.title))
-                continue
-            now = self._steady()
-            lane.waiting[message.key] = Item(message, now, now)
-            self._remember(message.key, name)
-            writes.append(outbox_add(message.key, name, message.severity.value, message.title, message.body, self._wall()))
-        return writes
-
-    def add(self, notifier: str, message: Message, incident: int | None = None, *, is_held: bool = False) -> list[Write]:
-        """Takes the message in for one notifier, to be sent now or when `release` says so; the rows, as above."""
         lane = self._lanes.get(notifier)
         if lane is None or (message.key, notifier) in self._known:
             return []

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,19 @@ def test_what_loads_or_compiles_moves_and_what_waits_does_not(program: str, move
 
 def test_a_log_that_grows_is_a_sign_too() -> None:
     assert looks(WAIT, (10.0, 700.0))
+
+
+def test_a_container_that_is_found_is_compared_with_itself_only() -> None:
+    with subprocess.Popen([sys.executable, "-c", WAIT]) as process:
+        try:
+            signs, gpus = StartSigns(), GpuHolder()
+            alone = UnitFacts("m.service", 0.0, main_pid=process.pid, invocation="1")
+            assert not signs.move(alone, gpus, 0.0, 100.0)
+            found = replace(alone, containers=("/docker/1",))
+            assert not signs.move(found, gpus, 900.0, 110.0), "all that it has used so far is no movement"
+            assert signs.move(found, gpus, 1800.0, 120.0)
+        finally:
+            process.kill()
 
 
 def test_another_invocation_is_compared_with_itself_only() -> None:

@@ -119,6 +119,10 @@ class Route:
         if self.group_wait > 600:
             raise ValueError("group_wait must be at most 10m")
 
+    def is_quiet(self, second: float, severity: Severity) -> bool:
+        """Whether its quiet hours keep a message of that severity from it at this second of the day."""
+        return self.quiet is not None and self.quiet.covers(second, severity)
+
     def admits(self, notice: Notice) -> bool:
         """Whether it wants to hear of it at all."""
         if notice.severity.rank < self.min_severity.rank:

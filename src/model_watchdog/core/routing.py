@@ -33,12 +33,10 @@ class Router:
         self.routes: Mapping[str, Route] = {}
         self.follow(routes)
 
-    def follow(self, routes: Iterable[Route]) -> list[Drop]:
-        """Another configuration. What waits for a notifier that is gone is dropped."""
+    def follow(self, routes: Iterable[Route]) -> None:
+        """Another configuration. What waits for a notifier that is gone is forgotten."""
         self.routes = {route.name: route for route in routes}
-        gone = {name: lane for name, lane in self.state.lanes.items() if name not in self.routes}
         self.state.lanes = {name: self.state.lanes.get(name, Lane()) for name in self.routes}
-        return [Drop(name, key, held.why) for name, lane in gone.items() for key, held in lane.held.items()]
 
     def take(self, notice: Notice, now: float, second: float) -> list[Action]:
         """A new message: what becomes of it at each notifier that is to have it."""
@@ -64,7 +62,7 @@ class Router:
             actions += self._release(route, lane, now, second)
         for route in self.routes.values():
             actions += self._remind(route, self.state.lanes[route.name], now, second)
-        self._forget(now)
+        self.forget(now)
         return actions
 
     def end(self, incident: int) -> list[Drop]:
@@ -138,10 +136,8 @@ class Router:
 
     def _object(self, route: Route, lane: Lane, notice: Notice, since: float, now: float, second: float) -> Why | None:
         """Why it is not sent now; it has waited `since`."""
-        if notice.kind is not Kind.CLOSES and self.silenced(notice.service):
-            return Why.SILENCE
-        if route.quiet is not None and route.quiet.covers(second, notice.severity):
-            return Why.QUIET
+        if (why := self._forbid(route, notice, second)) is not None:
+            return why
         root = self.root(notice.incident)
         if root is None:
             return None
@@ -161,7 +157,7 @@ class Router:
         groups: dict[tuple[Why, int | None], list[Held]] = {}
         for held in list(lane.held.values()):
             if held.why in (Why.SILENCE, Why.QUIET):
-                why = self._object_still(route, held, second)
+                why = self._forbid(route, held.notice, second)
                 if why is None:
                     groups.setdefault((held.why, None), []).append(held)
                 elif why is Why.SILENCE and held.notice.kind is Kind.ONCE:
@@ -175,10 +171,11 @@ class Router:
             if why is not Why.TOGETHER or root is None or self._is_due(route, lane, root, waiting, now):
                 yield from self._send(route, lane, waiting, now, why, second)
 
-    def _object_still(self, route: Route, held: Held, second: float) -> Why | None:
-        if held.notice.kind is not Kind.CLOSES and self.silenced(held.notice.service):
+    def _forbid(self, route: Route, notice: Notice, second: float) -> Why | None:
+        """Whether nobody may be told just now."""
+        if notice.kind is not Kind.CLOSES and self.silenced(notice.service):
             return Why.SILENCE
-        return Why.QUIET if route.quiet is not None and route.quiet.covers(second, held.notice.severity) else None
+        return Why.QUIET if route.is_quiet(second, notice.severity) else None
 
     def _is_due(self, route: Route, lane: Lane, root: int, waiting: list[Held], now: float) -> bool:
         """Whether what waits together has waited for long enough: until nothing new comes, and for long where it is many."""
@@ -194,7 +191,7 @@ class Router:
         """As one; but what is silenced, or may wake nobody, goes on waiting. What is over by then was never told, and so is not ended."""
         ready, never = list[Held](), set[tuple[str | None, str]]()
         for held in [held for held in waiting if held.notice.key in lane.held]:
-            against, names = self._object_still(route, held, second), {(held.notice.service, matter) for matter in held.notice.matters}
+            against, names = self._forbid(route, held.notice, second), {(held.notice.service, matter) for matter in held.notice.matters}
             never |= names if against is not None and held.notice.kind is Kind.OPENS else set()
             if (against is not None and _is_needless(held, against)) or (held.is_behind and names & never):
                 del lane.held[held.notice.key]
@@ -252,8 +249,7 @@ class Router:
             pace = lane.paces.setdefault(root, Pace(matters[0].at, matters[0].at))
             first, worst = min(told.at for told in matters), max((told.severity for told in matters), key=lambda severity: severity.rank)
             titles = tuple(told.title for told in matters)
-            quiet = route.quiet is not None and route.quiet.covers(second, worst)
-            if route.repeat_every and not quiet and now >= max(first, pace.reminded_at) + route.repeat_every:
+            if route.repeat_every and not route.is_quiet(second, worst) and now >= max(first, pace.reminded_at) + route.repeat_every:
                 pace.reminded, pace.reminded_at = pace.reminded + 1, now
                 yield Remind(route.name, f"incident/{root}/{route.name}/repeat/{pace.reminded}", root, worst, titles, first)
             if (
@@ -268,7 +264,7 @@ class Router:
     def _may_hear(self, name: str, severity: Severity, second: float) -> bool:
         """Whether its quiet hours allow it."""
         route = self.routes.get(name)
-        return route is not None and not (route.quiet is not None and route.quiet.covers(second, severity))
+        return route is not None and not route.is_quiet(second, severity)
 
     def _escalate(self, route: Route, root: int, matters: list[Told], worst: Severity, first: float, now: float) -> Iterator[Action]:
         """Tells the other notifier of what it was not told yet, and from now on it hears of the end, too."""
@@ -292,7 +288,7 @@ class Router:
         key = f"incident/{root}/{route.name}/escalated"
         yield Remind(route.escalate.to, key, root, worst, titles, first, is_escalation=True, asked=route.name)
 
-    def _forget(self, now: float) -> None:
+    def forget(self, now: float) -> None:
         """What is over for long need not be known."""
         used: set[int] = set()
         for lane in self.state.lanes.values():

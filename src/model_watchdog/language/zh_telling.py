@@ -2,6 +2,7 @@
 
 TELLING = {
     "no incident {id} is open": "没有未结束的事件 {id}",
+    "incident {id} is over already": "事件 {id} 已经结束",
     "incident {id} is acknowledged": "已接手事件 {id}",
     "bad request: silence needs a service, seconds and a reason": "请求有误：静默需要服务、秒数和原因",
     "bad request: a silence lasts at most {duration}, and more than 0 s": "请求有误：静默最长 {duration}，且须大于 0 秒",

@@ -7,7 +7,7 @@ end far away, and again when it is over; one that has none (a restart that helpe
 import json
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -25,7 +25,7 @@ ONCE_FOR = timedelta(minutes=10)
 OPENS, CLOSES = "-fired", ("-resolved", "-over")
 ENDS_OF = {"back": "gave-up", "rights_back": "rights_missing"}
 """What ends an alert of another name."""
-STANDING = ("gave-up", "cannot-", "rights_missing")
+STANDING = ("gave-up", "cannot-", "rights_missing", "record_unwritable", "systemd_unreachable")
 """Alerts that begin without saying so at their end."""
 
 
@@ -48,7 +48,7 @@ class Alertmanager:
 
     async def send(self, message: Message) -> None:
         """Hands one alert over. Raises `NotifyError`; `CredentialsRefused` where it does not let us in."""
-        target = Target(Url(f"{self.url.rstrip('/')}/api/v2/alerts"), self.headers, self.bearer, self.ca_file)
+        target = replace(self, url=Url(f"{self.url.rstrip('/')}/api/v2/alerts"))
         content = json.dumps([make_alert(message, socket.gethostname(), datetime.now(UTC))]).encode()
         asking = Asking(target, self.timeout, "POST", content, "application/json")
 
@@ -67,16 +67,6 @@ class Alertmanager:
             await asking.close()
 
 
-@dataclass(frozen=True)
-class Target:
-    """Whom to ask."""
-
-    url: Url
-    headers: Mapping[str, Secret]
-    bearer: Secret | None
-    ca_file: Path | None
-
-
 def make_alert(message: Message, host: str, now: datetime) -> dict[str, object]:
     """The alert that a message stands for, in the form of Alertmanager's API (v2)."""
     service, _, rest = message.key.partition("/")
@@ -84,7 +74,7 @@ def make_alert(message: Message, host: str, now: datetime) -> dict[str, object]:
     name, ends = _read(about)
     end = now if ends else now + (OPEN_FOR if _stands(about) else ONCE_FOR)
     labels = {"alertname": name, "instance": host, "job": "model-watchdog"}
-    if rest and service != "host":
+    if rest and service not in ("host", "incident", "digest"):
         labels["service"] = service
     return {
         "labels": labels,
