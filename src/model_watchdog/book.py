@@ -45,7 +45,9 @@ class Book:
             if isinstance(decision, Event):
                 cause = decision.cause.value if decision.cause else None
                 log.info(*log_line(name, decision))
-                writes.append(record.event(wall, name, decision.event, cause, say(decision.reason), incident or self._incident))
+                writes.append(
+                    record.event(wall, name, decision.event, cause, say(decision.reason), incident or self._incident, decision.matter)
+                )
             elif isinstance(decision, Restart):
                 cause = decision.cause.value if decision.cause else None
                 writes.append(record.restart_intent(decision.attempt, name, wall, decision.actor.value, cause, say(decision.reason)))

@@ -36,4 +36,8 @@ def _describe(rule: Rule, service: str | None) -> dict[str, Any]:
         "below": levels["below"] if low is None else low,
         "sigma": getattr(rule.condition, "sigma", None) if judges_samples else None,
         "window": getattr(rule.condition, "window", None),
+        "then": rule.then.value,
+        "for": rule.for_,
+        "times": rule.times,
+        "keep_firing_for": rule.keep_firing_for,
     }

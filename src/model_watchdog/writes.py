@@ -75,10 +75,12 @@ def forget_services(but: Iterable[str]) -> tuple[Write, ...]:
     )
 
 
-def event(at: float, service: str | None, event: str, cause: str | None, reason: str, incident: int | None = None) -> Write:
-    """Something that happened, in words. `at` is wall time, as everywhere here."""
-    sql = "INSERT INTO event (at, service, event, cause, reason, incident) VALUES (?, ?, ?, ?, ?, ?)"
-    return Write(sql, (at, service, event, cause, reason, incident), droppable=True)
+def event(
+    at: float, service: str | None, event: str, cause: str | None, reason: str, incident: int | None = None, matter: str = ""
+) -> Write:
+    """Something that happened, in words. `at` is wall time, as everywhere here; `matter` is the key of an alert, where it is about one."""
+    sql = "INSERT INTO event (at, service, event, cause, reason, incident, matter) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    return Write(sql, (at, service, event, cause, reason, incident, matter), droppable=True)
 
 
 def restart_intent(id: int, service: str, at: float, actor: str, cause: str | None, reason: str, json_text: str = "{}") -> Write:

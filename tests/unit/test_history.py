@@ -234,7 +234,7 @@ def version_1(path: Path) -> Path:
 
 
 def test_a_record_of_schema_1_is_brought_up_to_date_with_all_that_is_in_it(version_1: Path) -> None:
-    with pytest.raises(WatchdogError, match=r"of an older version \(schema 1, this version reads 4\); start the daemon once"):
+    with pytest.raises(WatchdogError, match=rf"of an older version \(schema 1, this version reads {SCHEMA}\); start the daemon once"):
         Record.open(version_1.parent)
     store = Store.open(version_1, wall=lambda: WALL)
     assert (store.problem, store.note, store.is_lost) == (None, "", False)
