@@ -351,6 +351,15 @@ def test_starts_fast_because_it_imports_little(words: list[str]) -> None:
     assert commands == ({"model_watchdog.cli.status"} if words[0] == "status" else set())
 
 
+@pytest.mark.parametrize("words", [["replay", "--help"], ["check", "--help"], ["run", "--help"], ["completion", "bash"]])
+def test_what_only_tells_of_commands_loads_no_configuration_and_no_rules(words: list[str]) -> None:
+    program = f"import sys; from model_watchdog.cli.main import main; code = main({words}); print(*sys.modules, file=sys.stderr)"
+    whole = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=whole, timeout=30)
+    modules = set(done.stderr.splitlines()[-1].split())
+    assert not modules & {"asyncio", "rich.console", "httpx", "model_watchdog.config.loading", "model_watchdog.rehearsing"}
+
+
 # ---------------------------------------------------------------- events
 NOW = 0.0
 

@@ -1,5 +1,6 @@
 """`watchdog web`: the real process over a real record, asked over real HTTP."""
 
+import asyncio
 import base64
 import contextlib
 import http.client
@@ -24,10 +25,13 @@ import trustme
 from model_watchdog import writes
 from model_watchdog.core.decision import State
 from model_watchdog.core.sample import Sample, SeriesId
-from model_watchdog.record import FILE, SCHEMA
+from model_watchdog.errors import WatchdogError
+from model_watchdog.record import FILE, SCHEMA, Record
 from model_watchdog.store import Store
 from model_watchdog.web import metrics
-from model_watchdog.web.access import Hosts, hash_secret
+from model_watchdog.web.access import Hosts, Secrets, hash_secret
+from model_watchdog.web.live import Live
+from model_watchdog.web.newest import Newest
 from tests.rig import browser
 from tests.rig.prometheus import find_tool
 from tests.rig.stand_in import stand_in
@@ -97,10 +101,14 @@ def fill(store: Store) -> None:
     store.put(writes.host_metrics(json.dumps(host), now))
     store.put(writes.incident_open(17, "whisper", now - 3000, f"it said {SCRIPT}"), writes.incident_open(3, "bert", now - 9000, "old"))
     store.put(writes.incident_close(3, now - 8000), writes.event(now - 2990, "whisper", "restart_started", None, SCRIPT, 17))
-    fired = 'probe_duration_seconds{probe="health"} is 9, above 1'
-    store.put(writes.event(now - 600, "chatglm", "alert_fired", None, fired, None))
-    level = {"rule": "slow", "severity": "warning", "metric": "probe_duration_seconds", "service": "chatglm", "labels": {}, "above": 1.0}
-    store.put(writes.setting("levels", json.dumps([{**level, "below": None, "sigma": 3.0, "window": 10}])))
+    matter = 'slow probe_duration_seconds{probe="%s", service="chatglm"}'
+    store.put(writes.event(now - 600, "chatglm", "alert_fired", None, "slow, in the rule's own words", None, matter % "health"))
+    store.put(writes.event(now - 500, "chatglm", "alert_fired", None, 'probe="health", says another one', None, matter % "health-2"))
+    store.put(writes.event(now - 400, "chatglm", "alert_fired", None, "of the service's state: health", None, "flapping "))
+    level = {"rule": "slow", "severity": "warning", "metric": "probe_duration_seconds", "service": "chatglm", "above": 1.0}
+    level |= {"selector": 'probe_duration_seconds{probe=~"health|tcp"}', "below": None, "sigma": 3.0, "window": 10}
+    others: list[dict[str, Any]] = [{"service": None}, {"service": "bert"}, {"selector": 'probe_duration_seconds{probe!="health"}'}]
+    store.put(writes.setting("levels", json.dumps([level, *({**level, **other, "above": 2.0} for other in others)])))
     series = [SeriesId.of("probe_duration_seconds", {"service": name, "probe": "health"}) for name in ("chatglm", SCRIPT)]
     series.append(SeriesId.of("vllm:num_requests_running", {"service": "chatglm", "model": 'a"\\\nb'}))
     for number in range(720):
@@ -172,7 +180,7 @@ def test_incidents_and_events_are_told_as_the_commands_tell_them(web: Web) -> No
     assert web.json("/api/v1/incidents/17")["services"] == ["whisper"]
     assert [event["event"] for event in web.json("/api/v1/events?service=whisper")] == ["restart_started"]
     line = web.json("/api/v1/timeline?since=1h")
-    assert [one["id"] for one in line["incidents"]] == [17] and len(line["marks"]) == 2
+    assert [one["id"] for one in line["incidents"]] == [17] and len(line["marks"]) == 4
     for path in ("/api/v1/incidents/4711", "/api/v1/incidents/x", "/incidents/-1", "/incidents/1e3"):
         assert web.ask(path)[0] == 404
 
@@ -188,7 +196,7 @@ def test_a_trend_has_its_figures_levels_and_anomalies(web: Web, span: str) -> No
     assert len({len(trend[name]) for name in ("at", "least", "mean", "most", "last")}) == 1
     assert [level["above"] for level in trend["levels"]] == [1.0]
     assert trend["expected"]["rule"] == "slow" and len(trend["expected"]["low"]) == len(trend["at"])
-    assert len(trend["anomalies"]) == 1
+    assert [one["reason"] for one in trend["anomalies"]] == ["slow, in the rule's own words"]
     assert web.json("/api/v1/trend?metric=nothing")["at"] == []
 
 
@@ -335,6 +343,45 @@ def test_each_service_has_one_state_while_the_daemon_runs(web: Web, directory: P
     ]
 
 
+def test_streams_share_what_they_tell(directory: Path) -> None:
+    async def listen() -> tuple[str, str]:
+        live = Live(str(directory), str(directory / "run"))
+        return await live.tell(), await live.tell()
+
+    one, other = asyncio.run(listen())
+    assert one is other and "whisper" in one, "written once"
+
+
+def test_values_that_are_stale_are_not_kept(directory: Path) -> None:
+    newest, now = Newest(), time.time()
+    with Record.open(directory) as record:
+        newest.refresh(record, now)
+        assert len([*newest.read()]) == 3
+        newest.refresh(record, now + 400)
+    assert [*newest.read()] == [] and not newest._values
+
+
+def test_one_who_waits_for_the_record_holds_up_nobody(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / FILE)
+    show(store, "chatglm")
+    assert store.close(10)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as locking:
+        web = Web(tmp_path)
+        assert web.ask("/healthz")[0] == 200
+        locking.execute("PRAGMA locking_mode = EXCLUSIVE")
+        locking.execute("INSERT INTO setting VALUES ('locked', 'yes')")
+        waiting = socket.create_connection(("127.0.0.1", web.port))
+        began = time.monotonic()
+        waiting.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        time.sleep(0.2)  # until it is being answered: the lock is waited for during two seconds
+        assert web.ask("/static/app.js")[0] == 200
+        took = time.monotonic() - began
+        assert b" 503 " in waiting.recv(64), "it could not be read"
+        assert took < 1 < time.monotonic() - began
+        waiting.close()
+        web.close()
+
+
 # ---------------------------------------------------------------- records of all kinds
 def test_a_record_that_cannot_be_read_is_said_so_and_read_when_it_can(tmp_path: Path) -> None:
     web = Web(tmp_path)
@@ -435,9 +482,15 @@ def basic(user: str, secret: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
 
 
-def test_guessing_is_slowed_down(tmp_path: Path) -> None:
-    from model_watchdog.web.access import Secrets
+@pytest.mark.parametrize("salt", ["not-base64!", ""])
+def test_a_hash_whose_salt_is_none_is_refused_when_it_is_read(tmp_path: Path, salt: str) -> None:
+    digest = hash_secret("t0ken").rpartition("$")[2]
+    (tmp_path / "secrets").write_text(f"token scrypt${salt}${digest}\n")
+    with pytest.raises(WatchdogError, match=":1: write token HASH"):
+        Secrets.read(tmp_path / "secrets")
 
+
+def test_guessing_is_slowed_down(tmp_path: Path) -> None:
     secrets = Secrets([("", hash_secret("t0ken"))])
     judged = [secrets.judge(f"Bearer {number}") for number in range(8)]
     assert judged.count(None) >= 1 and True not in judged
@@ -469,3 +522,25 @@ def test_a_person_sees_a_change_within_two_seconds_in_both_languages(tmp_path: P
         page.close()
         web.close()
         store.close()
+
+
+HASTE = "const every = setInterval; setInterval = (act, ms) => every(act, ms / 100);"
+ASKED = "performance.getEntriesByType('resource').filter((one) => one.name.includes('/api/v1/%s')).length"
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not browser.PROGRAM, reason="BROWSER TEST NOT RUN: chromium is not installed")
+def test_incidents_are_asked_for_in_every_sixth_round(directory: Path, tmp_path: Path) -> None:
+    """A round is 100 ms here."""
+    web, page = Web(directory), browser.Browser(tmp_path / "profile")
+    try:
+        page.prepare(HASTE)
+        page.open(web.url)
+        page.wait("!!document.querySelector('#chart canvas')")
+        page.evaluate("byId = (id) => document.getElementById(id); byId('span').value = '1h'; performance.clearResourceTimings()")
+        page.wait(f"{ASKED % 'trend'} >= 20", 20)
+        trends, incidents = page.evaluate(ASKED % "trend"), page.evaluate(ASKED % "incidents")
+        assert trends / 9 <= incidents <= trends / 4, (trends, incidents)
+    finally:
+        page.close()
+        web.close()

@@ -27,7 +27,6 @@ PHRASES = {
     "Value": "值",
     "Distribution": "分布",
     "Incidents of the last 30 days": "最近 30 天的故障",
-    "state": "状态",
     "the daemon runs": "守护进程运行中",
     "the daemon is not running: what is shown is old": "守护进程未运行：显示的是旧数据",
     "the connection is lost; trying again": "连接已断开，正在重试",
