@@ -57,7 +57,9 @@ MIGRATIONS = (
     CREATE TABLE rollup_hour (
         id INTEGER PRIMARY KEY, series INTEGER NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (series, at));
     """,
-    "SELECT 5;",
+    """
+    ALTER TABLE outbox ADD COLUMN topics TEXT NOT NULL DEFAULT '';
+    """,
     """
     ALTER TABLE event ADD COLUMN matter TEXT NOT NULL DEFAULT '';
     ALTER TABLE outbox ADD COLUMN attachment TEXT NOT NULL DEFAULT '';

@@ -12,7 +12,7 @@ from datetime import datetime
 from model_watchdog import writes as record
 from model_watchdog.clock import Clock
 from model_watchdog.config.model import NotifierConfig
-from model_watchdog.core.account import Action, Drop, Hold, Remind, Send, Telling
+from model_watchdog.core.account import Action, Drop, End, Hold, Remind, Send, Telling
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.decision import Event, Notification, Reason
 from model_watchdog.core.roots import open_thread
@@ -23,7 +23,7 @@ from model_watchdog.crashpoint import crash_point
 from model_watchdog.notifiers import Message
 from model_watchdog.outbox import Outbox
 from model_watchdog.store import Store
-from model_watchdog.wording import compose_reminder, say
+from model_watchdog.wording import compose_ended, compose_reminder, say
 from model_watchdog.writes import Write
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,8 @@ class Teller:
         if self._dry_run:
             self._outbox.would_tell([name for name, route in self.router.routes.items() if route.admits(notice)], message)
             return []
+        matters = notice.matters or ((notification.about,) if kind is Kind.ONCE else ())
+        message = replace(message, kind=kind, topics=tuple((service, matter) for matter in matters))
         writes += self._carry_out(self.router.take(notice, self._clock.steady(), self._second()), message, notice)
         if service is None and kind is Kind.CLOSES:
             writes += self._end_of_host(notification, incident)
@@ -207,11 +209,16 @@ class Teller:
                     writes += self._outbox.add(action.notifier, self._compose(action), action.incident)
                 case Send(name, (key,)) | Hold(name, key) | Drop(name, key) if message and notice and key == message.key:
                     text = self._with_answer(name, message, root) if notice.kind is Kind.OPENS else message
+                    if not isinstance(action, Drop) and action.ended:
+                        text = replace(text, topics=action.ended)
                     writes += self._outbox.add(name, text, root, is_held=not isinstance(action, Send))
                     if isinstance(action, Drop):
                         writes += self._outbox.drop(name, key, action.why.value)
                 case Send(name, keys, bundle):
                     writes += self._outbox.release(name, keys, bundle)
+                case End(name, number, ended) if self._outbox.takes_each(name):
+                    over = replace(compose_ended(self._hostname, number), kind=Kind.CLOSES, topics=ended)
+                    writes += self._outbox.add(name, over, number)
                 case Drop(name, key, why):
                     writes += self._outbox.drop(name, key, why.value)
         crash_point("routed")

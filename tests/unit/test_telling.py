@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,11 @@ from model_watchdog.config.model import NotifierConfig, Window
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy, CircuitBreaker
 from model_watchdog.core.decision import Notification, Reason
 from model_watchdog.core.roots import open_thread
-from model_watchdog.core.routes import Route, Silence, Thread, Threads
+from model_watchdog.core.routes import Kind, Route, Silence, Thread, Threads
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.state import ServiceState
 from model_watchdog.notifiers import Message
-from model_watchdog.outbox import Delivery, Outbox
+from model_watchdog.outbox import Delivery, Outbox, read_topics
 from model_watchdog.record import Record
 from model_watchdog.store import Store
 from model_watchdog.telling import Teller
@@ -122,7 +123,7 @@ def test_a_record_that_begins_anew_knows_what_follows_from_the_host(store: Store
         Severity.CRITICAL,
         "alert_fired",
         None,
-        Reason("threshold", {"metric": "gpu_up", "value": 0.0, "above": None, "below": 1.0}),
+        Reason("threshold", {"metric": "gpu_up", "value": 0.0, "below": 1.0}),
         matters=("gpu_lost",),
     )
     asyncio.run(store.commit(*teller.take(about, Message("host/1", Severity.CRITICAL, "lost", ""), None, None)))
@@ -136,6 +137,39 @@ def test_a_record_that_begins_anew_knows_what_follows_from_the_host(store: Store
     other.close()
     with Record.open(anew) as record:
         assert [(row["id"], row["service"]) for row in record.incidents()] == before == [(7, "")]
+
+
+class Machine(Nobody):
+    takes_each = True
+
+
+def test_a_machine_hears_of_the_end_of_each_series_and_of_what_ends_with_its_incident(store: Store, tmp_path: Path) -> None:
+    configs = {"fleet": NotifierConfig("fleet", "test", Machine(), Severity.INFO, wishes=Route("fleet", Severity.INFO))}
+    teller = Teller(StillClock(), store, Outbox(store, configs), "box", dry_run=False)
+    teller.recall(configs, None, has_past=False)
+    rows, number = teller.open(1, "a", ""), count()
+
+    def take(about: str, *matters: str) -> None:
+        key = f"a/{next(number)}/{about}"
+        notification = Notification(key, Severity.WARNING, about, None, Reason("x", {}), matters=matters)
+        rows.extend(teller.take(notification, Message(key, Severity.WARNING, about, ""), "a", 1))
+
+    take("alert_fired", "slow x{gpu=0}")
+    take("alert_fired", "slow x{gpu=1}")
+    take("cannot_act", "cannot disk_full")
+    take("alert_resolved", "slow *")
+    take("recovered")
+    rows += teller.end(1)
+    asyncio.run(store.commit(*rows))
+    told = [read_topics(row["topics"]) for row in store.outbox_due()]
+    assert told == [
+        (Kind.OPENS, (("a", "slow x{gpu=0}"),)),
+        (Kind.OPENS, (("a", "slow x{gpu=1}"),)),
+        (Kind.OPENS, (("a", "cannot disk_full"),)),
+        (Kind.CLOSES, (("a", "slow x{gpu=0}"),)),
+        (Kind.ONCE, (("a", "recovered"),)),
+        (Kind.CLOSES, (("a", "cannot disk_full"),)),
+    ]
 
 
 def test_a_window_is_the_same_wherever_it_stands_in_the_file(store: Store) -> None:

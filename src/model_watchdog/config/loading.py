@@ -70,7 +70,7 @@ def load(
     names, named = list(_read_section(context, root, "services")), _read_section(context, root, "notifiers")
     notifiers = read_notifiers(context, named, names, ask_notifiers)
     maintenance = read_maintenance(context, root.entries.get("maintenance"), names)
-    digest = read_digest(context, root.entries.get("digest"), list(named))
+    digest = read_digest(context, root.entries.get("digest"), notifiers, list(named))
     heartbeat = read_heartbeat(context, root.entries.get("heartbeat"))
     language = _read_language(context, root)
     faults.raise_if_any()

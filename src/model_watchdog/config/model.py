@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_watchdog.core.common import CommonCausePolicy
-from model_watchdog.core.routes import Route, TimeOfDay
+from model_watchdog.core.routes import MachineRoute, Route, TimeOfDay
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.state import Service
 from model_watchdog.core.units import Seconds, Secret, Url
@@ -69,8 +69,15 @@ class NotifierConfig:
     wishes: Route = field(default_factory=lambda: Route(""))
 
     @property
+    def takes_each(self) -> bool:
+        """Whether it is a machine, which is told of each alert by itself, and of its end."""
+        return getattr(self.notifier, "takes_each", False)
+
+    @property
     def route(self) -> Route:
         """What the router must know of it."""
+        if self.takes_each:
+            return MachineRoute(self.name, self.min_severity, self.wishes.services, self.wishes.quiet)
         return replace(self.wishes, name=self.name, min_severity=self.min_severity)
 
 

@@ -8,10 +8,10 @@ and only of that; and no message is sent twice.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from model_watchdog.core.account import Action, Drop, Held, Hold, Lane, Pace, Remind, Send, Telling, Told, Why
+from model_watchdog.core.account import Action, Drop, End, Held, Hold, Lane, Pace, Remind, Send, Telling, Told, Why
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.roots import close_thread, forget_old, suspect_until
-from model_watchdog.core.routes import DENIED, RIGHT, STANDING, Kind, Notice, Route, Silence, Thread
+from model_watchdog.core.routes import DENIED, RIGHT, STANDING, Kind, Notice, Route, Silence, Thread, Topic
 from model_watchdog.core.rule import Severity
 
 TOGETHER = 10.0
@@ -65,17 +65,20 @@ class Router:
         self.forget(now)
         return actions
 
-    def end(self, incident: int) -> list[Drop]:
+    def end(self, incident: int) -> list[Action]:
         """An incident is over. What has no end of its own (it could not be acted on, say) has ended with it."""
         close_thread(self.state.threads, incident)
-        dropped = []
+        actions = list[Action]()
         for name, lane in self.state.lanes.items():
-            lane.told = [told for told in lane.told if told.incident != incident or not told.matter.startswith(STANDING)]
+            over = [told for told in lane.told if told.incident == incident and told.matter.startswith(STANDING)]
+            lane.told = [told for told in lane.told if told not in over]
+            if over:
+                actions.append(End(name, incident, tuple((told.service, told.matter) for told in over)))
             for held in [held for held in lane.held.values() if held.notice.incident == incident and held.notice.kind is Kind.OPENS]:
                 if held.why in (Why.QUIET, Why.SILENCE) and all(matter.startswith(STANDING) for matter in held.matters):
                     del lane.held[held.notice.key]
-                    dropped.append(Drop(name, held.notice.key, held.why))
-        return dropped
+                    actions.append(Drop(name, held.notice.key, held.why))
+        return actions
 
     @property
     def is_busy(self) -> bool:
@@ -95,12 +98,14 @@ class Router:
         """The end of what was sent is sent. What waits because nobody may be told is dropped, when all that it says is over."""
         names = self._name(lane, notice)
         was_told = [told for told in lane.told if _is_ended(told.service, told.matter, notice, names)]
+        ended = [(told.service, told.matter) for told in was_told]
         lane.told = [told for told in lane.told if told not in was_told]
         waits = is_known = False
         for held in [held for held in lane.held.values() if held.notice.kind is Kind.OPENS]:
             left = tuple(matter for matter in held.matters if not _is_ended(held.notice.service, matter, notice, names))
             if left == held.matters:
                 continue
+            ended += [(held.notice.service, matter) for matter in held.matters if matter not in left]
             held.matters, is_known = left, True
             if held.why not in (Why.QUIET, Why.SILENCE) and not was_told:
                 waits, notice = True, replace(notice, incident=held.notice.incident)  # they wait together
@@ -108,7 +113,7 @@ class Router:
                 del lane.held[held.notice.key]
                 yield Drop(route.name, held.notice.key, held.why)
         if was_told or waits or (self.state.trusts and not is_known and route.admits(notice)):
-            yield from self._place(route, lane, notice, now, second, behind=waits and not was_told)
+            yield from self._place(route, lane, notice, now, second, behind=waits and not was_told, ended=tuple(ended))
 
     def _name(self, lane: Lane, notice: Notice) -> tuple[str, ...]:
         """The matters that it ends: of those that begin alike, one."""
@@ -121,25 +126,35 @@ class Router:
     def _openings(self, lane: Lane, service: str | None) -> list[Held]:
         return [held for held in lane.held.values() if held.notice.kind is Kind.OPENS and held.notice.service == service]
 
-    def _place(self, route: Route, lane: Lane, notice: Notice, now: float, second: float, *, behind: bool = False) -> Iterator[Action]:
-        """Sends it, or says why not. What is `behind` the message that it ends waits with it."""
+    def _place(
+        self,
+        route: Route,
+        lane: Lane,
+        notice: Notice,
+        now: float,
+        second: float,
+        *,
+        behind: bool = False,
+        ended: tuple[Topic, ...] = (),
+    ) -> Iterator[Action]:
+        """Sends it, or says why not. What is `behind` the message that it ends waits with it; `ended` is what it says to be over."""
         why = Why.TOGETHER if behind else self._object(route, lane, notice, now, now, second)
         if why is None:
             yield from self._overtake(route, lane, notice)
             self._note(lane, notice, now)
-            yield Send(route.name, (notice.key,))
+            yield Send(route.name, (notice.key,), ended=ended)
         elif why is Why.SILENCE and notice.kind is Kind.ONCE:
             yield Drop(route.name, notice.key, why)
         else:
             lane.held[notice.key] = Held(notice, now, why, notice.matters if notice.kind is Kind.OPENS else (), behind)
-            yield Hold(route.name, notice.key, why)
+            yield Hold(route.name, notice.key, why, ended)
 
     def _object(self, route: Route, lane: Lane, notice: Notice, since: float, now: float, second: float) -> Why | None:
         """Why it is not sent now; it has waited `since`."""
         if (why := self._forbid(route, notice, second)) is not None:
             return why
         root = self.root(notice.incident)
-        if root is None:
+        if root is None or route.takes_each:
             return None
         waiting = any(held.why in (Why.WAIT, Why.TOGETHER) for held in self._waiting(lane, root) if held.notice is not notice)
         pace = self._pace(lane, root)

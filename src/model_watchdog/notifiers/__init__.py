@@ -3,17 +3,23 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from model_watchdog.core.routes import Kind, Topic
 from model_watchdog.core.rule import Severity
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a person reads. `key` names it for ever: the same event has the same key, also after a crash."""
+    """What a person reads. `key` names it for ever: the same event has the same key, also after a crash.
+
+    `kind` and `topics` say the same to a machine: what begins, is over, or has happened.
+    """
 
     key: str
     severity: Severity
     title: str
     body: str
+    kind: Kind = Kind.ONCE
+    topics: tuple[Topic, ...] = ()
 
 
 class Notifier(Protocol):

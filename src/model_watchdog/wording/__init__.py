@@ -188,6 +188,12 @@ def compose_reminder(host: str, remind: Remind, since: datetime, now: datetime) 
     return Message(remind.key, remind.severity, title, _align(lines))
 
 
+def compose_ended(host: str, incident: int) -> Message:
+    """That an incident is over, for a machine that was told what of it cannot be told to be over by itself."""
+    title = f"{_head(Severity.INFO, host)}{phrase('incident {id} is over', id=incident)}"
+    return Message(f"incident/{incident}/over", Severity.INFO, title, "")
+
+
 def compose_healed(host: str, key: str, stories: Sequence[Mapping[str, Any]], seconds: float) -> Message:
     """What was healed without a person within so many seconds: incidents as `stories.list_incidents` gives them."""
     restarts, minutes = sum(story["restarts"] for story in stories), sum(story["minutes"] for story in stories)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_watchdog.config.loading import InvalidConfig, load
+from model_watchdog.config.telling_section import FOR_PEOPLE
 from model_watchdog.config.vocabulary import LATER_KEYS, LATER_KINDS, LATER_METRICS, OWN_METRICS
 from tests.unit.config.texts import MINIMAL, Faults, Load
 
@@ -54,6 +55,11 @@ def notifier(text: str) -> str:
     return f"services: {{chatglm: {{unit: a}}}}\nnotifiers:\n  n: {{kind: apprise, url: 'json://h', {text}}}\n  m: {{kind: apprise, url: 'json://h'}}\n"
 
 
+def fleet(text: str) -> str:
+    """The same, but `n` is an Alertmanager."""
+    return notifier(text).replace("apprise, url: 'json://h'", "alertmanager, url: 'http://h'", 1)
+
+
 TELLING = {
     notifier("services: [bert]"): '3:50: notifiers.n.services[0]: no service is like "bert"; there is chatglm, host',
     notifier("quiet: {from: '22:00'}"): "3:46: notifiers.n.quiet.until: is missing; it takes a value",
@@ -63,6 +69,10 @@ TELLING = {
     ),
     notifier("escalate: {after: 15m, to: boss}"): '3:3: notifiers.n.escalate.to: there is no notifier "boss"; there is m',
     notifier("escalate: {after: 15m, to: 'n'}"): "3:3: notifiers.n.escalate.to: is this notifier itself; name another",
+    fleet("repeat_every: 10m"): f"3:44: notifiers.n.repeat_every: {FOR_PEOPLE}",
+    fleet("escalate: {after: 15m, to: m}"): f"3:44: notifiers.n.escalate: {FOR_PEOPLE}",
+    fleet("") + "digest: {to: ['n'], at: '08:00'}\n": f"5:9: digest.to: {FOR_PEOPLE}",
+    fleet("").replace("'json://h'", "'json://h', escalate: {after: 15m, to: 'n'}"): f"4:3: notifiers.m.escalate.to: {FOR_PEOPLE}",
     notifier("repeat_every: 1s"): "3:3: notifiers.n: repeat_every must be at least 10s",
     notifier("group_wait: 1h"): "3:3: notifiers.n: group_wait must be at most 10m",
     "maintenance: 5\n": "1:14: maintenance: expected a list of windows in [ ]",
