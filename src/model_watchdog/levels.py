@@ -22,7 +22,7 @@ def _of_host(config: Config) -> Iterator[dict[str, Any]]:
 
 
 def _describe(rule: Rule, service: str | None) -> dict[str, Any]:
-    """`above` and `below` only where samples themselves are judged; `labels` those that the series must have."""
+    """`above` and `below` only where samples themselves are judged; `selector` as `Selector` writes and reads it."""
     judges_samples = rule.as_ is None and rule.minus is None
     levels = {side: getattr(rule.condition, side, None) if judges_samples else None for side in ("above", "below")}
     low, high = getattr(rule.condition, "outside", None) or (None, None)
@@ -31,7 +31,7 @@ def _describe(rule: Rule, service: str | None) -> dict[str, Any]:
         "service": service,
         "severity": rule.severity.value,
         "metric": rule.selector.metric,
-        "labels": {name: value for name, operator, value in rule.selector.matchers if operator == "="},
+        "selector": str(rule.selector),
         "above": levels["above"] if high is None else high,
         "below": levels["below"] if low is None else low,
         "sigma": getattr(rule.condition, "sigma", None) if judges_samples else None,

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from model_watchdog.web.access import Hosts, Secrets, hash_secret, is_loopback  # it takes a while, and --help need not wait
+    from model_watchdog.web.access import Hosts, Secrets, hash_secret, is_address, is_loopback  # it takes a while, and --help need not wait
 
     if args.hash:
         secret = getpass.getpass("secret: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         if not os.access(path, os.R_OK):
             raise CommandError(f"{path}: it is not there, or cannot be read")
     secrets = Secrets.read(args.secrets) if args.secrets else None
-    return _serve(args, host, port, Hosts([os.uname().nodename, *args.host, *([] if _is_address(host) else [host])]), secrets)
+    return _serve(args, host, port, Hosts([os.uname().nodename, *args.host, *([] if is_address(host) else [host])]), secrets)
 
 
 def _serve(args: argparse.Namespace, host: str, port: int, hosts: object, secrets: object) -> int:
@@ -98,7 +98,3 @@ def _read_listen(text: str) -> tuple[str, int]:
     if not match or int(match[2]) > 65535:
         raise CommandError(f'--listen {text}: write it like {LISTEN} or "[::1]:8712"', EXIT_USAGE)
     return match[1].strip("[]"), int(match[2])
-
-
-def _is_address(host: str) -> bool:
-    return re.fullmatch(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", host) is not None

@@ -3,8 +3,9 @@
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -53,7 +54,7 @@ def make_app(state_dir: str, runtime_dir: str, hosts: Hosts, secrets: Secrets | 
 
 
 class Site:
-    """One method an address."""
+    """One method an address. Those that read the record are plain functions, which have a thread each: a long question holds up nobody."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
@@ -61,23 +62,19 @@ class Site:
 
     async def page(self, request: Request) -> Response:
         doc = await self._live.look()
-        return _html(page.write_page(doc, _choose_language(request, self._live.open)))
+        return _html(page.write_page(doc, _choose_language(request, self._live.language)))
 
-    async def incident_page(self, request: Request) -> Response:
-        language = _choose_language(request, self._live.open)
+    def incident_page(self, request: Request) -> Response:
         with self._live.open() as record:
-            story = find_story(record, _read_id(request), time.time())
-        if story is None:
-            raise HTTPException(404, "there is no incident of that number")
-        return _html(page.write_incident(with_times(story), language))
+            story, spoken = _find_story(record, request), (record.daemon() or {}).get("language")
+        return _html(page.write_incident(story, _choose_language(request, spoken)))
 
     async def metrics(self, request: Request) -> Response:
         values = await self._live.measure()
         text = metrics.write(values, with_services_own=request.query_params.get("scrape") == "1")
         return Response(text, media_type=metrics.TYPE)
 
-    async def healthz(self, request: Request) -> Response:
-        await self._live.look()
+    def healthz(self, request: Request) -> Response:
         with self._live.open() as record:
             record.updated_at()
         return PlainTextResponse("ok\n")
@@ -108,36 +105,33 @@ class Site:
         first = await anext(events)  # it is counted from here on
         return StreamingResponse(_chain(first, events), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
-    async def incidents(self, request: Request) -> Response:
+    def incidents(self, request: Request) -> Response:
         now = time.time()
         with self._live.open() as record:
             found = list_incidents(record, now - _read_span(request, 7 * DAY), request.query_params.get("service"), now)
         return _json([as_json(story) for story in found])
 
-    async def incident(self, request: Request) -> Response:
+    def incident(self, request: Request) -> Response:
         with self._live.open() as record:
-            story = find_story(record, _read_id(request), time.time())
-        if story is None:
-            raise HTTPException(404, "there is no incident of that number")
-        return _json(with_times(story))
+            return _json(_find_story(record, request))
 
-    async def events(self, request: Request) -> Response:
+    def events(self, request: Request) -> Response:
         since = time.time() - _read_span(request, DAY)
         with self._live.open() as record:
             found = record.events(service=request.query_params.get("service"), since=since, limit=1000)
         return _json([{key: value for key, value in event.items() if key != "id"} for event in found])
 
-    async def series(self, request: Request) -> Response:
+    def series(self, request: Request) -> Response:
         with self._live.open() as record:
             return _json(record.series())
 
-    async def trend(self, request: Request) -> Response:
+    def trend(self, request: Request) -> Response:
         metric, labels = request.query_params.get("metric", ""), _read_labels(request)
         now = time.time()
         with self._live.open() as record:
             return _json(find_trend(record, metric, labels, now - _read_span(request, DAY), now))
 
-    async def timeline(self, request: Request) -> Response:
+    def timeline(self, request: Request) -> Response:
         now = time.time()
         with self._live.open() as record:
             return _json(find_timeline(record, now - _read_span(request, DAY), now))
@@ -147,6 +141,18 @@ async def _chain(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
     yield first
     async for event in events:
         yield event
+
+
+def _find_story(record: Record, request: Request) -> dict[str, Any]:
+    story = find_story(record, _read_id(request), time.time())
+    if story is None:
+        raise HTTPException(404, "there is no incident of that number")
+    return with_times(story)
+
+
+def _choose_language(request: Request, of_daemon: str | None) -> str:
+    """The one asked for, else the daemon's, in which the reasons are told."""
+    return next((one for one in (request.query_params.get("lang"), of_daemon) if one in LANGUAGES), "en")
 
 
 def _read_id(request: Request) -> int:
@@ -175,19 +181,6 @@ def _read_labels(request: Request) -> dict[str, str]:
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         raise HTTPException(400, 'labels: write them as a JSON object of texts, like {"gpu": "0"}')
     return labels
-
-
-def _choose_language(request: Request, open_record: Callable[[], Record]) -> str:
-    """The one asked for, else the daemon's, in which the reasons are told."""
-    asked = request.query_params.get("lang")
-    if asked in LANGUAGES:
-        return asked
-    try:
-        with open_record() as record:
-            spoken = (record.daemon() or {}).get("language")
-    except WatchdogError:
-        spoken = None
-    return spoken if spoken in LANGUAGES else "en"
 
 
 def _json(value: object) -> Response:

@@ -3,19 +3,17 @@
 import html
 from typing import Any
 
-from model_watchdog.language import phrase, speak, spoken
+from model_watchdog.core.decision import State
+from model_watchdog.language import Speaking, phrase, spoken
 from model_watchdog.web.live import dump
 from model_watchdog.wording import clean, tell_event
 
 Doc = dict[str, Any]
 
-STATES = ("loading", "healthy", "busy", "degraded", "stalled", "unhealthy", "dead", "sleeping", "stopped", "unknown")
-
 
 def list_texts() -> dict[str, str]:
     """What the script says, in the language that is spoken."""
     return {
-        "state": phrase("state"),
         "running": phrase("the daemon runs"),
         "dead_daemon": phrase("the daemon is not running: what is shown is old"),
         "dry_run": phrase("dry run: nothing is restarted"),
@@ -40,15 +38,13 @@ def list_texts() -> dict[str, str]:
         "paused": phrase("paused"),
         "restarting": phrase("restarting"),
         "verifying": phrase("verifying"),
-        **{f"state_{state}": phrase(state) for state in STATES},
+        **{f"state_{state.value}": phrase(state.value) for state in State},
     }
 
 
 def write_page(doc: Doc, language: str) -> str:
     """The page, with how things stand in it, so that it is drawn at once."""
-    before = spoken()
-    speak(language)
-    try:
+    with Speaking(language):
         main = f"""
 <section aria-labelledby="h-services"><h2 id="h-services">{_say("Services")}</h2>
 <div class="wide"><table class="stack"><thead><tr><th scope="col">{_say("Service")}</th><th scope="col">{_say("State")}</th>
@@ -76,15 +72,11 @@ def write_page(doc: Doc, language: str) -> str:
 <section aria-labelledby="h-incidents"><h2 id="h-incidents">{_say("Incidents of the last 30 days")}</h2>
 <ul id="incidents"></ul></section>"""
         return _frame(main, doc, with_chart=True)
-    finally:
-        speak(before)
 
 
 def write_incident(story: Doc, language: str) -> str:
     """An incident as a story."""
-    before = spoken()
-    speak(language)
-    try:
+    with Speaking(language):
         names = ", ".join(phrase("the host") if name is None else name for name in story["services"])
         facts = [
             (phrase("What"), clean(story["reason"])),
@@ -104,8 +96,6 @@ def write_incident(story: Doc, language: str) -> str:
             parts.append(f"<h2>{_say('What is left to do')}</h2><pre>{_escape(chr(10).join(story['left']))}</pre>")
         title = phrase("Incident {id}", id=story["id"])
         return _frame(f"<p><a href='/?lang={language}'>← {_say('Overview')}</a></p><h2>{_escape(title)}</h2>{''.join(parts)}", None)
-    finally:
-        speak(before)
 
 
 def _frame(main: str, doc: Doc | None, *, with_chart: bool = False) -> str:

@@ -209,11 +209,11 @@
     const asked = new URLSearchParams({ metric, labels: JSON.stringify(labels), since: span() });
     try { showTrend(await ask(`/api/v1/trend?${asked}`)); } catch (error) { report(error); }
   }
-  async function loadPast() {
-    try {
-      showTimeline(await ask(`/api/v1/timeline?since=${span()}`), names);
-      showIncidents(await ask("/api/v1/incidents?since=30d"));
-    } catch (error) { report(error); }
+  async function loadTimeline() {
+    try { showTimeline(await ask(`/api/v1/timeline?since=${span()}`), names); } catch (error) { report(error); }
+  }
+  async function loadIncidents() {
+    try { showIncidents(await ask("/api/v1/incidents?since=30d")); } catch (error) { report(error); }
   }
   async function loadSeries() {
     try {
@@ -232,7 +232,7 @@
     const states = JSON.stringify((doc.services || []).map((one) => [one.name, one.state, one.recovery.phase]));
     names = (doc.services || []).map((one) => one.name);
     showStatus(doc);
-    if (states !== take.states) { take.states = states; loadPast(); loadSeries(); }
+    if (states !== take.states) { take.states = states; loadTimeline(); loadIncidents(); loadSeries(); }
   }
   function follow() {
     const source = new EventSource("/api/v1/live");
@@ -240,17 +240,19 @@
     source.onmessage = (event) => take(JSON.parse(event.data));
     source.onerror = () => { byId("live").textContent = texts.lost; };
   }
-  byId("span").addEventListener("change", () => { loadTrend(); loadPast(); });
+  byId("span").addEventListener("change", () => { loadTrend(); loadTimeline(); });
   byId("series").addEventListener("change", loadTrend);
   let resizing = 0;
   addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(() => plot && plot.setSize({ width: byId("chart").clientWidth, height: 260 }), 150); });
   let rounds = 0;
   setInterval(() => {
     rounds += 1;
-    if (document.hidden || (SPANS[span()] > 3600 && rounds % 6)) return; // of a long time little is new after 10 s
+    const isRare = rounds % 6 === 0;
+    if (document.hidden || (SPANS[span()] > 3600 && !isRare)) return; // of a long time little is new after 10 s
     loadSeries();
     loadTrend();
-    loadPast();
+    loadTimeline();
+    if (isRare) loadIncidents(); // a new one changes a service's state, and is asked for then
   }, 10000);
   take(read("status"));
   follow();
