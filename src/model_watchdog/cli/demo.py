@@ -1,6 +1,7 @@
 """`watchdog demo`: a service crashes, hangs and never comes back, and the real daemon deals with it."""
 
 import argparse
+import contextlib
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from model_watchdog.wording import strip_controls, tell_event
 
 HELP = "the whole story on this machine in about a minute"
 EXAMPLES = """\
-  watchdog demo        nothing to set up, nothing left behind; exit 0 when every leg went as it must
+  watchdog demo           nothing to set up, nothing left behind; exit 0 when every leg went as it must
+  watchdog demo --stay    the page that it prints stays until Ctrl-C, to look around in and to download the report of it
 """
 
 CONFIG = """\
@@ -76,6 +78,7 @@ class Story:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stay", action="store_true", help="keep the page until Ctrl-C")
     parser.add_argument("--spoil", choices=SPOILS, default="", help=argparse.SUPPRESS)
 
 
@@ -97,6 +100,10 @@ def run(args: argparse.Namespace) -> int:
         try:
             story.head("how things stand")
             _show_status(stage)
+            if args.stay and stage.page:
+                story.say(f"the page and its report stay until Ctrl-C: {stage.page}  {stage.page}report?since=1d")
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()
         finally:
             stage.close()
     print("\nEvery leg went as it must. Next: watchdog check, sudo watchdog install", flush=True)
@@ -117,7 +124,7 @@ def _set_up(stage: Stage, story: Story) -> None:
     story.say(f"a small model service is up on 127.0.0.1:{stage.port} ({by})")
     story.expect("healthy", lambda: stage.entry().get("state") == "healthy", 15, "setting up")
     if page := stage.start_page():
-        story.say(f"to watch it in a browser, while this runs: {page}")
+        story.say(f"to watch it in a browser, while this runs (--stay: until Ctrl-C): {page}")
 
 
 def _crash(stage: Stage, story: Story) -> None:
