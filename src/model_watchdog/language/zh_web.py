@@ -16,6 +16,7 @@ PHRASES = {
     "Power": "功率",
     "Time shown": "时间范围",
     "1 hour": "1 小时",
+    "5 minutes": "5 分钟",
     "24 hours": "24 小时",
     "7 days": "7 天",
     "30 days": "30 天",

@@ -56,6 +56,7 @@ def write_page(doc: Doc, language: str) -> str:
 <th scope="col">{_say("Memory")}</th><th scope="col">{_say("Temperature")}</th><th scope="col">{_say("Power")}</th></tr></thead>
 <tbody id="gpu-rows"></tbody></table></div></section>
 <p class="choose"><label for="span">{_say("Time shown")}</label> <select id="span">
+<option value="5m">{_say("5 minutes")}</option>
 <option value="15m">{_say("15 minutes")}</option>
 <option value="1h">{_say("1 hour")}</option><option value="24h" selected>{_say("24 hours")}</option>
 <option value="7d">{_say("7 days")}</option><option value="30d">{_say("30 days")}</option></select></p>

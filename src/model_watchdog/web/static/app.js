@@ -7,7 +7,7 @@
   const language = document.documentElement.lang;
   const TONES = { healthy: "good", busy: "busy", loading: "busy", sleeping: "good", stopped: "quiet", degraded: "warn", unknown: "warn",
     unhealthy: "bad", stalled: "bad", dead: "bad" };
-  const SPANS = { "15m": 900, "1h": 3600, "24h": 86400, "7d": 604800, "30d": 2592000 };
+  const SPANS = { "5m": 300, "15m": 900, "1h": 3600, "24h": 86400, "7d": 604800, "30d": 2592000 };
 
   function make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
@@ -35,6 +35,7 @@
       const step = Math.min(4, Math.max(0, Math.floor(Math.log2(Math.abs(value) || 1) / 10)));
       return `${number(value / 1024 ** step)} ${["B", "KiB", "MiB", "GiB", "TiB"][step]}`;
     }
+    if (metric.includes("_seconds") && value && Math.abs(value) < 0.1) return `${number(value * 1000)} ms`;
     for (const [part, unit] of [["_seconds", "s"], ["_percent", "%"], ["_celsius", "°C"], ["_watts", "W"], ["_hertz", "Hz"]])
       if (metric.includes(part)) return `${number(value)} ${unit}`;
     return number(value);
@@ -254,6 +255,9 @@
     loadTimeline();
     if (isRare) loadIncidents(); // a new one changes a service's state, and is asked for then
   }, 10000);
-  take(read("status"));
+  const first = read("status");
+  const watched = (Date.now() - Date.parse(first.daemon && first.daemon.started_at)) / 1000;
+  if (watched < SPANS["15m"]) byId("span").value = watched < SPANS["5m"] ? "5m" : "15m"; // in a day so little could not be seen
+  take(first);
   follow();
 })();
