@@ -1,13 +1,19 @@
 """A flood of requests, by wrk: as fast as they are answered, on hundreds of connections at once."""
 
+import json
 import re
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 
+from tests.rig.chaos import Chaos
+from tests.rig.plain_daemon import PlainDaemon
 from tests.rig.prometheus import find_libraries, find_tool
+from tests.rig.waiting import wait_until
 
 WRK = find_tool("wrk")
+SERVICES = 10
 SCRIPT = """\
 local paths = {%s}
 local place = 0
@@ -34,3 +40,41 @@ class Flood:
         found = re.search(r"Requests/sec: *([0-9.]+)", said)
         assert found, said
         return float(found[1])
+
+
+def watch_endpoints(directory: Path, chaos: Chaos) -> PlainDaemon:
+    """A daemon that asks `SERVICES` endpoints once a second, and has found them well."""
+    made = PlainDaemon(directory)
+    command = '{kind: command, command: ["true"]}'
+    probes = [f'{{health: {{kind: http, url: "{chaos.url(f"/s{n}")}", every: 1s}}}}' for n in range(SERVICES)]
+    made.configure("services:\n" + "".join(f"  s{n}: {{recovery: {command}, probes: {probe}}}\n" for n, probe in enumerate(probes)))
+    made.start()
+    wait_until(lambda: _list_states(made) == {"healthy"}, 20, made.log)
+    return made
+
+
+def _list_states(daemon: PlainDaemon) -> set[str]:
+    return {service["state"] for service in json.loads(daemon.run("status", "--json", check=False).stdout)["services"]}
+
+
+class Seen:
+    """What the daemon does in a while: the longest time between two checks of a service, how late its loop was at most, its memory."""
+
+    def __init__(self, daemon: PlainDaemon, chaos: Chaos, seconds: float) -> None:
+        began = time.monotonic()
+        self.lag = 0.0
+        while time.monotonic() < began + seconds:
+            doc = json.loads(daemon.run("status", "--json", check=False).stdout)
+            assert doc["daemon"]["running"] and {service["state"] for service in doc["services"]} == {"healthy"}, doc["services"]
+            values = {metric["metric"]: metric["value"] for metric in doc["host"]["metrics"]}
+            self.lag = max(self.lag, values.get("watchdog_tick_lag_seconds", 0.0))
+            time.sleep(0.5)
+        times: dict[str, list[float]] = {}
+        for request in chaos.requests():
+            if began - 1.5 < request["at"]:
+                times.setdefault(request["path"], []).append(request["at"])
+        self.gap = max(after - before for one in times.values() for before, after in pairwise([*one, time.monotonic()]))
+        self.memory = daemon.memory() / 2**20
+
+    def __repr__(self) -> str:
+        return f"at most {self.gap:.2f} s between checks, {self.lag:.3f} s late, {self.memory:.1f} MiB"
