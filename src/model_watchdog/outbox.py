@@ -15,7 +15,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -211,7 +211,7 @@ class Outbox:
             await asyncio.wait(tasks, timeout=1.0)
 
     def _resume(self, row: Mapping[str, Any], *, is_held: bool = False) -> None:
-        message = Message(row["key"], Severity(row["severity"]), row["title"], row["body"], *read_topics(row["topics"]))
+        message = Message(row["key"], Severity(row["severity"]), row["title"], row["body"], *read_topics(row["topics"]), row["attachment"])
         self._remember(row["key"], row["notifier"])
         now, wall = self._steady(), self._wall()
         wait = min(max(row["next_at"] - wall, 0.0), LONGEST_WAIT)  # the wall clock may have been set
@@ -260,7 +260,9 @@ class Outbox:
         if len(parcel.items) == 1:
             return parcel.items[0].message
         began = self._wall() - (self._steady() - min(item.queued for item in parcel.items))
-        return compose_digest(os.uname().nodename, [item.message for item in parcel.items], datetime.fromtimestamp(began).astimezone())
+        messages = [item.message for item in parcel.items]
+        folded = compose_digest(os.uname().nodename, messages, datetime.fromtimestamp(began).astimezone())
+        return replace(folded, attachment=next((one.attachment for one in messages if one.attachment), ""))
 
     def _fail(self, lane: Lane, parcel: Parcel, message: Message, failure: NotifyError, *, is_current: bool) -> None:
         """What was sent together is tried again together, unless its time is up; at once where the configuration is another by now."""
@@ -301,7 +303,7 @@ def read_topics(text: str) -> tuple[Kind, tuple[Topic, ...]]:
 
 def _write(notifier: str, message: Message, at: float, **more: Any) -> Write:
     text = message.severity.value, message.title, message.body
-    return outbox_add(message.key, notifier, *text, at, topics=write_topics(message), **more)
+    return outbox_add(message.key, notifier, *text, at, topics=write_topics(message), attachment=message.attachment, **more)
 
 
 async def send_test(notifiers: Mapping[str, NotifierConfig]) -> dict[str, str | None]:

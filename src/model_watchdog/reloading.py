@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PARTS = ("host", "notifiers", "maintenance", "digest", "heartbeat", "record", "language")
+PARTS = ("host", "notifiers", "maintenance", "digest", "report", "heartbeat", "record", "language")
 """Parts of the configuration besides the services."""
 
 

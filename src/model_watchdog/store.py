@@ -229,7 +229,7 @@ class Store:
         return rows[0]["value"] if rows else None
 
     def _outbox(self, state: str) -> list[dict[str, Any]]:
-        columns = "key, notifier, severity, title, body, queued_at, attempts, next_at, error, bundle, topics"
+        columns = "key, notifier, severity, title, body, queued_at, attempts, next_at, error, bundle, topics, attachment"
         return self._read(f"SELECT {columns} FROM outbox WHERE state = '{state}' ORDER BY id")
 
     def _read(self, query: str, *values: object) -> list[dict[str, Any]]:

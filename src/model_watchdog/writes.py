@@ -122,15 +122,17 @@ def outbox_add(
     is_held: bool = False,
     bundle: str = "",
     topics: str = "",
+    attachment: str = "",
 ) -> Write:
     """A message to send, now or (held) later; the same key to the same notifier is there once, for ever.
 
-    `incident` is the one that it is about; those of one `bundle` are sent as one. `topics`: as in `outbox.write_topics`.
+    `incident` is the one that it is about; those of one `bundle` are sent as one. `topics`: as in `outbox.write_topics`;
+    `attachment` is a path.
     """
-    columns = "key, notifier, severity, title, body, queued_at, state, next_at, incident, bundle, topics"
-    sql = f"INSERT OR IGNORE INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    columns = "key, notifier, severity, title, body, queued_at, state, next_at, incident, bundle, topics, attachment"
+    sql = f"INSERT OR IGNORE INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     state = "held" if is_held else "queued"
-    return Write(sql, (key, notifier, severity, title, body, at, state, at, incident, bundle, topics))
+    return Write(sql, (key, notifier, severity, title, body, at, state, at, incident, bundle, topics, attachment))
 
 
 def outbox_release(key: str, notifier: str, bundle: str) -> Write:

@@ -555,8 +555,8 @@ def test_completion_in_bash(call: Call, tmp_path: Path, path_with_watchdog: str)
         return complete_in_bash(script, line, path_with_watchdog)
 
     assert offered("watchdog ") == list(COMMANDS)
-    assert offered("watchdog re") == ["resume", "restart", "reset", "reload", "replay"]
-    assert offered("watchdog --config x re") == ["resume", "restart", "reset", "reload", "replay"]
+    assert offered("watchdog re") == ["report", "resume", "restart", "reset", "reload", "replay"]
+    assert offered("watchdog --config x re") == ["report", "resume", "restart", "reset", "reload", "replay"]
     assert offered(f"watchdog replay --csv {tmp_path}/c") == [f"{tmp_path}/c.yaml"]
     assert offered("watchdog replay --metric ") == []
     assert offered("watchdog events --s") == ["--service", "--since", "--state-dir"]

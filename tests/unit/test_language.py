@@ -16,7 +16,21 @@ from model_watchdog import connecting, nvml, status, store
 from model_watchdog.cli import table
 from model_watchdog.core.decision import Cause, State
 from model_watchdog.core.rule import Severity
-from model_watchdog.language import NUMBERS, TEXTS, Speaking, count_cells, pad, phrase, retell, speak, spoken, zh_faults, zh_rules, zh_web
+from model_watchdog.language import (
+    NUMBERS,
+    TEXTS,
+    Speaking,
+    count_cells,
+    pad,
+    phrase,
+    retell,
+    speak,
+    spoken,
+    zh_faults,
+    zh_report,
+    zh_rules,
+    zh_web,
+)
 from model_watchdog.language import zh as chinese_phrases
 from model_watchdog.language.zh_details import DETAILS, PARTS
 from model_watchdog.language.zh_promql import PROMQL
@@ -24,7 +38,7 @@ from model_watchdog.language.zh_usage import USAGE
 from model_watchdog.moments import tell_moment
 from model_watchdog.wording import duration, en, zh
 
-PHRASES = chinese_phrases.PHRASES | zh_rules.PHRASES | zh_web.PHRASES
+PHRASES = chinese_phrases.PHRASES | zh_rules.PHRASES | zh_web.PHRASES | zh_report.PHRASES
 FAULTS = zh_faults.FAULTS | zh_rules.FAULTS
 SOURCE = Path(__file__).parents[2] / "src" / "model_watchdog"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

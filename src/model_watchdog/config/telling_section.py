@@ -1,4 +1,4 @@
-"""`notifiers:`, and what goes with telling: `maintenance:`, `digest:`, `heartbeat:`."""
+"""`notifiers:`, and what goes with telling: `maintenance:`, `digest:`, `report:`, `heartbeat:`."""
 
 import sys
 from collections.abc import Collection, Iterable, Mapping
@@ -8,7 +8,7 @@ from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Items
 from model_watchdog.config.faults import quote, suggest
 from model_watchdog.config.masking import MASK
-from model_watchdog.config.model import Digest, Heartbeat, NotifierConfig, Window
+from model_watchdog.config.model import Digest, Heartbeat, NotifierConfig, Report, Window
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.sources import tell
 from model_watchdog.core.routes import HOST, Route, is_covered
@@ -79,6 +79,21 @@ def read_digest(context: Context, entry: Entry | None, notifiers: Mapping[str, N
             context.options.refuse(entry.value.place, "digest.to", f"there is no notifier {quote(tell(name))}{suggest(name, names)}")
         elif name in notifiers and notifiers[name].takes_each:
             context.options.refuse(entry.value.place, "digest.to", FOR_PEOPLE)
+    return read
+
+
+def read_report(context: Context, entry: Entry | None, notifiers: Mapping[str, NotifierConfig], names: Collection[str]) -> Report | None:
+    """`report:`, or none. `names` are those of all notifiers, faulty ones too."""
+    read = context.options.read(entry.value, Report, "report") if entry else MISSING
+    if not isinstance(read, Report) or entry is None:
+        return None
+    listed = getattr(getattr(getattr(entry.value, "entries", {}).get("to"), "value", None), "items", ())
+    for number, (name, item) in enumerate(zip(read.to, listed, strict=True)):
+        if name not in names:
+            text = f"there is no notifier {quote(tell(name))}{suggest(name, names)}"
+            context.options.refuse(item.place, f"report.to[{number}]", text)
+        elif name in notifiers and notifiers[name].takes_each:
+            context.options.refuse(item.place, f"report.to[{number}]", FOR_PEOPLE)
     return read
 
 

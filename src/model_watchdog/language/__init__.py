@@ -64,10 +64,20 @@ def _load(language: str) -> Tables:
     """What stands for each English text, by table; nothing for English."""
     if language != "zh":
         return {}
-    from model_watchdog.language import zh, zh_details, zh_faults, zh_promql, zh_rules, zh_telling, zh_usage, zh_web  # no English
+    from model_watchdog.language import (  # no English
+        zh,
+        zh_details,
+        zh_faults,
+        zh_promql,
+        zh_report,
+        zh_rules,
+        zh_telling,
+        zh_usage,
+        zh_web,
+    )
 
-    phrases = zh.PHRASES | zh_rules.PHRASES | zh_web.PHRASES
-    faults = zh_faults.FAULTS | zh_rules.FAULTS | zh_promql.PROMQL | zh_telling.FAULTS
+    phrases = zh.PHRASES | zh_rules.PHRASES | zh_web.PHRASES | zh_report.PHRASES
+    faults = zh_faults.FAULTS | zh_rules.FAULTS | zh_promql.PROMQL | zh_telling.FAULTS | zh_report.FAULTS
     tables = {"phrases": phrases, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": faults}
     return tables | {"usage": faults | zh_usage.USAGE}
 

@@ -11,7 +11,8 @@ from model_watchdog.core.rule import Severity
 class Message:
     """What a person reads. `key` names it for ever: the same event has the same key, also after a crash.
 
-    `kind` and `topics` say the same to a machine: what begins, is over, or has happened.
+    `kind` and `topics` say the same to a machine: what begins, is over, or has happened. `attachment` is the path of a file that goes with
+    it, where the notifier can carry one; the body names it, too.
     """
 
     key: str
@@ -20,6 +21,7 @@ class Message:
     body: str
     kind: Kind = Kind.ONCE
     topics: tuple[Topic, ...] = ()
+    attachment: str = ""
 
 
 class Notifier(Protocol):

@@ -22,6 +22,7 @@ __all__ = [
     "compose",
     "compose_digest",
     "compose_reminder",
+    "compose_report",
     "duration",
     "remedy",
     "say",
@@ -204,6 +205,12 @@ def compose_healed(host: str, key: str, stories: Sequence[Mapping[str, Any]], se
     lines = [("What", what), ("Told", told[0]), *(("", line) for line in told[1:]), ("Next", "watchdog incidents")]
     title = _head(Severity.INFO, host) + phrase(en.TITLES["healed"], count=len(stories))
     return Message(key, Severity.INFO, title, _align(lines))
+
+
+def compose_report(key: str, text: str, path: str) -> Message:
+    """A report, in the language in which it was made: its text, of which the first line is its title, and the file that goes with it."""
+    title, _, rest = text.strip("\n").partition("\n")
+    return Message(key, Severity.INFO, f"[{phrase('info')}] {title}", f"{rest.strip()}\n\n{path}", attachment=path)
 
 
 def _tell_healed(story: Mapping[str, Any]) -> str:
