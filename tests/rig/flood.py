@@ -14,6 +14,11 @@ from tests.rig.waiting import wait_until
 
 WRK = find_tool("wrk")
 SERVICES = 10
+POST = """\
+wrk.method = "POST"
+wrk.body = [[%s]]
+wrk.headers["Content-Type"] = "application/json"
+"""
 SCRIPT = """\
 local paths = {%s}
 local place = 0
@@ -27,18 +32,23 @@ end
 class Flood:
     """Of these paths in turn. It runs as low in rank as `watchdog web` does beside the daemon: it stands for another machine."""
 
-    def __init__(self, directory: Path, url: str, paths: list[str], seconds: float, connections: int = 400) -> None:
+    def __init__(self, directory: Path, url: str, paths: list[str], seconds: float, connections: int = 400, body: str = "") -> None:
+        """With a body (JSON) the first of the paths is posted to."""
         script = directory / "flood.lua"
-        script.write_text(SCRIPT % ", ".join(f'"{path}"' for path in paths))
+        script.write_text(POST % body if body else SCRIPT % ", ".join(f'"{path}"' for path in paths))
+        url += paths[0] if body else ""
+        self.bad = 0
         command = ["nice", "-n", "15", str(WRK), "-t2", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(script), url]
         self._began = time.monotonic()
         self._process = subprocess.Popen(command, env=find_libraries(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def finish(self) -> float:
-        """Waits for its end; requests answered a second."""
+        """Waits for its end; requests answered a second. `bad` are then those whose answer was an error."""
         said, _ = self._process.communicate(timeout=60)
         found = re.search(r"Requests/sec: *([0-9.]+)", said)
         assert found, said
+        bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+        self.bad = int(bad[1]) if bad else 0
         return float(found[1])
 
 
