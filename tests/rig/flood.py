@@ -37,18 +37,19 @@ class Flood:
         script = directory / "flood.lua"
         script.write_text(POST % body if body else SCRIPT % ", ".join(f'"{path}"' for path in paths))
         url += paths[0] if body else ""
-        self.bad = 0
+        self.bad = self.answered = 0
         command = ["nice", "-n", "15", str(WRK), "-t2", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(script), url]
         self._began = time.monotonic()
         self._process = subprocess.Popen(command, env=find_libraries(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def finish(self) -> float:
-        """Waits for its end; requests answered a second. `bad` are then those whose answer was an error."""
+        """Waits for its end; requests answered a second. `answered` is then how many that were, `bad` how many of them an error."""
         said, _ = self._process.communicate(timeout=60)
         found = re.search(r"Requests/sec: *([0-9.]+)", said)
         assert found, said
         bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
         self.bad = int(bad[1]) if bad else 0
+        self.answered = int(re.findall(r"(\d+) requests in", said)[0])
         return float(found[1])
 
 
