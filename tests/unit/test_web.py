@@ -284,6 +284,16 @@ def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tm
     assert made > 40 and 2 <= len(asked) <= took / 0.5 + 2, (made, asked)
 
 
+def test_whether_it_is_well_is_no_question_to_the_daemon(directory: Path, tmp_path: Path) -> None:
+    copy_record(directory, tmp_path)
+    with stand_in(tmp_path / "run") as asked:
+        web = Web(tmp_path)
+        for _ in range(5):
+            assert web.ask("/healthz")[::2] == (200, "ok\n")
+        web.close()
+        assert asked == []
+
+
 def test_each_service_has_one_state_while_the_daemon_runs(web: Web, directory: Path, tmp_path: Path) -> None:
     assert "watchdog_service_state" not in web.ask("/metrics")[2], "of a daemon that is away nobody knows"
     copy_record(directory, tmp_path)
