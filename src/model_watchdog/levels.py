@@ -1,12 +1,13 @@
 """The levels at which rules fire, as the record tells them to whoever draws a series: nobody else need read the configuration."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from model_watchdog import writes
 from model_watchdog.config.model import Config
 from model_watchdog.core.rule import Rule
+from model_watchdog.core.sample import Selector, SeriesId
 
 KEY = "levels"
 
@@ -15,6 +16,13 @@ def write_levels(config: Config) -> writes.Write:
     """Every rule over a metric, of each service and of the host (`service` is null): a JSON list."""
     levels = [_describe(rule, name) for name, service in config.services.items() for rule in service.core.rules]
     return writes.setting(KEY, json.dumps([*levels, *_of_host(config)]))
+
+
+def is_over(level: Mapping[str, Any], metric: str, labels: Mapping[str, str]) -> bool:
+    """Whether a rule, as `write_levels` tells it, is over this series."""
+    if level["metric"] != metric or level["service"] != labels.get("service"):
+        return False
+    return Selector.parse(level["selector"]).matches(SeriesId.of(metric, labels))
 
 
 def _of_host(config: Config) -> Iterator[dict[str, Any]]:

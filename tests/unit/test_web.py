@@ -192,6 +192,21 @@ def test_two_thousand_series_take_no_longer_than_they_may() -> None:
 
 
 # ---------------------------------------------------------------- bad input
+@pytest.mark.parametrize(("language", "title"), [("en", "Availability"), ("zh", "可用性")])
+def test_the_report_is_downloaded(web: Web, language: str, title: str) -> None:
+    assert f'href="/report?since=7d&amp;lang={language}" download' in web.ask(f"/?lang={language}")[2]
+    status, headers, text = web.ask(f"/report?since=1d&lang={language}")
+    assert status == 200, text
+    assert headers["content-disposition"].startswith('attachment; filename="report-')
+    assert f">{title}</h2>" in text and SCRIPT not in text
+    assert web.ask(f"/report?since=1d&lang={language}")[2] == text, "it is handed out again for a while"
+
+
+def test_the_report_is_a_document_too(web: Web) -> None:
+    doc = web.json("/api/v1/report?since=1d")
+    assert doc["schema"] == 1 and {"chatglm", "whisper"} <= {service["name"] for service in doc["services"]}
+
+
 def test_only_names_that_are_meant_are_answered(web: Web) -> None:
     for host in (f"127.0.0.1:{web.port}", "localhost", "[::1]:80", os.uname().nodename):
         assert web.ask("/healthz", Host=host)[0] == 200, host
@@ -215,6 +230,7 @@ def test_nothing_can_be_changed(web: Web, method: str) -> None:
         ],
         *[(path, 404) for path in ("//etc/passwd", "/watchdog.db", "/evidence/17", "/incidents/17/../../x", "/api/v2/status")],
         *[(f"/api/v1/events?since={text}", 400) for text in ("1", "0s", "-1d", "9999d", "1d%0d%0aX:1", "٣d")],
+        *[(f"/report?since={text}", 400) for text in ("x", "-x", "0s", "9999d", "2026-13", "--help", "1d%00")],
         *[(f"/api/v1/trend?labels={text}", 400) for text in ("[", "[1]", "%7B%22a%22:1%7D", "%5B" * 800)],
         ("/?" + "a" * 5000, 414),
         ("/" + "a" * 600, 414),

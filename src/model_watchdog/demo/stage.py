@@ -30,6 +30,7 @@ class Stage:
         self._sink: Sink | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
         self._page: subprocess.Popen[bytes] | None = None
+        self.page = ""  # its address
         self._seen = 0
         self.set_mode("ok")
         self.uses_systemd = self._start_as_unit()
@@ -90,7 +91,8 @@ class Stage:
         self._page = subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet)
         assert self._page.stdout is not None
         told = self._page.stdout.readline().decode()
-        return told.removeprefix("watchdog web: ").strip()
+        self.page = told.removeprefix("watchdog web: ").strip()
+        return self.page
 
     def options(self) -> list[str]:
         """The options with which commands find this daemon."""

@@ -1,5 +1,6 @@
 """The story of the demo, leg by leg, as it is told and held against what must be."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -69,8 +70,8 @@ class Story:
         self.say(f"fault: {text}")
 
 
-def tell(spoil: str) -> int:
-    """0 where every leg went as it must, else 1. `spoil` is one of `SPOILS`, or nothing."""
+def tell(spoil: str, *, stay: bool) -> int:
+    """0 where every leg went as it must, else 1. `spoil` is one of `SPOILS`, or nothing; who wants it to `stay` ends it with Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))  # the stage is taken down on every way out
     stage = Stage(spoil)
@@ -88,6 +89,10 @@ def tell(spoil: str) -> int:
         try:
             story.head("how things stand")
             _show_status(stage)
+            if stay and stage.page:
+                story.say(f"the page and its report stay until Ctrl-C: {stage.page}  {stage.page}report?since=1d")
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()
         finally:
             stage.close()
     print("\nEvery leg went as it must. Next: watchdog check, sudo watchdog install", flush=True)
@@ -108,7 +113,7 @@ def _set_up(stage: Stage, story: Story) -> None:
     story.say(f"a small model service is up on 127.0.0.1:{stage.port} ({by})")
     story.expect("healthy", lambda: stage.entry().get("state") == "healthy", 15, "setting up")
     if page := stage.start_page():
-        story.say(f"to watch it in a browser, while this runs: {page}")
+        story.say(f"to watch it in a browser, while this runs (--stay: until Ctrl-C): {page}")
 
 
 def _crash(stage: Stage, story: Story) -> None:

@@ -58,6 +58,7 @@ PHRASES = {
     "q leaves · arrows and space move · lines above: {above}, below: {below}": (
         "按 q 退出 · 方向键和空格翻动 · 上方 {above} 行，下方 {below} 行"
     ),
+    "report of 7 days": "7 天的报告",
     "--watch needs a terminal that can be drawn on; {remedy}": "--watch 需要可绘制的终端；{remedy}",
     "without one: watch -n 2 watchdog status, or watchdog events --follow": (
         "没有时可用：watch -n 2 watchdog status，或 watchdog events --follow"

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from starlette.routing import Route
 from model_watchdog.errors import WatchdogError
 from model_watchdog.language import LANGUAGES
 from model_watchdog.record import Record
+from model_watchdog.report.period import NoPeriod
 from model_watchdog.stories import as_json, find_story, list_incidents, with_times
 from model_watchdog.web import metrics, page
 from model_watchdog.web.access import Hosts, Secrets
 from model_watchdog.web.charts import find_timeline, find_trend
 from model_watchdog.web.guard import Guard
 from model_watchdog.web.live import MOST_STREAMS, Live, dump
+from model_watchdog.web.reports import Busy, Reports
 
 DAY = 86_400.0
 READY = ("healthy", "busy", "degraded")
@@ -32,10 +35,11 @@ _UNITS = {"m": 60.0, "h": 3600.0, "d": DAY}
 
 def make_app(state_dir: str, runtime_dir: str, hosts: Hosts, secrets: Secrets | None) -> Guard:
     """The whole of it, as an ASGI application."""
-    site = Site(Live(state_dir, runtime_dir))
+    site = Site(Live(state_dir, runtime_dir), Reports(state_dir))
     routes = [
         Route("/", site.page),
         Route("/incidents/{id}", site.incident_page),
+        Route("/report", site.report),
         Route("/metrics", site.metrics),
         Route("/healthz", site.healthz),
         Route("/ready/{service}", site.ready),
@@ -48,6 +52,7 @@ def make_app(state_dir: str, runtime_dir: str, hosts: Hosts, secrets: Secrets | 
         Route("/api/v1/series", site.series),
         Route("/api/v1/trend", site.trend),
         Route("/api/v1/timeline", site.timeline),
+        Route("/api/v1/report", site.report_document),
     ]
     handlers = {WatchdogError: _tell_error, HTTPException: _tell_http_error}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), hosts, secrets)
@@ -56,8 +61,8 @@ def make_app(state_dir: str, runtime_dir: str, hosts: Hosts, secrets: Secrets | 
 class Site:
     """One method an address. Those that read the record are plain functions, which have a thread each: a long question holds up nobody."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, live: Live, reports: Reports) -> None:
+        self._live, self._reports = live, reports
         self._files = {name: ((STATIC / name).read_bytes(), kind) for name, kind in FILES.items()}
 
     async def page(self, request: Request) -> Response:
@@ -68,6 +73,27 @@ class Site:
         with self._live.open() as record:
             story, spoken = _find_story(record, request), (record.daemon() or {}).get("language")
         return _html(page.write_incident(story, _choose_language(request, spoken)))
+
+    async def report(self, request: Request) -> Response:
+        """One page, to keep and to send: it is downloaded."""
+        text = await self._make_report(request, "html")
+        name = f"report-{datetime.now():%Y-%m-%d}.html"
+        return Response(text, media_type="text/html; charset=utf-8", headers={"content-disposition": f'attachment; filename="{name}"'})
+
+    async def report_document(self, request: Request) -> Response:
+        return Response(await self._make_report(request, "json"), media_type="application/json")
+
+    async def _make_report(self, request: Request, form: str) -> bytes:
+        await self._live.look()  # the daemon's language is known then
+        try:
+            language = _choose_language(request, self._live.language)
+            return await self._reports.make(request.query_params.get("since", "7d"), language, form)
+        except NoPeriod as error:
+            raise HTTPException(400, str(error)) from None
+        except Busy as error:
+            raise HTTPException(503, str(error), {"retry-after": "5"}) from None
+        except TimeoutError:
+            raise HTTPException(504, "the report takes too long; ask for a shorter time") from None
 
     async def metrics(self, request: Request) -> Response:
         values = await self._live.measure()

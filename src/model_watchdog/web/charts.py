@@ -4,8 +4,9 @@ import json
 import math
 from typing import Any
 
-from model_watchdog.core.sample import Selector, SeriesId
+from model_watchdog.core.sample import SeriesId
 from model_watchdog.core.series import RollingWindow
+from model_watchdog.levels import is_over
 from model_watchdog.record import Record
 from model_watchdog.rollups import DAY, HOUR, MINUTE, Bucket, add_bins, merge, roll_up
 from model_watchdog.sketch import find_middle, find_quantiles
@@ -93,12 +94,8 @@ def _draw_bars(bins: dict[int, int]) -> list[list[float]]:
 def _find_levels(record: Record, metric: str, labels: dict[str, str]) -> list[Doc]:
     """The levels at which rules fire over this series, as the daemon has written them down."""
     rules = json.loads(record.setting("levels") or "[]")
-    series = SeriesId.of(metric, labels)
-    return [
-        {key: rule[key] for key in ("rule", "severity", "above", "below", "sigma", "window")}
-        for rule in rules
-        if rule["metric"] == metric and rule["service"] == labels.get("service") and Selector.parse(rule["selector"]).matches(series)
-    ]
+    keys = ("rule", "severity", "above", "below", "sigma", "window")
+    return [{key: rule[key] for key in keys} for rule in rules if is_over(rule, metric, labels)]
 
 
 def find_timeline(record: Record, since: float, until: float) -> Doc:

@@ -110,7 +110,8 @@ def _frame(main: str, doc: Doc | None, *, with_chart: bool = False) -> str:
 <title>model-watchdog</title><link rel="icon" href="data:,">{sheet}<link rel="stylesheet" href="/static/app.css">
 {scripts}</head><body><a class="skip" href="#main">{_say("To the content")}</a>
 <header><h1>model-watchdog</h1><p id="summary" role="status" aria-live="polite"></p>
-<p class="quiet"><span id="live"></span> <a href="?lang={other}" lang="{other}" hreflang="{other}">{its_name}</a></p></header>
+<p class="quiet"><span id="live"></span> <a href="/report?since=7d&amp;lang={spoken()}" download>{_say("report of 7 days")}</a>
+<a href="?lang={other}" lang="{other}" hreflang="{other}">{its_name}</a></p></header>
 <main id="main">{main}</main>{data}</body></html>
 """
 
