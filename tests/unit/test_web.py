@@ -300,6 +300,16 @@ def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tm
     assert made > 40 and 2 <= len(asked) <= took / 0.5 + 2, (made, asked)
 
 
+def test_whether_it_is_well_is_no_question_to_the_daemon(directory: Path, tmp_path: Path) -> None:
+    copy_record(directory, tmp_path)
+    with stand_in(tmp_path / "run") as asked:
+        web = Web(tmp_path)
+        for _ in range(5):
+            assert web.ask("/healthz")[::2] == (200, "ok\n")
+        web.close()
+        assert asked == []
+
+
 def test_each_service_has_one_state_while_the_daemon_runs(web: Web, directory: Path, tmp_path: Path) -> None:
     assert "watchdog_service_state" not in web.ask("/metrics")[2], "of a daemon that is away nobody knows"
     copy_record(directory, tmp_path)
@@ -342,16 +352,31 @@ def test_one_who_waits_for_the_record_holds_up_nobody(tmp_path: Path) -> None:
         assert web.ask("/healthz")[0] == 200
         locking.execute("PRAGMA locking_mode = EXCLUSIVE")
         locking.execute("INSERT INTO setting VALUES ('locked', 'yes')")
-        waiting = socket.create_connection(("127.0.0.1", web.port))
+        waiting = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(20)]
         began = time.monotonic()
-        waiting.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        time.sleep(0.2)  # until it is being answered: the lock is waited for during two seconds
+        for one in waiting:
+            one.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        time.sleep(0.2)  # until they are being answered: the lock is waited for during two seconds
         assert web.ask("/static/app.js")[0] == 200
         took = time.monotonic() - began
-        assert b" 503 " in waiting.recv(64), "it could not be read"
+        assert len([*Path(f"/proc/{web.process.pid}/task").iterdir()]) < 8, "each thread has memory of its own"
+        assert b" 503 " in waiting[0].recv(64), "it could not be read"
         assert took < 1 < time.monotonic() - began
-        waiting.close()
+        for one in waiting:
+            one.close()
         web.close()
+
+
+def test_answers_on_one_connection_do_not_wait_for_each_other(web: Web) -> None:
+    """Without TCP_NODELAY each waits 40 ms for the acknowledgement of its first half."""
+    connection, times = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10), []
+    for _ in range(8):
+        began = time.monotonic()
+        connection.request("GET", "/api/v1/series")
+        connection.getresponse().read()
+        times.append(time.monotonic() - began)
+    connection.close()
+    assert sorted(times)[2] < 0.035, times
 
 
 # ---------------------------------------------------------------- records of all kinds

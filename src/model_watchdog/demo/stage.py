@@ -17,9 +17,6 @@ from model_watchdog.demo.sink import Sink
 from model_watchdog.errors import WatchdogError
 from model_watchdog.record import Record
 
-SPOILS = ("sink", "probe", "service", "systemctl")
-"""What a test can spoil, to see that the demo notices."""
-
 
 class Stage:
     """A temporary directory with everything in it; `close` leaves nothing behind. `spoil` breaks one leg on purpose."""
