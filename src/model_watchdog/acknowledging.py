@@ -6,12 +6,12 @@ from model_watchdog.core.decision import Event, Reason
 from model_watchdog.core.routes import EVERYTHING, is_covered
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.language import phrase
+from model_watchdog.replies import Answer, keep, refuse
 from model_watchdog.wording import clean, duration
 
 if TYPE_CHECKING:
     from model_watchdog.daemon import Daemon
 
-Answer = dict[str, Any]
 LONGEST_SILENCE = 30 * 86_400.0
 
 
@@ -19,11 +19,12 @@ async def acknowledge(daemon: "Daemon", request: dict[str, Any]) -> Answer:
     """Somebody has taken an incident on: nobody is reminded of it, and it is not escalated."""
     number, said = request.get("id"), clean(str(request.get("reason") or ""))
     threads = daemon.means.teller.router.state.threads
-    is_known = isinstance(number, int) and number in threads.known
-    if not is_known or all(thread.is_over for thread in threads.family(int(str(number)))):
+    if not isinstance(number, int) or number not in threads.known:
         known = sorted({str(threads.root(thread.id)) for thread in threads.known.values() if not thread.is_over})
         return refuse("no_such", phrase("no incident {id} is open", id=clean(str(number), 20)), known=known)
-    root = threads.root(int(str(number)))
+    if all(thread.is_over for thread in threads.family(number)):
+        return refuse("over", phrase("incident {id} is over already", id=number))
+    root = threads.root(number)
     daemon.means.teller.acknowledge(root, request["uid"], said)
     what = Reason("acknowledged", {"incident": root, "uid": request["uid"], "text": said})
     return await _settle(daemon, Event("acknowledged", None, what), phrase("incident {id} is acknowledged", id=root), "acknowledged")
@@ -60,11 +61,6 @@ async def end_silence(daemon: "Daemon", request: dict[str, Any]) -> Answer:
 async def _settle(daemon: "Daemon", event: Event, text: str, point: str) -> Answer:
     """An answer that says "done" is given once it is in the record."""
     daemon.host.carry_out([event])
-    is_kept = await daemon.store.commit()
+    lost = await keep(daemon)
     crash_point(point)
-    lost = "; the record cannot be written, so a restart of the daemon would forget it: df -h {directory}"
-    return {"ok": True, "text": text + ("" if is_kept else phrase(lost, directory=daemon.state_dir))}
-
-
-def refuse(error: str, text: str, **more: Any) -> Answer:
-    return {"ok": False, "error": error, "text": text, **more}
+    return {"ok": True, "text": text + lost}

@@ -8,6 +8,7 @@ from model_watchdog import writes as record
 from model_watchdog.core.decision import Cause, Concluded, Decision, Event, Restart
 from model_watchdog.core.memory import remember
 from model_watchdog.core.state import Incident, Service, ServiceState
+from model_watchdog.core.unit import split_unit
 from model_watchdog.means import Means
 from model_watchdog.snapshot import describe_watched, log_line, tell_story
 from model_watchdog.telling import RULE
@@ -44,7 +45,9 @@ class Book:
             if isinstance(decision, Event):
                 cause = decision.cause.value if decision.cause else None
                 log.info(*log_line(name, decision))
-                writes.append(record.event(wall, name, decision.event, cause, say(decision.reason), incident or self._incident))
+                writes.append(
+                    record.event(wall, name, decision.event, cause, say(decision.reason), incident or self._incident, decision.matter)
+                )
             elif isinstance(decision, Restart):
                 cause = decision.cause.value if decision.cause else None
                 writes.append(record.restart_intent(decision.attempt, name, wall, decision.actor.value, cause, say(decision.reason)))
@@ -67,6 +70,7 @@ class Book:
             means.next_id = max(means.next_id, incident.id + 1)
             at = means.clock.to_wall(incident.opened_at)
             writes.append(record.incident_open(incident.id, service.name, at, say(incident.reason)))
+            writes += means.teller.write_root(incident.id)  # known where the record has begun anew
         return writes + means.teller.open(incident.id, service.name, self._find_hint(service, state))
 
     def _find_hint(self, service: Service, state: ServiceState) -> str:
@@ -75,7 +79,8 @@ class Book:
         if rule:
             return f"{RULE}{rule}"
         if state.cause is Cause.DEPENDENCY_FAILED and state.reason.params.get("dependency"):
-            return f"unit:{state.reason.params['dependency']}"
+            user = split_unit(service.unit or "")[0]  # whose manager has both
+            return f"unit:{user}{'/' if user else ''}{state.reason.params['dependency']}"
         return f"unit:{service.unit}" if service.unit else ""
 
     def _close_incident(self, incident: Incident | None, wall: float) -> list[Write]:

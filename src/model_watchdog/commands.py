@@ -12,6 +12,7 @@ from model_watchdog.core import commands
 from model_watchdog.core.restarting import ask_restart
 from model_watchdog.examination import examine
 from model_watchdog.language import phrase
+from model_watchdog.replies import Answer, keep, refuse
 from model_watchdog.tick import Watch
 from model_watchdog.wording import clean, duration, say
 
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Answer = dict[str, Any]
 LONGEST_PAUSE = 30 * 86_400.0
 
 
 class Commands:
-    """Requests in, answers out: `{"ok": true, "text": …}` or `{"ok": false, "error": WORD, "text": …}`."""
+    """Requests in, answers out."""
 
     def __init__(self, daemon: "Daemon") -> None:
         self._daemon = daemon
@@ -48,7 +48,7 @@ class Commands:
         }
         handler = handlers.get(request["command"])
         if handler is None:
-            return _refuse("bad_request", phrase("bad request: no command {name}", name=clean(request["command"], 40)))
+            return refuse("bad_request", phrase("bad request: no command {name}", name=clean(request["command"], 40)))
         if request["command"] != "ping":
             log.info("event=command command=%s service=%s uid=%d", request["command"], clean(str(request.get("service") or "-"), 80), uid)
         return await handler(request)
@@ -67,10 +67,10 @@ class Commands:
             return watches
         seconds, text = request.get("seconds"), request.get("reason")
         if not isinstance(seconds, (int, float)) or not isinstance(text, str) or not clean(text):
-            return _refuse("bad_request", phrase("bad request: pause needs seconds and a reason"))
+            return refuse("bad_request", phrase("bad request: pause needs seconds and a reason"))
         if not 0 < seconds <= LONGEST_PAUSE:
             most = duration(LONGEST_PAUSE)
-            return _refuse("bad_request", phrase("bad request: a pause lasts at most {duration}, and more than 0 s", duration=most))
+            return refuse("bad_request", phrase("bad request: a pause lasts at most {duration}, and more than 0 s", duration=most))
         kept = ""
         for watch in watches:
             decisions = commands.pause(watch.service, watch.state, float(seconds), clean(text), request["uid"], self._now())
@@ -105,13 +105,13 @@ class Commands:
             return watch
         said = request.get("reason")
         if not isinstance(said, str) or not clean(said):
-            return _refuse("bad_request", phrase("bad request: restart needs a reason"))
+            return refuse("bad_request", phrase("bad request: restart needs a reason"))
         if self._daemon.dry_run:
-            return _refuse("refused", phrase("the daemon is in a dry run: it acts on nothing"))
+            return refuse("refused", phrase("the daemon is in a dry run: it acts on nothing"))
         text = f"{clean(said)} (uid {request['uid']})"
         decisions, refusal = ask_restart(watch.service, watch.state, text, watch.facts(), self._now())
         if refusal is not None:
-            return _refuse("refused", phrase("{service} is not restarted: {reason}", service=watch.service.name, reason=say(refusal)))
+            return refuse("refused", phrase("{service} is not restarted: {reason}", service=watch.service.name, reason=say(refusal)))
         assert watch.state.attempt is not None
         waiting = watch.concluded.setdefault(watch.state.attempt.id, asyncio.get_running_loop().create_future())
         watch.carry_out(decisions)
@@ -120,7 +120,7 @@ class Commands:
         recovered = concluded.result == "recovered"
         result = phrase(concluded.result)
         text = phrase("{service}: {result}: {reason}", service=watch.service.name, result=result, reason=say(concluded.reason))
-        return {"ok": recovered, "text": text} if recovered else _refuse("failed", text)
+        return {"ok": recovered, "text": text} if recovered else refuse("failed", text)
 
     async def _reload(self, request: dict[str, Any]) -> Answer:
         return await self._daemon.reloading.ask()
@@ -128,7 +128,7 @@ class Commands:
     async def _notify_test(self, request: dict[str, Any]) -> Answer:
         name = request.get("notifier")
         if name is not None and (not isinstance(name, str) or name not in self._daemon.config.notifiers):
-            return _refuse(
+            return refuse(
                 "no_such", phrase("there is no notifier {name}", name=clean(str(name), 80)), known=sorted(self._daemon.config.notifiers)
             )
         results = await self._daemon.outbox.send_test(name)
@@ -144,7 +144,7 @@ class Commands:
         name = request.get("service")
         watch = self._daemon.watches.get(name) if isinstance(name, str) else None
         if watch is None:
-            return _refuse("no_such", phrase("there is no service {name}", name=clean(str(name), 80)), known=sorted(self._daemon.watches))
+            return refuse("no_such", phrase("there is no service {name}", name=clean(str(name), 80)), known=sorted(self._daemon.watches))
         return watch
 
     def _find_all(self, request: dict[str, Any]) -> "list[Watch] | Answer":
@@ -157,14 +157,9 @@ class Commands:
     async def _apply(self, watch: Watch, decisions: list[Any]) -> str:
         """An answer that says "done" is given once it is in the record; gives what is to be added where it is not."""
         watch.carry_out(decisions)
-        is_kept = await self._daemon.store.commit()
+        lost = await keep(self._daemon)
         watch.measure_all()
-        lost = "; the record cannot be written, so a restart of the daemon would forget it: df -h {directory}"
-        return "" if is_kept else phrase(lost, directory=self._daemon.state_dir)
+        return lost
 
     def _now(self) -> float:
         return self._daemon.clock.steady()
-
-
-def _refuse(error: str, text: str, **more: Any) -> Answer:
-    return {"ok": False, "error": error, "text": text, **more}

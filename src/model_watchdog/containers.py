@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from model_watchdog.beside import run_beside
 from model_watchdog.cgroup import group_exists, list_pids
 from model_watchdog.core.unit import UnitFacts
 
@@ -48,13 +49,17 @@ class Containers:
         self._errors: dict[str, str] = {}
         self._looked_at: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._monitors: tuple[float, list[_Monitor]] = (-LOOK_EVERY, [])
+        self._listing = asyncio.Lock()
+        self._names: dict[str, str] = {}
         self.expect(names or {})
 
     def expect(self, names: Mapping[str, str]) -> None:
-        """From now on these."""
-        self._names = dict(names)
-        for unit in self._found.keys() - self._names.keys():
-            del self._found[unit]
+        """From now on these: what is known of a container that has another name now is forgotten."""
+        before, self._names = self._names, dict(names)
+        for unit in {unit for unit, name in before.items() if self._names.get(unit) != name}:
+            for known in (self._found, self._looks, self._errors, self._looked_at):
+                known.pop(unit, None)
 
     def add_to(self, facts: UnitFacts) -> UnitFacts:
         """The facts with the container's group, as it was found last; it is looked for beside the way where it is not there any more."""
@@ -74,7 +79,7 @@ class Containers:
     async def find(self, facts: UnitFacts, name: str) -> str:
         """The group of the container of that name. Raises LookupError, which says what was looked at and what would help."""
         owners = {0, *_owner(facts.main_pid)}
-        monitors = list(_list_monitors(owners))
+        monitors = [monitor for monitor in await self._list_monitors() if monitor.owner in owners]
         found = next((monitor for monitor in monitors if monitor.name == name), None)
         if found is None:
             number = _read_cidfile(facts, name)
@@ -92,6 +97,14 @@ class Containers:
             "start it with docker run --cidfile FILE, and let FILE be readable"
         )
 
+    async def _list_monitors(self) -> "list[_Monitor]":
+        """Those of the whole machine, listed once for all units that are looked for at the time."""
+        async with self._listing:
+            if time.monotonic() - self._monitors[0] >= LOOK_EVERY / 2:
+                found = await run_beside(lambda: list(_list_monitors()))
+                self._monitors = (time.monotonic(), found)
+            return self._monitors[1]
+
     def _look_soon(self, facts: UnitFacts) -> None:
         now, unit = time.monotonic(), facts.unit
         pause = LOOK_EVERY if self._looks.get(unit, 0) < LOOKS_SOON else LOOK_LATER
@@ -106,12 +119,17 @@ class Containers:
         name = self._names.get(unit)
         if name is None:
             return
+        group = error = ""
         try:
-            self._found[unit] = await self.find(facts, name)
-        except LookupError as error:
-            self._looks[unit], self._errors[unit] = self._looks.get(unit, 0) + 1, str(error)
+            group = await self.find(facts, name)
+        except LookupError as missing:
+            error = str(missing)
+        if self._names.get(unit) != name:
+            return  # it has another name by now
+        if error:
+            self._looks[unit], self._errors[unit] = self._looks.get(unit, 0) + 1, error
             return
-        self._looks[unit] = 0
+        self._found[unit], self._looks[unit] = group, 0
         log.info('event=container_found unit=%s container=%s group="%s"', unit, name, self._found[unit])
 
 
@@ -124,14 +142,15 @@ def runs_client(facts: UnitFacts) -> bool:
 class _Monitor:
     """A process that an engine has put beside a container; `name` is "" where it does not say."""
 
-    def __init__(self, pid: int, container: str, name: str) -> None:
+    def __init__(self, pid: int, container: str, name: str, owner: int) -> None:
         self.pid = pid
         self.container = container
         self.name = name
+        self.owner = owner
 
 
-def _list_monitors(owners: set[int]) -> Iterator[_Monitor]:
-    """The monitors of all containers. Only those of root and of the unit's own user: anybody may write a command line."""
+def _list_monitors() -> Iterator[_Monitor]:
+    """The monitors of all containers. Only those of root and of the unit's own user count: anybody may write a command line."""
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
@@ -143,8 +162,8 @@ def _list_monitors(owners: set[int]) -> Iterator[_Monitor]:
             container, name = _option(words, "-id"), ""
         else:
             continue
-        if _ID.fullmatch(container) and owners & {*_owner(int(entry.name))}:
-            yield _Monitor(int(entry.name), container, name)
+        for owner in _owner(int(entry.name)) if _ID.fullmatch(container) else ():
+            yield _Monitor(int(entry.name), container, name, owner)
 
 
 def _read_cidfile(facts: UnitFacts, name: str) -> str:

@@ -57,6 +57,13 @@ MIGRATIONS = (
     CREATE TABLE rollup_hour (
         id INTEGER PRIMARY KEY, series INTEGER NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (series, at));
     """,
+    """
+    ALTER TABLE outbox ADD COLUMN topics TEXT NOT NULL DEFAULT '';
+    """,
+    """
+    ALTER TABLE event ADD COLUMN matter TEXT NOT NULL DEFAULT '';
+    ALTER TABLE outbox ADD COLUMN attachment TEXT NOT NULL DEFAULT '';
+    """,
 )
 """One script a schema version; the n-th brings a record of schema n to n + 1."""
 

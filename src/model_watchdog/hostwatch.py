@@ -116,7 +116,9 @@ class HostWatch:
             if isinstance(decision, Event):
                 log.info('event=%s reason="%s"', decision.event, say(decision.reason).replace('"', "'"))
                 cause = decision.cause.value if decision.cause else None
-                writes.append(record.event(wall, None, decision.event, cause, say(decision.reason), None))
+                about = decision.reason.params.get("incident")  # that which somebody has taken on
+                number = about if isinstance(about, int) else None
+                writes.append(record.event(wall, None, decision.event, cause, say(decision.reason), number, decision.matter))
             elif isinstance(decision, Notification):
                 told = True
                 now = datetime.fromtimestamp(wall).astimezone()

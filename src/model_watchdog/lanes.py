@@ -94,7 +94,7 @@ class Lane:
         due = sorted((item for item in self.waiting.values() if item.due <= now), key=lambda item: item.due)
         if not due:
             return Parcel((), min(item.due for item in self.waiting.values()) - now)
-        if getattr(self.config.notifier, "takes_each", False):
+        if self.config.takes_each:
             return Parcel((due[0],))
         while self._told and self._told[0][0] <= now - PACE:
             self._told.popleft()

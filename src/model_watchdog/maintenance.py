@@ -37,19 +37,18 @@ def look(daemon: "Daemon") -> None:
     clock, router = daemon.clock, daemon.means.teller.router
     now = datetime.fromtimestamp(clock.wall()).astimezone()
     found = list(find_open(daemon.config.maintenance, now, clock.steady()))
-    before = {silence.id: silence for silence in router.windows}
-    router.windows = [before.get(silence.id, silence) if _is_same(before, silence) else silence for _, silence in found]
+    before = list(router.windows)
+    router.windows = [next((known for known in before if _is_same(known, silence)), silence) for _, silence in found]
     for window, silence in found:
-        if window.pause and not _is_same(before, silence):
+        if window.pause and not any(_is_same(known, silence) for known in before):
             for name, watch in daemon.watches.items():
                 if is_covered(window.services, name) and watch.state.paused_until is None:
                     left = silence.until - clock.steady()
                     watch.carry_out(commands.pause(watch.service, watch.state, left, window.reason, daemon.uid, clock.steady()))
-    if [silence.id for silence in router.windows] != list(before):
+    if router.windows != before:
         daemon.store.put(*daemon.means.teller.write_state())
 
 
-def _is_same(before: dict[str, Silence], silence: Silence) -> bool:
-    """The window was open a moment ago already; computed anew, its end differs by a little."""
-    known = before.get(silence.id)
-    return known is not None and known.services == silence.services and abs(known.until - silence.until) < 5.0
+def _is_same(known: Silence, silence: Silence) -> bool:
+    """The window was open already, wherever it stood in the file; computed anew, its end differs by a little."""
+    return (known.services, known.reason) == (silence.services, silence.reason) and abs(known.until - silence.until) < 5.0

@@ -1,13 +1,15 @@
-"""What is looked at besides the services: who is to be told what now, windows of maintenance, the digest, the dead man's switch."""
+"""What is looked at besides the services: who is to be told what now, maintenance, digest and report, the dead man's switch."""
 
 from typing import TYPE_CHECKING
 
-from model_watchdog import digest, maintenance
+from model_watchdog import maintenance
 from model_watchdog.config.model import Heartbeat
 from model_watchdog.core.decision import Cause, Decision, Reason
 from model_watchdog.core.host import set_condition
 from model_watchdog.core.rule import Severity
+from model_watchdog.digest import Digests
 from model_watchdog.heartbeat import Heart
+from model_watchdog.reporting import Reports
 
 if TYPE_CHECKING:
     from model_watchdog.daemon import Daemon
@@ -21,6 +23,8 @@ class Minding:
 
     def __init__(self, daemon: "Daemon") -> None:
         self._daemon = daemon
+        self._digests = Digests(daemon)
+        self._reports = Reports(daemon)
         self._heart: Heart | None = None
         self._heartbeat: Heartbeat | None = None
 
@@ -31,7 +35,8 @@ class Minding:
             maintenance.look(daemon)
         daemon.means.teller.look()
         if number % DIGEST_EVERY == 0:
-            digest.look(daemon)
+            self._digests.look()
+            self._reports.look()
         if daemon.config.heartbeat != self._heartbeat:
             self._heartbeat = daemon.config.heartbeat
             daemon.spawn(self._follow(self._heartbeat))

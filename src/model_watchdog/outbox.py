@@ -8,13 +8,14 @@ A flood is folded into one message with its count; each message of it is marked 
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import random
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from tenacity import RetryCallState, Retrying, stop_after_delay, wait_exponentia
 
 from model_watchdog.config.model import NotifierConfig
 from model_watchdog.core.decision import Param, Reason
+from model_watchdog.core.routes import Kind, Topic
 from model_watchdog.core.rule import Severity
 from model_watchdog.crashpoint import crash_point
 from model_watchdog.errors import CredentialsRefused, NotifyError
@@ -114,34 +116,23 @@ class Outbox:
             lane.changed.set()
         self.wake()
 
-    def writes_for(self, message: Message) -> list[Write]:
-        """Takes the message in, for each notifier that admits its severity, and gives the rows to be written with its cause.
+    def would_tell(self, notifiers: Iterable[str], message: Message) -> None:
+        """In a dry run: these would be told."""
+        for name in notifiers:
+            self._on_event(Delivery("would_tell", name, message.title))
+
+    def add(self, notifier: str, message: Message, incident: int | None = None, *, is_held: bool = False) -> list[Write]:
+        """Takes the message in for one notifier, to be sent now or when `release` says so, and gives the rows to be written with its cause.
 
         Call `wake` when they are written, or could not be. A message that was taken before is not taken again.
         """
-        writes = []
-        for name, lane in self._lanes.items():
-            if message.severity.rank < lane.config.min_severity.rank or (message.key, name) in self._known:
-                continue
-            if self._dry_run:
-                self._on_event(Delivery("would_tell", name, message.title))
-                continue
-            now = self._steady()
-            lane.waiting[message.key] = Item(message, now, now)
-            self._remember(message.key, name)
-            writes.append(outbox_add(message.key, name, message.severity.value, message.title, message.body, self._wall()))
-        return writes
-
-    def add(self, notifier: str, message: Message, incident: int | None = None, *, is_held: bool = False) -> list[Write]:
-        """Takes the message in for one notifier, to be sent now or when `release` says so; the rows, as above."""
         lane = self._lanes.get(notifier)
         if lane is None or (message.key, notifier) in self._known:
             return []
         now = self._steady()
         (lane.held if is_held else lane.waiting)[message.key] = Item(message, now, now)
         self._remember(message.key, notifier)
-        text = message.severity.value, message.title, message.body
-        return [outbox_add(message.key, notifier, *text, self._wall(), incident=incident, is_held=is_held)]
+        return [_write(notifier, message, self._wall(), incident=incident, is_held=is_held)]
 
     def release(self, notifier: str, keys: Sequence[str], bundle: str) -> list[Write]:
         """These are to be sent now, those of a `bundle` as one."""
@@ -201,14 +192,15 @@ class Outbox:
         now, wall, writes = self._steady(), self._wall(), []
         for name, lane in self._lanes.items():
             for key, item in lane.waiting.items():
-                message = item.message
-                text = message.severity.value, message.title, message.body
-                writes.append(outbox_add(key, name, *text, wall - (now - item.queued), bundle=item.bundle))
+                writes.append(_write(name, item.message, wall - (now - item.queued), bundle=item.bundle))
                 writes.append(outbox_update(key, name, "queued", item.attempts, wall + max(item.due - now, 0.0), lane.error))
-            for key, item in lane.held.items():
-                text = item.message.severity.value, item.message.title, item.message.body
-                writes.append(outbox_add(key, name, *text, wall - (now - item.queued), is_held=True))
+            writes += [_write(name, item.message, wall - (now - item.queued), is_held=True) for item in lane.held.values()]
         return writes
+
+    def takes_each(self, notifier: str) -> bool:
+        """Whether it is a machine, which is told of each alert by itself, and of its end."""
+        lane = self._lanes.get(notifier)
+        return lane is not None and lane.config.takes_each
 
     async def close(self) -> None:
         """Stops sending; what is not sent stays in the record, for the next run."""
@@ -219,7 +211,7 @@ class Outbox:
             await asyncio.wait(tasks, timeout=1.0)
 
     def _resume(self, row: Mapping[str, Any], *, is_held: bool = False) -> None:
-        message = Message(row["key"], Severity(row["severity"]), row["title"], row["body"])
+        message = Message(row["key"], Severity(row["severity"]), row["title"], row["body"], *read_topics(row["topics"]), row["attachment"])
         self._remember(row["key"], row["notifier"])
         now, wall = self._steady(), self._wall()
         wait = min(max(row["next_at"] - wall, 0.0), LONGEST_WAIT)  # the wall clock may have been set
@@ -268,7 +260,9 @@ class Outbox:
         if len(parcel.items) == 1:
             return parcel.items[0].message
         began = self._wall() - (self._steady() - min(item.queued for item in parcel.items))
-        return compose_digest(os.uname().nodename, [item.message for item in parcel.items], datetime.fromtimestamp(began).astimezone())
+        messages = [item.message for item in parcel.items]
+        folded = compose_digest(os.uname().nodename, messages, datetime.fromtimestamp(began).astimezone())
+        return replace(folded, attachment=next((one.attachment for one in messages if one.attachment), ""))
 
     def _fail(self, lane: Lane, parcel: Parcel, message: Message, failure: NotifyError, *, is_current: bool) -> None:
         """What was sent together is tried again together, unless its time is up; at once where the configuration is another by now."""
@@ -292,6 +286,24 @@ class Outbox:
         self._done["undeliverable"] += 1
         self._store.put(outbox_update(item.message.key, notifier, "undeliverable", item.attempts, self._wall(), error))
         self._on_event(Delivery("undeliverable", notifier, item.message.title, error))
+
+
+def write_topics(message: Message) -> str:
+    """Its kind and topics, `["opens", [["chat", "slow"]]]`; "" for none."""
+    return json.dumps([message.kind, message.topics]) if message.topics else ""
+
+
+def read_topics(text: str) -> tuple[Kind, tuple[Topic, ...]]:
+    """What `write_topics` gave."""
+    if not text:
+        return Kind.ONCE, ()
+    kind, topics = json.loads(text)
+    return Kind(kind), tuple((service, matter) for service, matter in topics)
+
+
+def _write(notifier: str, message: Message, at: float, **more: Any) -> Write:
+    text = message.severity.value, message.title, message.body
+    return outbox_add(message.key, notifier, *text, at, topics=write_topics(message), attachment=message.attachment, **more)
 
 
 async def send_test(notifiers: Mapping[str, NotifierConfig]) -> dict[str, str | None]:

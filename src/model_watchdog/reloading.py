@@ -5,16 +5,15 @@ that restart is over: it is finished as it was begun.
 """
 
 import asyncio
-import contextlib
 import logging
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from model_watchdog import recovery
 from model_watchdog import writes as record
+from model_watchdog.beside import run_beside
 from model_watchdog.config.faults import InvalidConfig
 from model_watchdog.config.loading import load_here
 from model_watchdog.config.model import Config, ServiceConfig
@@ -25,6 +24,7 @@ from model_watchdog.core.rule import Severity
 from model_watchdog.language import phrase, speak
 from model_watchdog.levels import write_levels
 from model_watchdog.recalling import recall_service
+from model_watchdog.replies import Answer
 from model_watchdog.tick import Watch
 from model_watchdog.wording import say
 
@@ -33,11 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Answer = dict[str, Any]
-Found = TypeVar("Found")
-
-
-PARTS = ("host", "notifiers", "maintenance", "digest", "heartbeat", "record", "language")
+PARTS = ("host", "notifiers", "maintenance", "digest", "report", "heartbeat", "record", "language")
 """Parts of the configuration besides the services."""
 
 
@@ -76,9 +72,9 @@ class Reloading:
 
     async def _reload(self) -> Answer:
         daemon = self._daemon
-        config = await _beside(lambda: load_here(daemon.config.path, ask_notifiers=True))
+        config = await run_beside(lambda: load_here(daemon.config.path, ask_notifiers=True))
         await daemon.store.commit()  # what is known of a service that was taken out a moment ago
-        kept = await _beside(daemon.store.load_states)
+        kept = await run_beside(daemon.store.load_states)
         if daemon.stopping.is_set():
             return {"ok": False, "error": "failed", "text": phrase("the daemon is being stopped")}
         reason = self._apply(config, kept)
@@ -126,11 +122,7 @@ class Reloading:
         self._arrange(list(daemon.watches))
         later = [name for name, watch in daemon.watches.items() if watch.leaving]
         later += [name for name in config.services if name not in daemon.watches]
-        parts = [
-            part
-            for part in ("host", "notifiers", "maintenance", "digest", "heartbeat", "record", "language")
-            if getattr(config, part) != getattr(before, part)
-        ]
+        parts = [part for part in PARTS if getattr(config, part) != getattr(before, part)]
         lists = {"added": added, "removed": removed, "changed": [*changed, *parts], "later": later}
         return Reason("reloaded", {word: ", ".join(names) for word, names in lists.items()})
 
@@ -199,24 +191,3 @@ async def _begin(watch: Watch) -> None:
     """An attempt that it left behind when it was taken out, in an earlier run, is verified and not repeated."""
     await recovery.resume(watch)
     watch.measure_all()
-
-
-async def _beside(work: Callable[[], Found]) -> Found:
-    """In a thread that nobody waits for at the end of the daemon: neither a slow disk nor one that hangs holds anything up."""
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[Found] = loop.create_future()
-
-    def give(take: Callable[[Any], None], value: Any) -> None:
-        if not found.done():
-            take(value)
-
-    def run() -> None:
-        try:
-            outcome = partial(give, found.set_result, work())
-        except BaseException as error:  # whatever it is goes on to whoever waits
-            outcome = partial(give, found.set_exception, error)
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(outcome)
-
-    threading.Thread(target=run, name="reload", daemon=True).start()
-    return await found

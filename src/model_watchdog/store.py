@@ -203,7 +203,7 @@ class Store:
         return self._read("SELECT id FROM incident WHERE closed_at IS NULL ORDER BY id")
 
     def outbox_due(self) -> list[dict[str, Any]]:
-        """`{key, notifier, severity, title, body, queued_at, attempts, next_at, error, bundle}` of the messages not yet sent."""
+        """`{key, notifier, severity, title, body, queued_at, attempts, next_at, error, bundle, topics}` of the messages not yet sent."""
         return self._outbox("queued")
 
     def outbox_held(self) -> list[dict[str, Any]]:
@@ -229,7 +229,7 @@ class Store:
         return rows[0]["value"] if rows else None
 
     def _outbox(self, state: str) -> list[dict[str, Any]]:
-        columns = "key, notifier, severity, title, body, queued_at, attempts, next_at, error, bundle"
+        columns = "key, notifier, severity, title, body, queued_at, attempts, next_at, error, bundle, topics, attachment"
         return self._read(f"SELECT {columns} FROM outbox WHERE state = '{state}' ORDER BY id")
 
     def _read(self, query: str, *values: object) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from model_watchdog.status import rfc3339
 
 Row = dict[str, Any]
 SCHEMA = 1
+SHORTLY = 1.0
 
 
 def list_incidents(record: Record, since: float, service: str | None, now: float) -> list[Row]:
@@ -23,8 +24,10 @@ def list_incidents(record: Record, since: float, service: str | None, now: float
         story = _sum_up(root, rows, now)
         is_of = service is None or service in [name or "host" for name in story["services"]]
         if is_of and (story["closed_at"] is None or story["closed_at"] >= since):
-            story["restarts"] = len(find_restarts(record, rows, now))
             told.append(story)
+    restarts = _read_restarts(record, told)
+    for story in told:
+        story["restarts"] = len(_pick_restarts(restarts, families[story["id"]], now))
     return sorted(told, key=lambda story: (story["opened_at"], story["id"]))
 
 
@@ -36,7 +39,7 @@ def find_story(record: Record, number: int, now: float) -> Row | None:
     root = min((row["root"] or row["id"]) for row in rows)
     story = _sum_up(root, rows, now)
     ids = [row["id"] for row in rows]
-    restarts = find_restarts(record, rows, now)
+    restarts = _pick_restarts(_read_restarts(record, rows), rows, now)
     return {
         "schema": SCHEMA,
         **story,
@@ -70,17 +73,22 @@ def with_times(story: Row) -> Row:
     }
 
 
-def find_restarts(record: Record, rows: Iterable[Row], now: float) -> list[Row]:
-    """The restarts that were made while these incidents were open, oldest first."""
-    found = []
-    for row in rows:
-        until = row["closed_at"] if row["closed_at"] is not None else now
-        for restart in record.restarts(service=row["service"], since=row["opened_at"] - 1.0) if row["service"] else ():
-            if restart["at"] <= until:
-                found.append(
-                    {key: restart[key] for key in ("id", "service", "at", "actor", "cause", "reason", "result", "detail", "ended_at")}
-                )
-    return sorted({restart["id"]: restart for restart in found}.values(), key=lambda restart: restart["at"])
+def _read_restarts(record: Record, rows: Iterable[Row]) -> list[Row]:
+    """All restarts since the first of these incidents, or shortly before it, for the two are written a moment apart."""
+    since = min((row["opened_at"] for row in rows), default=None)
+    return [] if since is None else record.restarts(since=since - SHORTLY, limit=10_000)
+
+
+def _pick_restarts(restarts: Iterable[Row], rows: list[Row], now: float) -> list[Row]:
+    """Those that were made while these incidents were open, oldest first."""
+
+    def belongs(restart: Row, row: Row) -> bool:
+        until = now if row["closed_at"] is None else row["closed_at"]
+        return bool(restart["service"] == row["service"] and row["opened_at"] - SHORTLY <= restart["at"] <= until)
+
+    names = ("id", "service", "at", "actor", "cause", "reason", "result", "detail", "ended_at")
+    found = [{name: restart[name] for name in names} for restart in restarts if any(belongs(restart, row) for row in rows)]
+    return sorted(found, key=lambda restart: restart["at"])
 
 
 def _sum_up(root: int, rows: list[Row], now: float) -> Row:

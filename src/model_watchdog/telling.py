@@ -12,7 +12,7 @@ from datetime import datetime
 from model_watchdog import writes as record
 from model_watchdog.clock import Clock
 from model_watchdog.config.model import NotifierConfig
-from model_watchdog.core.account import Action, Drop, Hold, Remind, Send, Telling
+from model_watchdog.core.account import Action, Drop, End, Hold, Remind, Send, Telling
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.decision import Event, Notification, Reason
 from model_watchdog.core.roots import open_thread
@@ -23,7 +23,7 @@ from model_watchdog.crashpoint import crash_point
 from model_watchdog.notifiers import Message
 from model_watchdog.outbox import Outbox
 from model_watchdog.store import Store
-from model_watchdog.wording import compose_reminder, say
+from model_watchdog.wording import compose_ended, compose_reminder, say
 from model_watchdog.writes import Write
 
 log = logging.getLogger(__name__)
@@ -47,14 +47,17 @@ class Teller:
 
     def recall(self, notifiers: Mapping[str, NotifierConfig], policy: CommonCausePolicy | None, *, has_past: bool) -> None:
         """Goes on with what an earlier run knew; `has_past` says that there was one, though perhaps of a version that kept no account."""
-        state, text = Telling(trusts=has_past), self._store.setting(TELLING)
+        state, windows, text = Telling(trusts=has_past), list[Silence](), self._store.setting(TELLING)
         if text is not None:
             try:
                 kept = json.loads(text)
-                state = recall_telling(kept["known"], self._clock.shift(kept["anchor"]))
+                shift = self._clock.shift(kept["anchor"])
+                windows = [Silence(name, tuple(services), until + shift, why) for name, services, until, why in kept["windows"]]
+                state = recall_telling(kept["known"], shift)
             except (ValueError, KeyError, TypeError) as error:
                 log.warning("event=state_unreadable reason=%r", f"{error!r}; whom was told what is learnt anew")
         self.router = Router((config.route for config in notifiers.values()), state, policy)
+        self.router.windows = windows
 
     def start(self) -> None:
         """After the outbox has started: what it holds and the router does not know is sent, for nobody else would."""
@@ -71,8 +74,15 @@ class Teller:
 
     def open(self, incident: int, service: str | None, hint: str) -> list[Write]:
         """An incident is open, and may follow from another one: `hint` names what it follows from, where that is known."""
-        changed = open_thread(self.router.state.threads, Thread(incident, service, self._clock.steady(), hint=hint), self.router.policy)
-        return [record.incident_root(thread.id, self.router.state.threads.root(thread.id)) for thread in changed]
+        threads = self.router.state.threads
+        changed = open_thread(threads, Thread(incident, service, self._clock.steady(), hint=hint), self.router.policy)
+        moved = {thread.id for top in changed for thread in threads.family(top.id)}  # with whatever followed from them already
+        return [write for number in sorted(moved) for write in self.write_root(number)]
+
+    def write_root(self, incident: int) -> list[Write]:
+        """What an incident follows from, where it follows from another one."""
+        root = self.router.state.threads.root(incident)
+        return [record.incident_root(incident, root)] if root != incident else []
 
     def end(self, incident: int) -> list[Write]:
         """An incident is over."""
@@ -89,12 +99,15 @@ class Teller:
 
     def take(self, notification: Notification, message: Message, service: str | None, incident: int | None) -> list[Write]:
         """The rows of a message, to be written with its cause; call `wake` of the outbox then."""
-        if self._dry_run:
-            return self._outbox.writes_for(message)
         kind, writes = find_kind(notification.about), list[Write]()
-        if service is None:
+        if service is None and not self._dry_run:
             incident = self._find_of_host(kind, notification, writes)
         notice = Notice(message.key, kind, message.severity, service, notification.matters, incident, message.title)
+        if self._dry_run:
+            self._outbox.would_tell([name for name, route in self.router.routes.items() if route.admits(notice)], message)
+            return []
+        matters = notice.matters or ((notification.about,) if kind is Kind.ONCE else ())
+        message = replace(message, kind=kind, topics=tuple((service, matter) for matter in matters))
         writes += self._carry_out(self.router.take(notice, self._clock.steady(), self._second()), message, notice)
         if service is None and kind is Kind.CLOSES:
             writes += self._end_of_host(notification, incident)
@@ -102,6 +115,8 @@ class Teller:
 
     def look(self) -> None:
         """Once a second: what has waited for long enough is sent, what goes on is repeated or escalated."""
+        if self._dry_run:
+            self.router.forget(self._clock.steady())
         if self._dry_run or not self.router.is_busy:
             return
         state = self.router.state
@@ -133,9 +148,14 @@ class Teller:
         return ended is not None
 
     def write_anew(self) -> list[Write]:
-        """Everything, into a record that has begun anew; the outbox writes the messages."""
+        """Everything, into a record that has begun anew; the outbox writes the messages, and each service its incident."""
         self._kept = ""
-        return self.write_state()
+        threads, writes = self.router.state.threads, list[Write]()
+        for matter, incident in self.router.state.of_host.items():
+            if (thread := threads.known.get(incident)) is not None:
+                writes.append(record.incident_open(incident, "", self._clock.to_wall(thread.opened), matter))
+                writes += self.write_root(incident)
+        return [*writes, *self.write_state()]
 
     def _second(self) -> float:
         """Of the local day."""
@@ -189,11 +209,16 @@ class Teller:
                     writes += self._outbox.add(action.notifier, self._compose(action), action.incident)
                 case Send(name, (key,)) | Hold(name, key) | Drop(name, key) if message and notice and key == message.key:
                     text = self._with_answer(name, message, root) if notice.kind is Kind.OPENS else message
+                    if not isinstance(action, Drop) and action.ended:
+                        text = replace(text, topics=action.ended)
                     writes += self._outbox.add(name, text, root, is_held=not isinstance(action, Send))
                     if isinstance(action, Drop):
                         writes += self._outbox.drop(name, key, action.why.value)
                 case Send(name, keys, bundle):
                     writes += self._outbox.release(name, keys, bundle)
+                case End(name, number, ended) if self._outbox.takes_each(name):
+                    over = replace(compose_ended(self._hostname, number), kind=Kind.CLOSES, topics=ended)
+                    writes += self._outbox.add(name, over, number)
                 case Drop(name, key, why):
                     writes += self._outbox.drop(name, key, why.value)
         crash_point("routed")
@@ -214,8 +239,8 @@ class Teller:
         """What is known, where it has changed."""
         known = remember_telling(self.router.state)
         windows = [[window.id, list(window.services), window.until, window.reason] for window in self.router.windows]
-        essence = json.dumps([known, windows])
+        essence = f'"known": {json.dumps(known)}, "windows": {json.dumps(windows)}'
         if essence == self._kept or self._dry_run:
             return []
         self._kept = essence
-        return [record.setting(TELLING, json.dumps({"anchor": self._clock.anchor(), "known": known, "windows": windows}))]
+        return [record.setting(TELLING, f'{{"anchor": {json.dumps(self._clock.anchor())}, {essence}}}')]

@@ -30,7 +30,9 @@ class VitalSigns:
         self._clock = clock
         self._gpus = gpus
         self._look_at_gpus = look_at_gpus
-        self._before: tuple[float, float] | None = None  # when the second half began, and processor seconds used by then
+        self._before: tuple[float, float, tuple[str, ...]] | None = (
+            None  # of the second half: processor seconds used by then, by which groups
+        )
         self._asked_at: float | None = None
         self._timer = asyncio.get_running_loop().call_later(patience / 2, self._begin)
 
@@ -47,14 +49,15 @@ class VitalSigns:
             self._asked_at = self._clock.steady()
             self._look_at_gpus()
 
-    def _read_processor(self) -> tuple[float, float] | None:
+    def _read_processor(self) -> tuple[float, float, tuple[str, ...]] | None:
         facts = self._unit()
         seconds = processor_seconds(facts) if facts is not None else None
-        return None if seconds is None else (self._clock.steady(), seconds)
+        return None if facts is None or seconds is None else (self._clock.steady(), seconds, facts.groups)
 
     def _read_cores(self) -> float | None:
+        """Nothing where a group has come or gone in between, with all that it has used since it began."""
         after, before = self._read_processor(), self._before
-        if before is None or after is None or after[0] <= before[0]:
+        if before is None or after is None or after[0] <= before[0] or after[2] != before[2]:
             return None
         return max(0.0, (after[1] - before[1]) / (after[0] - before[0]))
 
@@ -79,15 +82,15 @@ class StartSigns:
     memory on GPUs, and its log. Compiling shows in the first, loading in the others."""
 
     def __init__(self) -> None:
-        self._invocation = ""
+        self._begun: tuple[str, tuple[str, ...]] = ("", ())  # the invocation, and its groups
         self._looked_at = 0.0
         self._before: dict[str, float] = {}
 
     def move(self, facts: UnitFacts, gpus: GpuHolder, log: float, now: float) -> bool:
         """Whether something has moved since the last look, which was a second ago at least; False at the first one. `log` is how far its
         log has got."""
-        if facts.invocation != self._invocation:
-            self._invocation, self._before, self._looked_at = facts.invocation, _read_start(facts, gpus, log), now
+        if (facts.invocation, facts.groups) != self._begun:
+            self._begun, self._before, self._looked_at = (facts.invocation, facts.groups), _read_start(facts, gpus, log), now
             return False
         passed = now - self._looked_at
         if passed < LEAST_LOOK:

@@ -1,9 +1,7 @@
 """What the expressions knew before the daemon began: read from the record, beside everything else, and given to them piece by piece."""
 
 import asyncio
-import contextlib
 import logging
-import threading
 import time
 from array import array
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_watchdog import writes as record
+from model_watchdog.beside import run_beside
 from model_watchdog.chunks import unpack_chunk, unpack_head
 from model_watchdog.clock import Clock
 from model_watchdog.config.model import Config
@@ -61,7 +60,7 @@ class Warming:
             return
         self._look_back(config)
         try:
-            found, reached = await _beside(_Reading(self._store.path, config.needs, self._clock.wall()))
+            found, reached = await run_beside(_Reading(self._store.path, config.needs, self._clock.wall()).read)
             feed.seen_since = max(feed.seen_since, reached)
             for number, ((metric, labels), (times, values)) in enumerate(found.items(), 1):
                 if feed.memory is not None:
@@ -152,29 +151,3 @@ def _read_time(text: str | None, otherwise: float) -> float:
         return min(float(text or otherwise), otherwise)
     except ValueError:
         return otherwise
-
-
-async def _beside(reading: _Reading) -> tuple[dict[Key, Samples], float]:
-    """In a thread that nobody waits for at the end of the daemon, however slow the disk."""
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[tuple[dict[Key, Samples], float]] = loop.create_future()
-
-    def give(what: tuple[dict[Key, Samples], float] | Exception) -> None:
-        if found.done():
-            return
-        if isinstance(what, Exception):
-            found.set_exception(what)
-        else:
-            found.set_result(what)
-
-    def run() -> None:
-        what: tuple[dict[Key, Samples], float] | Exception
-        try:
-            what = reading.read()
-        except Exception as error:  # goes on to whoever waits
-            what = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(give, what)
-
-    threading.Thread(target=run, name="past", daemon=True).start()
-    return await found

@@ -75,10 +75,12 @@ def forget_services(but: Iterable[str]) -> tuple[Write, ...]:
     )
 
 
-def event(at: float, service: str | None, event: str, cause: str | None, reason: str, incident: int | None = None) -> Write:
-    """Something that happened, in words. `at` is wall time, as everywhere here."""
-    sql = "INSERT INTO event (at, service, event, cause, reason, incident) VALUES (?, ?, ?, ?, ?, ?)"
-    return Write(sql, (at, service, event, cause, reason, incident), droppable=True)
+def event(
+    at: float, service: str | None, event: str, cause: str | None, reason: str, incident: int | None = None, matter: str = ""
+) -> Write:
+    """Something that happened, in words. `at` is wall time, as everywhere here; `matter` is the key of an alert, where it is about one."""
+    sql = "INSERT INTO event (at, service, event, cause, reason, incident, matter) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    return Write(sql, (at, service, event, cause, reason, incident, matter), droppable=True)
 
 
 def restart_intent(id: int, service: str, at: float, actor: str, cause: str | None, reason: str, json_text: str = "{}") -> Write:
@@ -119,15 +121,18 @@ def outbox_add(
     incident: int | None = None,
     is_held: bool = False,
     bundle: str = "",
+    topics: str = "",
+    attachment: str = "",
 ) -> Write:
     """A message to send, now or (held) later; the same key to the same notifier is there once, for ever.
 
-    `incident` is the one that it is about; those of one `bundle` are sent as one.
+    `incident` is the one that it is about; those of one `bundle` are sent as one. `topics`: as in `outbox.write_topics`;
+    `attachment` is a path.
     """
-    columns = "key, notifier, severity, title, body, queued_at, state, next_at, incident, bundle"
-    sql = f"INSERT OR IGNORE INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    columns = "key, notifier, severity, title, body, queued_at, state, next_at, incident, bundle, topics, attachment"
+    sql = f"INSERT OR IGNORE INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     state = "held" if is_held else "queued"
-    return Write(sql, (key, notifier, severity, title, body, at, state, at, incident, bundle))
+    return Write(sql, (key, notifier, severity, title, body, at, state, at, incident, bundle, topics, attachment))
 
 
 def outbox_release(key: str, notifier: str, bundle: str) -> Write:

@@ -5,10 +5,12 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from model_watchdog.core.routes import Kind, Topic
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.errors import CredentialsRefused, NotifyError
@@ -48,21 +50,32 @@ def list_alerts(url: str) -> dict[str, dict[str, Any]]:
     return {alert["labels"]["alertname"]: alert for alert in json.loads(asked.stdout)}
 
 
-def tell(url: str, key: str, severity: Severity = Severity.WARNING) -> None:
-    asyncio.run(Alertmanager(Url(url)).send(Message(key, severity, f"title of {key}", "What  it is")))
+def tell(url: str, kind: Kind, *topics: Topic) -> None:
+    message = Message("chat/17/gpu-hot-fired", Severity.CRITICAL, "a title", "What  it is", kind, topics)
+    asyncio.run(Alertmanager(Url(url)).send(message))
 
 
 def test_an_alert_begins_and_ends(url: str) -> None:
-    tell(url, "chatglm/17/gpu-hot-fired", Severity.CRITICAL)
-    tell(url, "chatglm/18/gave-up", Severity.CRITICAL)
-    tell(url, "host/3/record_unwritable")
+    hot, other = (f'gpu-hot gpu_temperature_celsius{{gpu="{number}"}}' for number in range(2))
+    topics: list[Topic] = [("chat", hot), ("chat", "gave_up"), ("chat", "cannot disk_full"), (None, "condition record_unwritable")]
+    tell(url, Kind.OPENS, *topics)
+    tell(url, Kind.OPENS, (None, "right bert"))
     alerts = list_alerts(url)
-    assert alerts["gpu-hot"]["labels"]["service"] == "chatglm" and alerts["gpu-hot"]["annotations"]["severity"] == "critical"
-    assert "service" not in alerts["record_unwritable"]["labels"] and alerts["gpu-hot"]["annotations"]["summary"].startswith("title of")
-    tell(url, "chatglm/19/gpu-hot-resolved")
-    tell(url, "chatglm/20/back")
-    tell(url, "host/4/record_unwritable-over")
-    wait_until(lambda: not list_alerts(url).keys() & {"gpu-hot", "gave-up", "record_unwritable"}, 10, lambda: list_alerts(url))
+    assert alerts["gpu-hot"]["labels"]["service"] == "chat" and alerts["gpu-hot"]["annotations"]["severity"] == "critical"
+    assert alerts["gpu-hot"]["annotations"]["summary"] == "a title" and alerts["cannot_act"]["labels"]["cause"] == "disk_full"
+    assert "service" not in alerts["record_unwritable"]["labels"] and alerts["cannot_restart"]["labels"]["service"] == "bert"
+    tell(url, Kind.OPENS, ("chat", other))
+    tell(url, Kind.CLOSES, *topics[:1])
+    wait_until(lambda: list_alerts(url)["gpu-hot"]["labels"]["series"] == other.partition(" ")[2], 10, lambda: list_alerts(url))
+    tell(url, Kind.CLOSES, ("chat", other), *topics[1:], (None, "right bert"))
+    wait_until(lambda: not list_alerts(url), 10, lambda: list_alerts(url))
+
+
+def test_what_has_happened_is_shown_for_a_while_and_what_was_never_told_needs_no_end(url: str) -> None:
+    tell(url, Kind.CLOSES)
+    tell(url, Kind.ONCE, ("chat", "recovered"))
+    ends = datetime.fromisoformat(list_alerts(url)["recovered"]["endsAt"])
+    assert timedelta(minutes=9) < ends - datetime.now(UTC) < timedelta(minutes=11)
 
 
 def test_what_goes_wrong_is_told_without_a_secret(chaos: Chaos) -> None:
@@ -71,7 +84,7 @@ def test_what_goes_wrong_is_told_without_a_secret(chaos: Chaos) -> None:
             asyncio.run(Alertmanager(Url(chaos.url(f"{vice}?")), bearer=Secret("a-token-of-ours"), timeout=Seconds(2.0)).send(MESSAGE))
         assert "token" not in str(caught.value)
     with pytest.raises(NotifyError, match="connection refused"):
-        tell(f"http://127.0.0.1:{closed_port()}", "a/1/b-fired")
+        tell(f"http://127.0.0.1:{closed_port()}", Kind.OPENS, ("a", "b"))
 
 
 MESSAGE = Message("a/1/b-fired", Severity.INFO, "t", "b")

@@ -112,7 +112,7 @@ def test_fault_69_the_outbox_tells_it_when_the_provider_is_up(tmp_path, fault_ro
         notifier = Apprise(Secret(f"json://127.0.0.1:{port}/"))
         events: list[Delivery] = []
         outbox = Outbox(store, {"ops": NotifierConfig("ops", "apprise", notifier, Severity.INFO)}, on_event=events.append)
-        store.put(*outbox.writes_for(a_message()))
+        store.put(*outbox.add("ops", a_message()))
         outbox.wake()
         await until(lambda: events)
         assert "Connection refused" in events[0].error
@@ -239,7 +239,7 @@ def test_fault_74_the_secret_is_nowhere_to_be_seen(http_sink, tmp_path, caplog, 
         notifier = Apprise(Secret(with_secrets(http_sink)))
         events: list[Delivery] = []
         outbox = Outbox(store, {"ops": NotifierConfig("ops", "apprise", notifier, Severity.INFO)}, on_event=events.append)
-        store.put(*outbox.writes_for(a_message()))
+        store.put(*outbox.add("ops", a_message()))
         outbox.wake()
         while not events:
             for pid in children() - before:

@@ -78,6 +78,8 @@ def test_an_incident_is_listed_and_shown_taken_on_and_over(daemon: PlainDaemon, 
     shown = daemon.run("incident", "show", number).stdout
     assert "chat" in shown and "r0 fires" in shown and "nothing was restarted" in shown
     assert len(http_sink.messages) == 2
+    late = daemon.run("ack", number, check=False)
+    assert late.returncode == 1 and f"incident {number} is over already" in late.stderr
 
 
 def test_a_silence_keeps_people_from_being_told_and_tells_what_goes_on_when_it_ends(

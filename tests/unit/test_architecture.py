@@ -22,12 +22,12 @@ PACKAGE = "model_watchdog"
 FLOORS = {
     4: "__main__ cli daemon demo web",
     3: "tick sending book means recovery outbox control commands hostwatch rights status examination lanes runners rounds"
-    " telling acknowledging stories silences minding maintenance digest heartbeat"
-    " recalling reloading exporting learnt replaying recorded subjects ledger rehearsing evaluations warming own_metrics",
+    " telling replies acknowledging stories silences minding maintenance digest heartbeat trends"
+    " report reporting recalling reloading exporting learnt replaying recorded subjects ledger rehearsing evaluations warming own_metrics",
     2: "store record database writes wording snapshot config profiles gpuview vitals history transactions notes rolling levels",
     1: "probes recoveries evidence notifiers worker systemd managers journal properties cgroup pidfd sdnotify children clock schedule"
     " client observing crashpoint answers connecting resolver moments language wire serving nvml mounts lock asking exposition"
-    " conversation calls following filesystems containers logtimes logreading expressions feeding chunks rollups sketch",
+    " conversation beside calls following filesystems containers logtimes logreading expressions feeding chunks rollups sketch",
     0: "__init__ core rules promql errors patterns",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -179,6 +179,29 @@ def test_the_reader_adds_it_beside_the_way_and_says_when_it_is_missing(engine: E
     asyncio.run(run())
 
 
+def test_a_container_that_has_another_name_is_looked_for_anew(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_watchdog.containers.LOOK_EVERY", 0.0)
+    containers = Containers({"model.service": "vllm"}, sockets=())
+    up = UnitFacts("model.service", 0.0)
+
+    async def run() -> None:
+        engine.run("conmon", "-c", ID, "-n", "vllm")
+        containers.add_to(up)
+        looking = list(containers._tasks.values())
+        containers.expect({"model.service": "bert"})  # while it is looked for
+        await asyncio.gather(*looking)
+        assert containers.add_to(up).containers == (), "what was found bears the old name"
+        containers.expect({"model.service": "vllm"})
+        await asyncio.gather(*containers._tasks.values())
+        containers.add_to(up)
+        await asyncio.gather(*containers._tasks.values())
+        assert containers.add_to(up).containers == (engine.group,)
+        containers.expect({"model.service": "bert"})
+        assert containers.add_to(up).containers == ()
+
+    asyncio.run(run())
+
+
 def test_a_group_within_another_counts_once() -> None:
     facts = UnitFacts("m.service", 0.0, cgroup="/system.slice/m.service", containers=("/system.slice/m.service/libpod-1", "/docker/2"))
     assert facts.groups == ("/system.slice/m.service", "/docker/2")

@@ -371,6 +371,7 @@ def test_a_folder_is_no_log(tmp_path: Path) -> None:
         (lambda: Log(Path("/a"), journal=True), "state path: FILE, or journal: true"),
         (lambda: Log(Path("a")), "path must begin with /"),
         (lambda: Log(Path("/a"), pattern="x"), "pattern goes with format: text"),
+        (lambda: Log(journal=True, timezone="Asia/Shanghai"), "timezone goes with path"),
         (lambda: Log(Path("/a"), format="text", pattern="x", fields=("took",)), "pattern has no group named took"),
         (lambda: Log(Path("/a"), fields=("a b",)), "cannot be the name of a field"),
     ],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,18 @@ def test_processor_threads_and_files_of_all_processes_those_in_groups_below_too(
         assert "service_open_files" not in second
     assert second["service_stuck_tasks"] == 0
     assert second.keys() <= set(Process.metrics)
+
+
+def test_what_a_container_has_used_before_it_was_found_is_no_use_since_the_last_run(group: Group) -> None:
+    group.start("import os")
+    seen = iter((group.facts, group.facts, replace(group.facts, containers=("/docker/1",))))
+
+    class Finding(Systemd):
+        def newest(self, unit: str) -> UnitFacts | None:
+            return next(seen)
+
+    percents = ["service_cpu_percent" in values for values in measure(*observe(Finding(group.facts, None), times=3, pause=0.05))]
+    assert percents == [False, True, False]
 
 
 @pytest.mark.parametrize("accounted", [True, False])

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from model_watchdog.reloading import Answer, Reloading, _beside
+from model_watchdog.beside import run_beside
+from model_watchdog.reloading import Reloading
+from model_watchdog.replies import Answer
 
 
 class Counted(Reloading):
@@ -82,15 +84,15 @@ def test_a_disk_that_hangs_holds_up_neither_the_loop_nor_the_end() -> None:
 
     async def main() -> None:
         nonlocal beats
-        reading = asyncio.ensure_future(_beside(lambda: hanging.wait(30)))
+        reading = asyncio.ensure_future(run_beside(lambda: hanging.wait(30)))
         for _ in range(10):
             await asyncio.sleep(0.01)
             beats += 1
         assert not reading.done()
         reading.cancel()
-        assert await _beside(lambda: 7) == 7
+        assert await run_beside(lambda: 7) == 7
         with pytest.raises(ValueError):
-            await _beside(lambda: int("x"))
+            await run_beside(lambda: int("x"))
 
     began = time.monotonic()
     asyncio.run(main())

@@ -16,13 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from model_watchdog.core.account import Action, Drop, Hold, Remind, Send, Telling, Why
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.roots import open_thread
-from model_watchdog.core.routes import DAY, DENIED, Acknowledged, Escalation, Kind, Notice, Quiet, Route, Silence, Thread, TimeOfDay
+from model_watchdog.core.routes import DENIED, Acknowledged, Escalation, Kind, Notice, Quiet, Route, Silence, Thread, TimeOfDay
 from model_watchdog.core.routing import PACE, TOGETHER, Router
 from model_watchdog.core.routing_memory import recall_telling, remember_telling
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.units import Seconds
 
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 NIGHT = Quiet(TimeOfDay(22 * HOUR), TimeOfDay(7 * HOUR), unless=Severity.CRITICAL)
 COMMON = CommonCausePolicy(3, Seconds(10.0))
 BEGAN = 1_000_000.0

@@ -11,6 +11,7 @@ import pytest
 from model_watchdog import digest, writes
 from model_watchdog.config.model import Digest
 from model_watchdog.core.routes import TimeOfDay
+from model_watchdog.digest import Digests
 from model_watchdog.record import Record
 from model_watchdog.store import Store
 from model_watchdog.stories import find_story, list_incidents
@@ -90,6 +91,7 @@ def test_a_digest_is_told_once_and_not_where_there_is_nothing(state_dir: Path) -
     told: list[tuple[str, str]] = []
     outbox = SimpleNamespace(add=lambda name, message: told.append((name, message.title)) or [], wake=lambda: None)  # type: ignore[func-returns-value]
     wall = [datetime(1970, 1, 1, 9, 30).timestamp()]
+    spawned: list[Any] = []
     daemon: Any = SimpleNamespace(
         config=SimpleNamespace(digest=Digest(("ops",), TimeOfDay(9 * 3600))),
         clock=SimpleNamespace(wall=lambda: wall[0]),
@@ -98,15 +100,25 @@ def test_a_digest_is_told_once_and_not_where_there_is_nothing(state_dir: Path) -
         dry_run=False,
         state_dir=state_dir,
         means=SimpleNamespace(hostname="box"),
+        spawn=lambda work: spawned.append(work) or SimpleNamespace(done=lambda: True),  # type: ignore[func-returns-value]
     )
+    digests = Digests(daemon)
 
     def look() -> None:
-        digest.look(daemon)
+        digests.look()
+        while spawned:
+            asyncio.run(spawned.pop())
         asyncio.run(store.commit())
 
     look()
     assert told == [], "the day on which it begins"
     asyncio.run(store.commit(writes.setting("digest", "1969-12-31")))
+    digests = Digests(daemon)
+    path = state_dir / "watchdog.db"
+    path.rename(state_dir / "away")
+    look()
+    (state_dir / "away").rename(path)
+    assert told == [], "a record that cannot be read is not the first day"
     look()
     look()
     assert told == [("ops", "[info] box: healed without a person: 1")]

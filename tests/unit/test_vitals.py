@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,6 +131,21 @@ def test_processor_time_without_gpus(start: Any) -> None:
     assert (asleep.is_moving, asleep.is_complete) == (False, True)
     assert spinning.cores is not None
     assert spinning.cores > 0.05
+
+
+def test_processor_time_of_a_container_that_is_found_meanwhile_says_nothing(start: Any) -> None:
+    facts = [UnitFacts("s.service", 0.0, main_pid=start(SPINS).pid)]
+
+    async def run() -> Vitals:
+        signs = VitalSigns(lambda: facts[0], WAIT, Clock(), GpuHolder(), pytest.fail)
+        try:
+            await asyncio.sleep(WAIT)
+            facts[0] = replace(facts[0], containers=("/docker/1",))
+            return signs.read()
+        finally:
+            signs.stop()
+
+    assert asyncio.run(run()).cores is None
 
 
 def test_without_a_unit_nothing_is_known(start: Any) -> None:

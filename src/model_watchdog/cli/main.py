@@ -39,6 +39,7 @@ COMMANDS = {
     "events": "what happened, oldest first",
     "incidents": "what broke, one line each",
     "incident": "one incident: what broke, what was done, what it cost",
+    "report": "what a time was like: availability, incidents, latencies, trends, alarms for nothing",
     "ack": "take an incident on: nobody is reminded of it, and it is not escalated",
     "silence": "tell nobody of a service for a while",
     "pause": "watch a service but do not act on it, for a while",
@@ -60,13 +61,13 @@ COMMANDS = {
 }
 SPEAKING = frozenset(
     (
-        *("status", "events", "incidents", "incident", "ack", "silence"),
+        *("status", "events", "incidents", "incident", "report", "ack", "silence"),
         *("pause", "resume", "restart", "reset", "reload", "notify-test", "doctor"),
     )
 )
 """They speak the daemon's language, as wrong usage does, those of `READING` the configuration's; the others, and every --help, English."""
 READING = frozenset(("check", "run", "export-rules", "replay"))
-LATER = frozenset(("drill", "report"))
+LATER = frozenset(("drill",))
 
 GLOBAL_OPTIONS = {
     "--config": ("FILE", "the configuration (default: $MODEL_WATCHDOG_CONFIG, else /etc/model-watchdog/config.yaml)"),

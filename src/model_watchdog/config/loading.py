@@ -19,7 +19,7 @@ from model_watchdog.config.options import MISSING, Options, list_options
 from model_watchdog.config.probe_section import COMMON
 from model_watchdog.config.service_section import list_measured, read_host, read_service
 from model_watchdog.config.sources import Sources, tell
-from model_watchdog.config.telling_section import read_digest, read_heartbeat, read_maintenance, read_notifiers
+from model_watchdog.config.telling_section import read_digest, read_heartbeat, read_maintenance, read_notifiers, read_report
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.units import Seconds
 from model_watchdog.language import LANGUAGES
@@ -28,7 +28,7 @@ __all__ = ["InvalidConfig", "load", "load_here", "mask_url"]
 
 KEYS = (
     *("include", "defaults", "services", "host", "rule_files"),
-    *("notifiers", "maintenance", "digest", "heartbeat", "language", "record"),
+    *("notifiers", "maintenance", "digest", "report", "heartbeat", "language", "record"),
 )
 
 
@@ -70,7 +70,8 @@ def load(
     names, named = list(_read_section(context, root, "services")), _read_section(context, root, "notifiers")
     notifiers = read_notifiers(context, named, names, ask_notifiers)
     maintenance = read_maintenance(context, root.entries.get("maintenance"), names)
-    digest = read_digest(context, root.entries.get("digest"), list(named))
+    digest = read_digest(context, root.entries.get("digest"), notifiers, list(named))
+    report = read_report(context, root.entries.get("report"), notifiers, list(named))
     heartbeat = read_heartbeat(context, root.entries.get("heartbeat"))
     language = _read_language(context, root)
     faults.raise_if_any()
@@ -87,6 +88,7 @@ def load(
         digest,
         heartbeat,
         rule_files,
+        report,
     )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from model_watchdog.core.common import CommonCausePolicy
-from model_watchdog.core.routes import Route, TimeOfDay
+from model_watchdog.core.routes import MachineRoute, Route, TimeOfDay
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.state import Service
 from model_watchdog.core.units import Seconds, Secret, Url
@@ -69,8 +69,15 @@ class NotifierConfig:
     wishes: Route = field(default_factory=lambda: Route(""))
 
     @property
+    def takes_each(self) -> bool:
+        """Whether it is a machine, which is told of each alert by itself, and of its end."""
+        return getattr(self.notifier, "takes_each", False)
+
+    @property
     def route(self) -> Route:
         """What the router must know of it."""
+        if self.takes_each:
+            return MachineRoute(self.name, self.min_severity, self.wishes.services, self.wishes.quiet)
         return replace(self.wishes, name=self.name, min_severity=self.min_severity)
 
 
@@ -135,6 +142,47 @@ class Digest:
             raise ValueError("every must be a number of days, such as 1d or 7d")
 
 
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Day(str):
+    """A day of the week, `mon`, or of the month, `1`."""
+
+    @classmethod
+    def parse(cls, written: object) -> "Day":
+        """From what the YAML says. ValueError for anything else."""
+        if written in WEEKDAYS or (isinstance(written, int) and not isinstance(written, bool) and 1 <= written <= 31):
+            return cls(written)
+        raise ValueError("a day is written like mon, or as a number from 1 to 31")
+
+    @staticmethod
+    def schema() -> dict[str, object]:
+        """What the YAML may say, as a JSON Schema."""
+        words = {"type": "string", "pattern": f"^({'|'.join(WEEKDAYS)})$|\\$\\{{"}
+        return {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 31}, words]}
+
+    def shown(self) -> str | int:
+        """As the YAML would say it."""
+        return int(self) if self.isdecimal() else str(self)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a week or a month was like is sent `to` these notifiers, `at` that time of `day` (by default Monday, or the first)."""
+
+    every: Literal["week", "month"]
+    to: tuple[str, ...]
+    at: TimeOfDay = field(default_factory=lambda: TimeOfDay(8 * 3600))
+    day: Day | None = None
+    language: Literal["en", "zh"] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.to:
+            raise ValueError("to must name at least one notifier")
+        if self.day is not None and self.day.isdecimal() != (self.every == "month"):
+            raise ValueError("day must be one of mon to sun for every: week, and a number from 1 to 31 for every: month")
+
+
 @dataclass(frozen=True)
 class Heartbeat:
     """A dead man's switch, which is told at `url` that the watchdog works, at `/start` behind it that it begins to, at `/fail` if not."""
@@ -177,6 +225,7 @@ class Config:
     digest: Digest | None = None
     heartbeat: Heartbeat | None = None
     rule_files: tuple[Path, ...] = ()
+    report: Report | None = None
 
     @property
     def needs(self) -> "list[Needs]":

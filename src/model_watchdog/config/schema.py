@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 from model_watchdog.config import context, probe_section, rule_section, service_section, telling_section
 from model_watchdog.config.kinds import find_kind, list_kinds
-from model_watchdog.config.model import Digest, Heartbeat, RecordConfig, Window
+from model_watchdog.config.model import Digest, Heartbeat, RecordConfig, Report, Window
 from model_watchdog.config.options import describe_hint, list_choices, list_options, split_optional
 from model_watchdog.config.profile import list_servers
 from model_watchdog.config.values import UNITS_OF_SIZE, UNITS_OF_TIME
@@ -106,6 +106,7 @@ def make_schema() -> Schema:
         "notifiers": _named(notifiers),
         "maintenance": {"type": "array", "items": _options(Window)},
         "digest": _options(Digest),
+        "report": _options(Report),
         "heartbeat": _options(Heartbeat),
         "record": _options(RecordConfig),
         "language": {"anyOf": [{"enum": list(LANGUAGES)}, VARIABLE]},

@@ -123,7 +123,7 @@ def _show_telling(config: Config) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     if config.maintenance:
         shown["maintenance"] = [Flow(_show_fields(window)) for window in config.maintenance]
-    for name in ("digest", "heartbeat"):
+    for name in ("digest", "report", "heartbeat"):
         if (part := getattr(config, name)) is not None:
             shown[name] = Flow(_show_fields(part))
     return shown

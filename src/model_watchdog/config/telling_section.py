@@ -1,4 +1,4 @@
-"""`notifiers:`, and what goes with telling: `maintenance:`, `digest:`, `heartbeat:`."""
+"""`notifiers:`, and what goes with telling: `maintenance:`, `digest:`, `report:`, `heartbeat:`."""
 
 import sys
 from collections.abc import Collection, Iterable, Mapping
@@ -8,7 +8,7 @@ from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Items
 from model_watchdog.config.faults import quote, suggest
 from model_watchdog.config.masking import MASK
-from model_watchdog.config.model import Digest, Heartbeat, NotifierConfig, Window
+from model_watchdog.config.model import Digest, Heartbeat, NotifierConfig, Report, Window
 from model_watchdog.config.options import MISSING, list_options
 from model_watchdog.config.sources import tell
 from model_watchdog.core.routes import HOST, Route, is_covered
@@ -17,6 +17,7 @@ from model_watchdog.notifiers import Notifier
 
 WISHES = {option.name: option.hint for option in list_options(Route) if option.name != "name"}
 """What every notifier may be asked for, whatever its kind."""
+FOR_PEOPLE = "is for people; kind: alertmanager takes each alert and its end, and repeats and routes them by itself"
 
 
 def read_notifiers(context: Context, entries: Mapping[str, Entry], services: Collection[str], ask: bool) -> dict[str, NotifierConfig]:
@@ -40,6 +41,9 @@ def read_notifiers(context: Context, entries: Mapping[str, Entry], services: Col
             _ask_library(context, notifier, table.entries.get("url", entry), f"{path}.url")
         if notifier is not None and route is not None:
             notifiers[name] = NotifierConfig(name, word, notifier, route.min_severity, route)
+            for wish in ("group_wait", "repeat_every", "escalate") if notifiers[name].takes_each else ():
+                if wish in table.entries:
+                    options.refuse(table.entries[wish].key.place, f"{path}.{wish}", FOR_PEOPLE)
     _check_escalations(context, entries, notifiers)
     return notifiers
 
@@ -65,14 +69,31 @@ def read_maintenance(context: Context, entry: Entry | None, services: Collection
     return tuple(windows)
 
 
-def read_digest(context: Context, entry: Entry | None, notifiers: Collection[str]) -> Digest | None:
-    """`digest:`, or none."""
+def read_digest(context: Context, entry: Entry | None, notifiers: Mapping[str, NotifierConfig], names: Collection[str]) -> Digest | None:
+    """`digest:`, or none. `names` are those of all notifiers, faulty ones too."""
     read = context.options.read(entry.value, Digest, "digest") if entry else MISSING
     if not isinstance(read, Digest) or entry is None:
         return None
     for name in read.to:
-        if name not in notifiers:
-            context.options.refuse(entry.value.place, "digest.to", f"there is no notifier {quote(tell(name))}{suggest(name, notifiers)}")
+        if name not in names:
+            context.options.refuse(entry.value.place, "digest.to", f"there is no notifier {quote(tell(name))}{suggest(name, names)}")
+        elif name in notifiers and notifiers[name].takes_each:
+            context.options.refuse(entry.value.place, "digest.to", FOR_PEOPLE)
+    return read
+
+
+def read_report(context: Context, entry: Entry | None, notifiers: Mapping[str, NotifierConfig], names: Collection[str]) -> Report | None:
+    """`report:`, or none. `names` are those of all notifiers, faulty ones too."""
+    read = context.options.read(entry.value, Report, "report") if entry else MISSING
+    if not isinstance(read, Report) or entry is None:
+        return None
+    listed = getattr(getattr(getattr(entry.value, "entries", {}).get("to"), "value", None), "items", ())
+    for number, (name, item) in enumerate(zip(read.to, listed, strict=True)):
+        if name not in names:
+            text = f"there is no notifier {quote(tell(name))}{suggest(name, names)}"
+            context.options.refuse(item.place, f"report.to[{number}]", text)
+        elif name in notifiers and notifiers[name].takes_each:
+            context.options.refuse(item.place, f"report.to[{number}]", FOR_PEOPLE)
     return read
 
 
@@ -128,12 +149,14 @@ def _check_services(context: Context, entry: Entry | None, path: str, services: 
 def _check_escalations(context: Context, entries: Mapping[str, Entry], notifiers: Mapping[str, NotifierConfig]) -> None:
     for config in notifiers.values():
         wish = config.wishes.escalate
-        if wish is None or (wish.to in entries and wish.to != config.name):
+        if wish is None or (wish.to in entries and wish.to != config.name and not (wish.to in notifiers and notifiers[wish.to].takes_each)):
             continue
         others: Iterable[str] = [name for name in entries if name != config.name]
         text = f"there is no notifier {quote(tell(wish.to))}{suggest(wish.to, others)}"
         if wish.to == config.name:
             text = "is this notifier itself; name another"
+        elif wish.to in notifiers:
+            text = FOR_PEOPLE
         context.options.refuse(entries[config.name].key.place, f"notifiers.{config.name}.escalate.to", text)
 
 

@@ -1,7 +1,7 @@
 """Words that are known but not yet understood, so that they are refused as arriving later and not as misspelt."""
 
 LATER_KEYS: dict[str, dict[str, str]] = {
-    "file": dict.fromkeys(("report", "web"), ""),
+    "file": {"web": ""},
     "notifier": dict.fromkeys(("message", "maintenance"), ""),
 }
 """Key to what it is, by the kind of mapping it stands in."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from model_watchdog.core.routes import Acknowledged, Notice, Silence, Threads
+from model_watchdog.core.routes import Acknowledged, Notice, Silence, Threads, Topic
 from model_watchdog.core.rule import Severity
 
 
@@ -77,18 +77,22 @@ class Telling:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """These messages are sent now; more than one are sent as one, which has the name `bundle`."""
+    """These messages are sent now; more than one are sent as one, which has the name `bundle`. `ended`: as in `Hold`."""
 
     notifier: str
     keys: tuple[str, ...]
     bundle: str = ""
+    ended: tuple[Topic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
+    """It is to be sent later. `ended` is what it says to be over, as far as the notifier was told of it."""
+
     notifier: str
     key: str
     why: Why
+    ended: tuple[Topic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +118,13 @@ class Remind:
     asked: str = ""  # the notifier that was told, and where nobody has answered
 
 
-Action = Send | Hold | Drop | Remind
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the notifier was told has ended with its incident. People are told nothing of it by itself."""
+
+    notifier: str
+    incident: int
+    ended: tuple[Topic, ...]
+
+
+Action = Send | Hold | Drop | Remind | End

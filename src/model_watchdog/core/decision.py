@@ -88,11 +88,12 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, for the record and the journal."""
+    """Something that happened, for the record and the journal. Of an alert, `matter` is its key: the rule's name, and the series."""
 
     event: str
     cause: Cause | None
     reason: Reason
+    matter: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

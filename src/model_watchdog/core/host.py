@@ -103,14 +103,14 @@ def set_troubles(state: HostState, probe: str, troubles: Mapping[str, Reason], *
         alert.numbers = {**reason.params, "key": reason.key, "probe": probe}
         if not alert.is_firing:
             alert.phase, alert.since, alert.value, alert.sent = Phase.FIRING, now, 1.0, True
-            decisions += [Event("alert_fired", None, reason), _tell_change(state, alert, Change.FIRED, reason)]
+            decisions += [Event("alert_fired", None, reason, alert.key), _tell_change(state, alert, Change.FIRED, reason)]
     for alert in state.alerts.values():
         ours = alert.series.metric == CONDITION and alert.numbers.get("probe") == probe
         if is_good and ours and alert.is_firing and alert.rule.name not in troubles:
             alert.resolve(now)
             alert.sent = False
             over = Reason("over", {"rule": alert.rule.name})
-            decisions += [Event("alert_resolved", None, over), _tell_change(state, alert, Change.RESOLVED, over)]
+            decisions += [Event("alert_resolved", None, over, alert.key), _tell_change(state, alert, Change.RESOLVED, over)]
     return decisions
 
 
@@ -120,7 +120,7 @@ def end_alerts(state: HostState, gone: Iterable[Alert]) -> list[Decision]:
     for alert in gone:
         over = Reason("over", {"rule": alert.rule.name})
         if alert.is_firing or alert.sent:
-            decisions.append(Event("alert_resolved", None, over))
+            decisions.append(Event("alert_resolved", None, over, alert.key))
         if alert.sent:
             decisions.append(_tell_change(state, alert, Change.RESOLVED, over))
     return decisions
@@ -177,7 +177,7 @@ def _note_gaps(state: HostState, outcome: Outcome, decisions: list[Decision]) ->
         elif alert.has_vanished(outcome):
             alert.resolve(outcome.at)
             reason = vanished_reason(alert)
-            decisions.append(Event("alert_resolved", None, reason))
+            decisions.append(Event("alert_resolved", None, reason, alert.key))
             if alert.sent:
                 alert.sent = False
                 decisions.append(_tell_change(state, alert, Change.RESOLVED, reason))
@@ -206,7 +206,7 @@ def _tell(state: HostState, alert: Alert, change: Change, decisions: list[Decisi
     if change is Change.RESOLVED:
         reason = over_reason(alert)
     if change is not Change.DUE:
-        decisions.append(Event(f"alert_{change.value}", None, reason))
+        decisions.append(Event(f"alert_{change.value}", None, reason, alert.key))
     if (change is Change.RESOLVED and not alert.sent) or alert.muted:
         return
     alert.sent = change is not Change.RESOLVED

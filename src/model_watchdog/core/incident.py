@@ -58,7 +58,7 @@ def resolve_vanished(service: Service, state: ServiceState, now: float, decision
     for alert in state.alerts.values():
         gone = alert.series.metric.startswith("unit_") and alert.rule.then is not Then.RESTART
         if gone and alert.resolve(now) is Change.RESOLVED:
-            decisions.append(Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name})))
+            decisions.append(Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name}), alert.key))
             _tell_resolved(service, state, alert, decisions)
 
 
@@ -72,7 +72,7 @@ def note_gaps(service: Service, state: ServiceState, outcome: Outcome, decisions
         elif alert.has_vanished(outcome):
             alert.resolve(outcome.at)
             reason = vanished_reason(alert)
-            decisions.append(Event("alert_resolved", None, reason))
+            decisions.append(Event("alert_resolved", None, reason, alert.key))
             _tell_resolved(service, state, alert, decisions, reason)
 
 
@@ -85,7 +85,7 @@ def tell_orphans(service: Service, state: ServiceState, decisions: list[Decision
     for rule, severity in state.orphans:
         params: dict[str, Param] = {"rule": rule}
         key = state.next_key(service.name, f"{rule}-resolved")
-        decisions.append(Event("alert_resolved", None, Reason("over", params)))
+        decisions.append(Event("alert_resolved", None, Reason("over", params), f"{rule} *"))
         decisions.append(Notification(key, Severity(severity), "alert_resolved", None, Reason("over", params), params, (f"{rule} *",)))
     state.orphans.clear()
 
@@ -105,7 +105,7 @@ def tell_alert(
     if change is None:
         return
     if change is Change.RESOLVED:
-        decisions.append(Event("alert_resolved", None, over_reason(alert)))
+        decisions.append(Event("alert_resolved", None, over_reason(alert), alert.key))
         _tell_resolved(service, state, alert, decisions)
         return
     cause = diagnosis.cause
@@ -115,7 +115,7 @@ def tell_alert(
     if alert.untrusted and outcome is not None:
         cause, reason = Cause.HEALTH_TLS, Reason("health_tls", {"probe": outcome.probe, "detail": outcome.detail})
     if change is Change.FIRED:
-        decisions.append(Event("alert_fired", cause, reason))
+        decisions.append(Event("alert_fired", cause, reason, alert.key))
     if alert.muted:
         return
     open_incident(service, state, reason, facts, now, decisions)
@@ -158,12 +158,12 @@ def tell_condition(
         alert = state.alerts[key] = condition_alert(name, severity)
     if holds and not alert.is_firing:
         alert.phase, alert.since, alert.value = Phase.FIRING, now, 1.0
-        decisions.append(Event("alert_fired", cause, reason))
+        decisions.append(Event("alert_fired", cause, reason, alert.key))
         open_incident(service, state, reason, facts, now, decisions)
         tell_firing(service, state, alert, cause, reason, decisions)
     elif not holds and alert.is_firing:
         alert.resolve(now)
-        decisions.append(Event("alert_resolved", None, Reason("over", {"rule": name})))
+        decisions.append(Event("alert_resolved", None, Reason("over", {"rule": name}), alert.key))
         _tell_resolved(service, state, alert, decisions)
 
 
@@ -204,14 +204,14 @@ def resolve_all(service: Service, state: ServiceState, diagnosis: Diagnosis, now
     """Nobody wants it up now: what fired because of it fires no longer."""
     for alert in state.alerts.values():
         if alert.series.metric != CONDITION and alert.resolve(now) is Change.RESOLVED:
-            decisions.append(Event("alert_resolved", diagnosis.cause, diagnosis.reason))
+            decisions.append(Event("alert_resolved", diagnosis.cause, diagnosis.reason, alert.key))
             _tell_resolved(service, state, alert, decisions)
 
 
 def end_watch(service: Service, state: ServiceState, reason: Reason) -> list[Decision]:
     """It is watched no longer. What fired is over; where people were told that something is wrong, they are told so, once."""
     firing = [alert for alert in state.alerts.values() if alert.is_firing or alert.sent]
-    decisions: list[Decision] = [Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name})) for alert in firing]
+    decisions: list[Decision] = [Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name}), alert.key) for alert in firing]
     told = [alert.rule.severity for alert in firing if alert.sent] + [Severity.CRITICAL] * bool(state.gave_up or state.told)
     if state.incident is not None:
         decisions.append(Event("incident_closed", None, reason))

@@ -136,7 +136,7 @@ def carry_over(service: Service, state: ServiceState, changed: Collection[str], 
     state.arrivals = Arrivals(now) if changed else known  # the series of another probe need not come back
     state.orphans += [(alert.rule.name, alert.rule.severity.value) for alert in gone if alert.sent]
     silent = [alert for alert in gone if alert.is_firing and not alert.sent]
-    return [Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name})) for alert in silent]
+    return [Event("alert_resolved", None, Reason("over", {"rule": alert.rule.name}), alert.key) for alert in silent]
 
 
 def carry_over_host(

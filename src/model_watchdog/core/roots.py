@@ -19,13 +19,16 @@ def open_thread(threads: Threads, thread: Thread, policy: CommonCausePolicy | No
     if known is not None and (known.parent or not thread.hint or known.hint == thread.hint):
         return []
     others = [other for other in threads.known.values() if not other.is_over and threads.root(other.id) != thread.id]
-    threads.known[thread.id] = thread
+    if known is None:
+        threads.known[thread.id] = thread
+    else:  # what began together with it, or shortly before, was looked at when it began
+        known.hint, policy = thread.hint, None
     parent = next((other for other in others if thread.hint and other.hint == thread.hint), None)
-    if parent is None and thread.service is not None:
+    if parent is None and known is None and thread.service is not None:
         of_host = [other for other in others if other.service is None and other.hint and thread.opened - other.opened <= SHORTLY_BEFORE]
         parent = min(of_host, key=lambda other: other.opened, default=None)
     if parent is not None:
-        return _follow(threads, [thread], threads.root(parent.id))
+        return _follow(threads, [threads.known[thread.id]], threads.root(parent.id))
     return _join(threads, thread, others, policy)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import ClassVar
 
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.units import Seconds
 
-DAY = 86_400.0
 EVERYTHING = "*"
 """The pattern that covers the host, too."""
 STANDING = "cannot "
@@ -40,6 +40,10 @@ class TimeOfDay(float):
     def shown(self) -> str:
         """As the YAML would say it."""
         return f"{int(self) // 3600:02}:{int(self) % 3600 // 60:02}"
+
+
+Topic = tuple[str | None, str]
+"""What a message is about: a service (None is the host), and a matter of it."""
 
 
 class Kind(StrEnum):
@@ -105,6 +109,8 @@ class Escalation:
 class Route:
     """A notifier's wishes. `services` are patterns; none means everything. `repeat_every` None: an incident is told once."""
 
+    takes_each: ClassVar[bool] = False
+
     name: str
     min_severity: Severity = Severity.WARNING
     services: tuple[str, ...] = ()
@@ -119,6 +125,10 @@ class Route:
         if self.group_wait > 600:
             raise ValueError("group_wait must be at most 10m")
 
+    def is_quiet(self, second: float, severity: Severity) -> bool:
+        """Whether its quiet hours keep a message of that severity from it at this second of the day."""
+        return self.quiet is not None and self.quiet.covers(second, severity)
+
     def admits(self, notice: Notice) -> bool:
         """Whether it wants to hear of it at all."""
         if notice.severity.rank < self.min_severity.rank:
@@ -131,6 +141,13 @@ def is_covered(patterns: Sequence[str], service: str | None) -> bool:
     if service is None:
         return EVERYTHING in patterns or HOST in patterns
     return any(fnmatchcase(service, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True)
+class MachineRoute(Route):
+    """Of one that takes each alert and its end by itself: nothing is held together for it."""
+
+    takes_each: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

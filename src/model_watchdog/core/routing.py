@@ -8,10 +8,10 @@ and only of that; and no message is sent twice.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from model_watchdog.core.account import Action, Drop, Held, Hold, Lane, Pace, Remind, Send, Telling, Told, Why
+from model_watchdog.core.account import Action, Drop, End, Held, Hold, Lane, Pace, Remind, Send, Telling, Told, Why
 from model_watchdog.core.common import CommonCausePolicy
 from model_watchdog.core.roots import close_thread, forget_old, suspect_until
-from model_watchdog.core.routes import DENIED, RIGHT, STANDING, Kind, Notice, Route, Silence, Thread
+from model_watchdog.core.routes import DENIED, RIGHT, STANDING, Kind, Notice, Route, Silence, Thread, Topic
 from model_watchdog.core.rule import Severity
 
 TOGETHER = 10.0
@@ -33,12 +33,10 @@ class Router:
         self.routes: Mapping[str, Route] = {}
         self.follow(routes)
 
-    def follow(self, routes: Iterable[Route]) -> list[Drop]:
-        """Another configuration. What waits for a notifier that is gone is dropped."""
+    def follow(self, routes: Iterable[Route]) -> None:
+        """Another configuration. What waits for a notifier that is gone is forgotten."""
         self.routes = {route.name: route for route in routes}
-        gone = {name: lane for name, lane in self.state.lanes.items() if name not in self.routes}
         self.state.lanes = {name: self.state.lanes.get(name, Lane()) for name in self.routes}
-        return [Drop(name, key, held.why) for name, lane in gone.items() for key, held in lane.held.items()]
 
     def take(self, notice: Notice, now: float, second: float) -> list[Action]:
         """A new message: what becomes of it at each notifier that is to have it."""
@@ -64,20 +62,23 @@ class Router:
             actions += self._release(route, lane, now, second)
         for route in self.routes.values():
             actions += self._remind(route, self.state.lanes[route.name], now, second)
-        self._forget(now)
+        self.forget(now)
         return actions
 
-    def end(self, incident: int) -> list[Drop]:
+    def end(self, incident: int) -> list[Action]:
         """An incident is over. What has no end of its own (it could not be acted on, say) has ended with it."""
         close_thread(self.state.threads, incident)
-        dropped = []
+        actions = list[Action]()
         for name, lane in self.state.lanes.items():
-            lane.told = [told for told in lane.told if told.incident != incident or not told.matter.startswith(STANDING)]
+            over = [told for told in lane.told if told.incident == incident and told.matter.startswith(STANDING)]
+            lane.told = [told for told in lane.told if told not in over]
+            if over:
+                actions.append(End(name, incident, tuple((told.service, told.matter) for told in over)))
             for held in [held for held in lane.held.values() if held.notice.incident == incident and held.notice.kind is Kind.OPENS]:
                 if held.why in (Why.QUIET, Why.SILENCE) and all(matter.startswith(STANDING) for matter in held.matters):
                     del lane.held[held.notice.key]
-                    dropped.append(Drop(name, held.notice.key, held.why))
-        return dropped
+                    actions.append(Drop(name, held.notice.key, held.why))
+        return actions
 
     @property
     def is_busy(self) -> bool:
@@ -97,12 +98,14 @@ class Router:
         """The end of what was sent is sent. What waits because nobody may be told is dropped, when all that it says is over."""
         names = self._name(lane, notice)
         was_told = [told for told in lane.told if _is_ended(told.service, told.matter, notice, names)]
+        ended = [(told.service, told.matter) for told in was_told]
         lane.told = [told for told in lane.told if told not in was_told]
         waits = is_known = False
         for held in [held for held in lane.held.values() if held.notice.kind is Kind.OPENS]:
             left = tuple(matter for matter in held.matters if not _is_ended(held.notice.service, matter, notice, names))
             if left == held.matters:
                 continue
+            ended += [(held.notice.service, matter) for matter in held.matters if matter not in left]
             held.matters, is_known = left, True
             if held.why not in (Why.QUIET, Why.SILENCE) and not was_told:
                 waits, notice = True, replace(notice, incident=held.notice.incident)  # they wait together
@@ -110,7 +113,7 @@ class Router:
                 del lane.held[held.notice.key]
                 yield Drop(route.name, held.notice.key, held.why)
         if was_told or waits or (self.state.trusts and not is_known and route.admits(notice)):
-            yield from self._place(route, lane, notice, now, second, behind=waits and not was_told)
+            yield from self._place(route, lane, notice, now, second, behind=waits and not was_told, ended=tuple(ended))
 
     def _name(self, lane: Lane, notice: Notice) -> tuple[str, ...]:
         """The matters that it ends: of those that begin alike, one."""
@@ -123,27 +126,35 @@ class Router:
     def _openings(self, lane: Lane, service: str | None) -> list[Held]:
         return [held for held in lane.held.values() if held.notice.kind is Kind.OPENS and held.notice.service == service]
 
-    def _place(self, route: Route, lane: Lane, notice: Notice, now: float, second: float, *, behind: bool = False) -> Iterator[Action]:
-        """Sends it, or says why not. What is `behind` the message that it ends waits with it."""
+    def _place(
+        self,
+        route: Route,
+        lane: Lane,
+        notice: Notice,
+        now: float,
+        second: float,
+        *,
+        behind: bool = False,
+        ended: tuple[Topic, ...] = (),
+    ) -> Iterator[Action]:
+        """Sends it, or says why not. What is `behind` the message that it ends waits with it; `ended` is what it says to be over."""
         why = Why.TOGETHER if behind else self._object(route, lane, notice, now, now, second)
         if why is None:
             yield from self._overtake(route, lane, notice)
             self._note(lane, notice, now)
-            yield Send(route.name, (notice.key,))
+            yield Send(route.name, (notice.key,), ended=ended)
         elif why is Why.SILENCE and notice.kind is Kind.ONCE:
             yield Drop(route.name, notice.key, why)
         else:
             lane.held[notice.key] = Held(notice, now, why, notice.matters if notice.kind is Kind.OPENS else (), behind)
-            yield Hold(route.name, notice.key, why)
+            yield Hold(route.name, notice.key, why, ended)
 
     def _object(self, route: Route, lane: Lane, notice: Notice, since: float, now: float, second: float) -> Why | None:
         """Why it is not sent now; it has waited `since`."""
-        if notice.kind is not Kind.CLOSES and self.silenced(notice.service):
-            return Why.SILENCE
-        if route.quiet is not None and route.quiet.covers(second, notice.severity):
-            return Why.QUIET
+        if (why := self._forbid(route, notice, second)) is not None:
+            return why
         root = self.root(notice.incident)
-        if root is None:
+        if root is None or route.takes_each:
             return None
         waiting = any(held.why in (Why.WAIT, Why.TOGETHER) for held in self._waiting(lane, root) if held.notice is not notice)
         pace = self._pace(lane, root)
@@ -161,7 +172,7 @@ class Router:
         groups: dict[tuple[Why, int | None], list[Held]] = {}
         for held in list(lane.held.values()):
             if held.why in (Why.SILENCE, Why.QUIET):
-                why = self._object_still(route, held, second)
+                why = self._forbid(route, held.notice, second)
                 if why is None:
                     groups.setdefault((held.why, None), []).append(held)
                 elif why is Why.SILENCE and held.notice.kind is Kind.ONCE:
@@ -175,10 +186,11 @@ class Router:
             if why is not Why.TOGETHER or root is None or self._is_due(route, lane, root, waiting, now):
                 yield from self._send(route, lane, waiting, now, why, second)
 
-    def _object_still(self, route: Route, held: Held, second: float) -> Why | None:
-        if held.notice.kind is not Kind.CLOSES and self.silenced(held.notice.service):
+    def _forbid(self, route: Route, notice: Notice, second: float) -> Why | None:
+        """Whether nobody may be told just now."""
+        if notice.kind is not Kind.CLOSES and self.silenced(notice.service):
             return Why.SILENCE
-        return Why.QUIET if route.quiet is not None and route.quiet.covers(second, held.notice.severity) else None
+        return Why.QUIET if route.is_quiet(second, notice.severity) else None
 
     def _is_due(self, route: Route, lane: Lane, root: int, waiting: list[Held], now: float) -> bool:
         """Whether what waits together has waited for long enough: until nothing new comes, and for long where it is many."""
@@ -194,7 +206,7 @@ class Router:
         """As one; but what is silenced, or may wake nobody, goes on waiting. What is over by then was never told, and so is not ended."""
         ready, never = list[Held](), set[tuple[str | None, str]]()
         for held in [held for held in waiting if held.notice.key in lane.held]:
-            against, names = self._object_still(route, held, second), {(held.notice.service, matter) for matter in held.notice.matters}
+            against, names = self._forbid(route, held.notice, second), {(held.notice.service, matter) for matter in held.notice.matters}
             never |= names if against is not None and held.notice.kind is Kind.OPENS else set()
             if (against is not None and _is_needless(held, against)) or (held.is_behind and names & never):
                 del lane.held[held.notice.key]
@@ -252,8 +264,7 @@ class Router:
             pace = lane.paces.setdefault(root, Pace(matters[0].at, matters[0].at))
             first, worst = min(told.at for told in matters), max((told.severity for told in matters), key=lambda severity: severity.rank)
             titles = tuple(told.title for told in matters)
-            quiet = route.quiet is not None and route.quiet.covers(second, worst)
-            if route.repeat_every and not quiet and now >= max(first, pace.reminded_at) + route.repeat_every:
+            if route.repeat_every and not route.is_quiet(second, worst) and now >= max(first, pace.reminded_at) + route.repeat_every:
                 pace.reminded, pace.reminded_at = pace.reminded + 1, now
                 yield Remind(route.name, f"incident/{root}/{route.name}/repeat/{pace.reminded}", root, worst, titles, first)
             if (
@@ -268,7 +279,7 @@ class Router:
     def _may_hear(self, name: str, severity: Severity, second: float) -> bool:
         """Whether its quiet hours allow it."""
         route = self.routes.get(name)
-        return route is not None and not (route.quiet is not None and route.quiet.covers(second, severity))
+        return route is not None and not route.is_quiet(second, severity)
 
     def _escalate(self, route: Route, root: int, matters: list[Told], worst: Severity, first: float, now: float) -> Iterator[Action]:
         """Tells the other notifier of what it was not told yet, and from now on it hears of the end, too."""
@@ -292,7 +303,7 @@ class Router:
         key = f"incident/{root}/{route.name}/escalated"
         yield Remind(route.escalate.to, key, root, worst, titles, first, is_escalation=True, asked=route.name)
 
-    def _forget(self, now: float) -> None:
+    def forget(self, now: float) -> None:
         """What is over for long need not be known."""
         used: set[int] = set()
         for lane in self.state.lanes.values():

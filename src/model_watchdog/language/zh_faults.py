@@ -173,6 +173,7 @@ FAULTS = {
     "state path: FILE, or journal: true": "请写 path: FILE，或 journal: true",
     "path must begin with /, and {path} does not": "path 必须以 / 开头，而 {path} 不是",
     "pattern goes with format: text": "pattern 与 format: text 搭配使用",
+    "timezone goes with path; the journal knows when an entry was written": "timezone 与 path 搭配使用；journal 自己知道每条的写入时间",
     "pattern has no group named {names}, as (?P<{name}>[0-9.]+) would be": "pattern 中没有名为 {names} 的分组，应如 (?P<{name}>[0-9.]+)",
     '"{name}" cannot be the name of a field': "“{name}”不能作为字段名",
     'there is no time zone "{name}" on this machine, as "Asia/Shanghai" would be one': "本机没有时区“{name}”，应如“Asia/Shanghai”",

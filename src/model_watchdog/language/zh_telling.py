@@ -2,6 +2,8 @@
 
 TELLING = {
     "no incident {id} is open": "没有未结束的事件 {id}",
+    "incident {id} is over": "事件 {id} 已结束",
+    "incident {id} is over already": "事件 {id} 已经结束",
     "incident {id} is acknowledged": "已接手事件 {id}",
     "bad request: silence needs a service, seconds and a reason": "请求有误：静默需要服务、秒数和原因",
     "bad request: a silence lasts at most {duration}, and more than 0 s": "请求有误：静默最长 {duration}，且须大于 0 秒",
@@ -64,6 +66,9 @@ FAULTS = {
     "repeat_every must be at least 10s": "repeat_every 至少 10s",
     "times must be at least 2": "times 至少为 2",
     "within must be at least 1s": "within 至少 1s",
+    "is for people; kind: alertmanager takes each alert and its end, and repeats and routes them by itself": (
+        "是给人用的；kind: alertmanager 逐条接收告警及其结束，并自行重复和分派"
+    ),
     "group_wait must be at most 10m": "group_wait 至多 10m",
 }
 """Of the configuration: as in `zh_faults`."""

@@ -3,17 +3,25 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from model_watchdog.core.routes import Kind, Topic
 from model_watchdog.core.rule import Severity
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a person reads. `key` names it for ever: the same event has the same key, also after a crash."""
+    """What a person reads. `key` names it for ever: the same event has the same key, also after a crash.
+
+    `kind` and `topics` say the same to a machine: what begins, is over, or has happened. `attachment` is the path of a file that goes with
+    it, where the notifier can carry one; the body names it, too.
+    """
 
     key: str
     severity: Severity
     title: str
     body: str
+    kind: Kind = Kind.ONCE
+    topics: tuple[Topic, ...] = ()
+    attachment: str = ""
 
 
 class Notifier(Protocol):

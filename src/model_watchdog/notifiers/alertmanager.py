@@ -1,18 +1,19 @@
 """Hands alerts over to an Alertmanager, which groups, silences and routes them for a whole fleet.
 
-A message's key says what it is about, and so which alert begins or ends. An alert that has an end of its own is handed over once, with an
-end far away, and again when it is over; one that has none (a restart that helped) ends by itself.
+An alert that goes on is handed over once, with an end far away, and again when it is over; what has happened and is over by then (a restart
+that helped) ends by itself.
 """
 
 import json
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
 from model_watchdog.asking import Asking, explain_status, find_faults
+from model_watchdog.core.routes import Kind
 from model_watchdog.core.units import Seconds, Secret, Url
 from model_watchdog.errors import CredentialsRefused, NotifyError, ProbeError
 from model_watchdog.notifiers import Message
@@ -22,11 +23,8 @@ OPEN_FOR = timedelta(days=30)
 """The end of an alert that will be said to be over."""
 ONCE_FOR = timedelta(minutes=10)
 """How long something is shown that has happened, and is over already."""
-OPENS, CLOSES = "-fired", ("-resolved", "-over")
-ENDS_OF = {"back": "gave-up", "rights_back": "rights_missing"}
-"""What ends an alert of another name."""
-STANDING = ("gave-up", "cannot-", "rights_missing")
-"""Alerts that begin without saying so at their end."""
+NAMES = {"cannot": "cannot_act", "right": "cannot_restart"}
+"""Names of alerts by the first word of a matter, where they are not alike."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,11 @@ class Alertmanager:
 
     async def send(self, message: Message) -> None:
         """Hands one alert over. Raises `NotifyError`; `CredentialsRefused` where it does not let us in."""
-        target = Target(Url(f"{self.url.rstrip('/')}/api/v2/alerts"), self.headers, self.bearer, self.ca_file)
-        content = json.dumps([make_alert(message, socket.gethostname(), datetime.now(UTC))]).encode()
+        target = replace(self, url=Url(f"{self.url.rstrip('/')}/api/v2/alerts"))
+        alerts = make_alerts(message, socket.gethostname(), datetime.now(UTC))
+        if not alerts:
+            return  # what it ends was never handed over
+        content = json.dumps(alerts).encode()
         asking = Asking(target, self.timeout, "POST", content, "application/json")
 
         async def take(response: httpx.Response) -> None:
@@ -67,41 +68,25 @@ class Alertmanager:
             await asking.close()
 
 
-@dataclass(frozen=True)
-class Target:
-    """Whom to ask."""
-
-    url: Url
-    headers: Mapping[str, Secret]
-    bearer: Secret | None
-    ca_file: Path | None
-
-
-def make_alert(message: Message, host: str, now: datetime) -> dict[str, object]:
-    """The alert that a message stands for, in the form of Alertmanager's API (v2)."""
-    service, _, rest = message.key.partition("/")
-    about = rest.partition("/")[2] or message.key
-    name, ends = _read(about)
-    end = now if ends else now + (OPEN_FOR if _stands(about) else ONCE_FOR)
-    labels = {"alertname": name, "instance": host, "job": "model-watchdog"}
-    if rest and service != "host":
-        labels["service"] = service
-    return {
-        "labels": labels,
-        "annotations": {"summary": message.title, "description": message.body, "severity": message.severity.value},
-        "endsAt": end.isoformat(),
-    }
+def make_alerts(message: Message, host: str, now: datetime) -> list[dict[str, object]]:
+    """The alerts that a message stands for, in the form of Alertmanager's API (v2). What is over has the labels of what began."""
+    end = now if message.kind is Kind.CLOSES else now + (OPEN_FOR if message.kind is Kind.OPENS else ONCE_FOR)
+    told = {"summary": message.title, "description": message.body, "severity": message.severity.value}
+    return [
+        {"labels": {**_label(service, matter), "instance": host, "job": "model-watchdog"}, "annotations": told, "endsAt": end.isoformat()}
+        for service, matter in message.topics or (((None, message.key),) if message.kind is Kind.ONCE else ())
+    ]
 
 
-def _read(about: str) -> tuple[str, bool]:
-    """The alert's name, and whether it ends."""
-    for suffix in CLOSES:
-        if about.endswith(suffix):
-            return about.removesuffix(suffix), True
-    if about in ENDS_OF:
-        return ENDS_OF[about], True
-    return about.removesuffix(OPENS), False
-
-
-def _stands(about: str) -> bool:
-    return about.endswith(OPENS) or about.startswith(STANDING)
+def _label(service: str | None, matter: str) -> dict[str, str]:
+    """The labels of a matter: `slow probe_duration_seconds{…}` is a rule and a series, `cannot not_permitted` what was not done and why."""
+    name, _, rest = matter.partition(" ")
+    labels = {"alertname": NAMES.get(name, name)}
+    if name == "condition":
+        name, _, rest = rest.partition(" ")
+        labels["alertname"] = name
+    if name == "right":
+        service, rest = rest, ""
+    if rest:
+        labels["cause" if name == "cannot" else "series"] = rest
+    return labels if service is None else {**labels, "service": service}

@@ -84,6 +84,7 @@ class Apprise:
             "body": _printable(message.body),
             "type": TYPES[message.severity.value],
             "timeout": self.timeout,
+            "attachment": message.attachment,
         }
         try:
             error = await _ask_child(request)
@@ -181,10 +182,17 @@ def _hand_over(request: dict[str, Any]) -> str | None:
             most = MOST_BYTES.get(str(sender[0].secure_protocol), 0)
             body = _fit(request["body"], most - len(request["title"].encode()))
             with _bodies_read() as refusals:
-                sent = sender.notify(body=body, title=request["title"], notify_type=request["type"], body_format="text")
+                options = {"notify_type": request["type"], "body_format": "text"}
+                sent = sender.notify(body=body, title=request["title"], attach=_find_attachment(request, sender[0]), **options)
         except Exception as error:  # a plugin may raise anything, and its text may hold the address
             return f"apprise failed with {type(error).__name__}"
     return None if sent else _shorten(scrub("; ".join(refusals or lines), url)) or "apprise could not send it and did not say why"
+
+
+def _find_attachment(request: dict[str, Any], service: Any) -> str | None:
+    """The file that goes with the message; None where there is none (any more), or the provider takes none: the body names it."""
+    path = request.get("attachment")
+    return path if path and service.attachment_support and os.path.isfile(path) else None
 
 
 @contextlib.contextmanager

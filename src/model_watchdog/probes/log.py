@@ -91,6 +91,8 @@ class Log:
             find_zone(self.timezone)
         except ValueError as error:
             found.append(str(error))
+        if self.timezone is not None and self.journal:
+            found.append("timezone goes with path; the journal knows when an entry was written")
         for name in self.fields:
             if not re.fullmatch(r"[\w.-]{1,60}", name):
                 found.append(f'"{name}" cannot be the name of a field')
@@ -243,8 +245,9 @@ class _Running:
                 tally.patterns[name] = tally.patterns.get(name, 0) + found
         if newest is not None:
             self._newest = newest
-        said_at = find_newest(piece, is_json=self._config.format == "json", zone=self._zone, now=time.time())
-        self._said_at = self._said_at if said_at is None else said_at
+        if self._tail is not None:
+            said_at = find_newest(piece, is_json=self._config.format == "json", zone=self._zone, now=time.time())
+            self._said_at = self._said_at if said_at is None else said_at
 
     def _show(self, line: bytes) -> str:
         """A line for people: masked before it is cut."""

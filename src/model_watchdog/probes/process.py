@@ -97,7 +97,7 @@ class _Running:
         self._surroundings = surroundings
         self._stats = Kept("/proc/{}/stat", os.O_RDONLY)
         self._files = Kept("/proc/{}/fd", os.O_PATH)  # its size alone is asked for, which needs no right
-        self._processor: tuple[float, float] | None = None  # when, and seconds used by then
+        self._processor: tuple[float, float, tuple[str, ...]] | None = None  # when, seconds used by then, and of which groups
         self._blocked: dict[int, str] = {}  # tasks that were in D state at their last look: how often they had run by then
         self._place = 0
 
@@ -161,10 +161,10 @@ class _Running:
         return measured + self._measure_gpus(pids)
 
     def _measure_processor(self, facts: UnitFacts) -> float | None:
-        """Use since the last run, 100 for one core; nothing at the first run, or where the group is a new one."""
+        """Use since the last run, 100 for one core; nothing at the first run, or where a group is a new one."""
         used, at = processor_seconds(facts), time.monotonic()
-        before, self._processor = self._processor, None if used is None else (at, used)
-        if before is None or used is None or used < before[1] or at <= before[0]:
+        before, self._processor = self._processor, None if used is None else (at, used, facts.groups)
+        if before is None or used is None or facts.groups != before[2] or used < before[1] or at <= before[0]:
             return None
         return 100.0 * (used - before[1]) / (at - before[0])
 

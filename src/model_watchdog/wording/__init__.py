@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model_watchdog.core.account import Remind
 from model_watchdog.core.decision import Cause, Notification, Reason
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.unit import for_journalctl, for_systemctl, split_unit
@@ -15,6 +14,9 @@ from model_watchdog.notifiers import Message
 from model_watchdog.wording import en, zh
 from model_watchdog.wording.parts import Params, Sentences, clean
 
+if TYPE_CHECKING:
+    from model_watchdog.core.account import Remind  # it takes half as long again as all of this, which every command waits for
+
 __all__ = [
     "MOST_TITLES",
     "Story",
@@ -22,6 +24,7 @@ __all__ = [
     "compose",
     "compose_digest",
     "compose_reminder",
+    "compose_report",
     "duration",
     "remedy",
     "say",
@@ -174,7 +177,7 @@ def compose_digest(host: str, messages: Sequence[Message], began: datetime) -> M
     return Message(f"digest/{messages[0].key}", worst, title, _align(lines))
 
 
-def compose_reminder(host: str, remind: Remind, since: datetime, now: datetime) -> Message:
+def compose_reminder(host: str, remind: "Remind", since: datetime, now: datetime) -> Message:
     """An incident goes on, or nobody has acknowledged it. Both times are wall clock."""
     titles = [_strip_head(title, host) for title in remind.titles]
     key = "not_acknowledged" if remind.is_escalation else "goes_on"
@@ -188,6 +191,12 @@ def compose_reminder(host: str, remind: Remind, since: datetime, now: datetime) 
     return Message(remind.key, remind.severity, title, _align(lines))
 
 
+def compose_ended(host: str, incident: int) -> Message:
+    """That an incident is over, for a machine that was told what of it cannot be told to be over by itself."""
+    title = f"{_head(Severity.INFO, host)}{phrase('incident {id} is over', id=incident)}"
+    return Message(f"incident/{incident}/over", Severity.INFO, title, "")
+
+
 def compose_healed(host: str, key: str, stories: Sequence[Mapping[str, Any]], seconds: float) -> Message:
     """What was healed without a person within so many seconds: incidents as `stories.list_incidents` gives them."""
     restarts, minutes = sum(story["restarts"] for story in stories), sum(story["minutes"] for story in stories)
@@ -198,6 +207,12 @@ def compose_healed(host: str, key: str, stories: Sequence[Mapping[str, Any]], se
     lines = [("What", what), ("Told", told[0]), *(("", line) for line in told[1:]), ("Next", "watchdog incidents")]
     title = _head(Severity.INFO, host) + phrase(en.TITLES["healed"], count=len(stories))
     return Message(key, Severity.INFO, title, _align(lines))
+
+
+def compose_report(key: str, text: str, path: str) -> Message:
+    """A report, in the language in which it was made: its text, of which the first line is its title, and the file that goes with it."""
+    title, _, rest = text.strip("\n").partition("\n")
+    return Message(key, Severity.INFO, f"[{phrase('info')}] {title}", f"{rest.strip()}\n\n{path}", attachment=path)
 
 
 def _tell_healed(story: Mapping[str, Any]) -> str:

@@ -242,5 +242,7 @@ SENTENCES: Sentences = {
     ),
     "goes_on": lambda p: f"已持续 {duration(float(p['seconds']))}" + (f"（{p['notifier']}）" if p["notifier"] else ""),
     "not_acknowledged": lambda p: f"{duration(float(p['seconds']))}前已通知 {p['notifier']}，至今无人确认",
+    "report_made": lambda p: f"已生成 {p['since']} 至 {p['until']} 的报告：{p['path']}",
+    "report_failed": lambda p: f"无法生成 {p['since']} 至 {p['until']} 的报告：{p['detail']}",
     "digest_more": lambda p: f"另有 {p['count']} 条",
 }

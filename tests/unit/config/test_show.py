@@ -56,6 +56,7 @@ maintenance:
   - {services: ["*"], cron: "0 3 * * 0", for: 2h, reason: "weekly", pause: true}
   - {services: [bert], from: "2026-12-24 22:00", until: "2026-12-26 08:00", reason: holidays}
 digest: {to: [ops], at: "08:30", every: 7d}
+report: {every: month, day: 31, at: "07:05", to: [ops, night], language: zh}
 heartbeat: {url: "http://u:p@h/ping", every: 2m, headers: {A: b}}
 """
 
@@ -80,7 +81,7 @@ def assert_same(one: Config, two: Config) -> None:
     assert {name: notifier.route for name, notifier in one.notifiers.items()} == {
         name: notifier.route for name, notifier in two.notifiers.items()
     }
-    assert (one.maintenance, one.digest) == (two.maintenance, two.digest)
+    assert (one.maintenance, one.digest, one.report) == (two.maintenance, two.digest, two.report)
 
 
 def test_the_example_read_again_means_the_same(load_text: Load) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_watchdog.config.loading import InvalidConfig, load
+from model_watchdog.config.telling_section import FOR_PEOPLE
 from model_watchdog.config.vocabulary import LATER_KEYS, LATER_KINDS, LATER_METRICS, OWN_METRICS
 from tests.unit.config.texts import MINIMAL, Faults, Load
 
@@ -54,6 +55,12 @@ def notifier(text: str) -> str:
     return f"services: {{chatglm: {{unit: a}}}}\nnotifiers:\n  n: {{kind: apprise, url: 'json://h', {text}}}\n  m: {{kind: apprise, url: 'json://h'}}\n"
 
 
+def fleet(text: str) -> str:
+    """The same, but `n` is an Alertmanager."""
+    return notifier(text).replace("apprise, url: 'json://h'", "alertmanager, url: 'http://h'", 1)
+
+
+DAY = "day must be one of mon to sun for every: week, and a number from 1 to 31 for every: month"
 TELLING = {
     notifier("services: [bert]"): '3:50: notifiers.n.services[0]: no service is like "bert"; there is chatglm, host',
     notifier("quiet: {from: '22:00'}"): "3:46: notifiers.n.quiet.until: is missing; it takes a value",
@@ -63,6 +70,11 @@ TELLING = {
     ),
     notifier("escalate: {after: 15m, to: boss}"): '3:3: notifiers.n.escalate.to: there is no notifier "boss"; there is m',
     notifier("escalate: {after: 15m, to: 'n'}"): "3:3: notifiers.n.escalate.to: is this notifier itself; name another",
+    fleet("repeat_every: 10m"): f"3:44: notifiers.n.repeat_every: {FOR_PEOPLE}",
+    fleet("escalate: {after: 15m, to: m}"): f"3:44: notifiers.n.escalate: {FOR_PEOPLE}",
+    fleet("") + "report: {every: week, to: ['n']}\n": f"5:28: report.to[0]: {FOR_PEOPLE}",
+    fleet("") + "digest: {to: ['n'], at: '08:00'}\n": f"5:9: digest.to: {FOR_PEOPLE}",
+    fleet("").replace("'json://h'", "'json://h', escalate: {after: 15m, to: 'n'}"): f"4:3: notifiers.m.escalate.to: {FOR_PEOPLE}",
     notifier("repeat_every: 1s"): "3:3: notifiers.n: repeat_every must be at least 10s",
     notifier("group_wait: 1h"): "3:3: notifiers.n: group_wait must be at most 10m",
     "maintenance: 5\n": "1:14: maintenance: expected a list of windows in [ ]",
@@ -94,11 +106,32 @@ def test_what_is_wrong_about_telling(faults_of: Faults, text: str, fault: str) -
     assert faults_of(text) == [f"config.yaml:{fault}"]
 
 
+REPORT = {
+    "report: {every: week, to: [opps]}\n": '2:28: report.to[0]: there is no notifier "opps"; did you mean "ops"?',
+    "report: {every: week, to: []}\n": "2:9: report: to must name at least one notifier",
+    "report: {every: day, to: [ops]}\n": '2:17: report.every: "day" is not known here; there is month, week',
+    "report: {every: week, to: [ops], day: 1}\n": f"2:9: report: {DAY}",
+    "report: {every: month, to: [ops], day: mon}\n": f"2:9: report: {DAY}",
+    "report: {every: month, to: [ops], day: 32}\n": "2:40: report.day: a day is written like mon, or as a number from 1 to 31",
+    "report: {every: week, to: [ops], day: monday}\n": "2:39: report.day: a day is written like mon, or as a number from 1 to 31",
+    "report: {every: week, to: [ops], at: 8}\n": '2:38: report.at: a time of day is written in quotes, like "22:00"',
+    "report: {every: week, to: [ops], language: de}\n": '2:44: report.language: "de" is not known here; there is en, zh',
+    "report: {to: [ops]}\n": "2:9: report.every: is missing; it takes one of week, month",
+    "report: {every: week, to: [ops], form: pdf}\n": "2:34: report.form: no such key; there is at, day, every, language, to",
+}
+AN_OPS = "notifiers: {ops: {kind: apprise, url: 'json://h'}}\n"
+
+
+@pytest.mark.parametrize(("text", "fault"), REPORT.items(), ids=REPORT.values())
+def test_what_is_wrong_about_the_report(faults_of: Faults, text: str, fault: str) -> None:
+    assert faults_of(AN_OPS + text) == [f"config.yaml:{fault}"]
+
+
 UNKNOWN = {
     "servces: {}\n": '1:1: servces: no such key; did you mean "services"?',
     "xyz: {}\n": (
-        "1:1: xyz: no such key; there is defaults, digest, heartbeat, host, include, language, maintenance, notifiers, record, rule_files,"
-        " services"
+        "1:1: xyz: no such key; there is defaults, digest, heartbeat, host, include, language, maintenance, notifiers, record, report,"
+        " rule_files, services"
     ),
     service("start_up: 5m"): '6:5: services.chatglm.start_up: no such key; did you mean "startup"?',
     service("every: 10s"): "6:5: services.chatglm.every: belongs to a probe; write it there: probes: {NAME: {…}}",

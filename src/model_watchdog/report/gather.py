@@ -1,0 +1,247 @@
+"""The facts of a report, from the record alone: one document, which `page` and `text` show, and `watchdog report -o FILE.json` writes."""
+
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Any
+
+from model_watchdog import __version__
+from model_watchdog.levels import is_over
+from model_watchdog.record import Record
+from model_watchdog.report import alerts as wolves
+from model_watchdog.report.detection import SIGNS, find_first_sign, find_gap
+from model_watchdog.report.figures import Figures, find_figures
+from model_watchdog.report.happened import ALERTS, OF_THE_DAEMON, Happened, read_happened
+from model_watchdog.report.measured import Measured, Reading
+from model_watchdog.report.period import Period
+from model_watchdog.report.requests import tell_latencies, tell_log, tell_probes, tell_requests
+from model_watchdog.report.timeline import (
+    Kind,
+    Outage,
+    Span,
+    count_seconds,
+    find_availability,
+    find_outages,
+    find_spans,
+    find_watched,
+)
+from model_watchdog.report.trends import Trend, find_trend
+from model_watchdog.rollups import HOUR, Bucket
+from model_watchdog.stories import list_incidents
+
+Doc = dict[str, Any]
+Row = dict[str, Any]
+
+SCHEMA = 1
+ALIVE_WITHIN = 60.0
+"""A daemon writes of itself every 10 s: one that has not for so long does not watch."""
+MOST_LOOKED_AT = 50
+"""Of so many outages of a service, the newest, it is looked for when they began."""
+MOST_ANOMALIES = 1000
+
+
+def gather(state_dir: str | os.PathLike[str], period: Period, now: float) -> Doc:
+    """The document of schema 1; every time in it is unix seconds. Raises `WatchdogError` where the record cannot be read."""
+    with Record.open(state_dir) as record:
+        happened = read_happened(record, period)
+        figures, trends, series, began = _read_series(record, period)
+        watched = _find_watched(record, happened, period, series)
+        known = [service["name"] for service in record.services()]
+        names = [*known, *sorted((happened.services | {one.service for one in figures if one.service}) - set(known))]
+        by_service: dict[str | None, list[Figures]] = defaultdict(list)
+        for one in figures:
+            by_service[one.service].append(one)
+        incidents = _tell_incidents(record, happened, period, now)
+        services = [_tell_service(record, name, happened, watched, period, by_service[name], incidents) for name in names]
+        firings = wolves.pair_alerts(sorted((row for rows in happened.events.values() for row in rows if row["event"] in ALERTS), key=_at))
+        levels = json.loads(record.setting("levels") or "[]")
+        found = _find_wolves(record, happened, firings, figures, levels)
+    seconds = sum(span.seconds for span in watched)
+    events = Counter(row["event"] for row in happened.select(None, OF_THE_DAEMON))
+    return {
+        "schema": SCHEMA,
+        "host": os.uname().nodename,
+        "version": __version__,
+        "generated_at": now,
+        "period": {"since": period.since, "until": period.until, "measured_since": began if began < period.until else None},
+        "watched": {"seconds": seconds, "starts": events["daemon_started"], "deaths": events["daemon_died"]},
+        "services": services,
+        "incidents": incidents,
+        "restarts": [_tell_restart(row) for row in happened.restarts],
+        "worse": [_tell_trend(trend) for trend in sorted(trends, key=lambda trend: (trend.chance, trend.metric))],
+        "wolves": [_tell_wolf(wolf) for wolf in found],
+        "anomalies": [_tell_anomaly(row) for row in _find_anomalies(happened)],
+        "levels": levels,
+        "series": [_tell_figures(one) for one in figures],
+    }
+
+
+def _at(row: Row) -> float:
+    return float(row["at"])
+
+
+def _read_series(record: Record, period: Period) -> tuple[list[Figures], list[Trend], list[tuple[str, dict[str, str]]], float]:
+    reading = Reading(record, period)
+
+    def by_the_minute(measured: Measured, bucket: Bucket) -> Sequence[Bucket]:
+        if measured.width < HOUR:
+            return ()
+        return record.buckets(measured.metric, measured.labels, bucket.at, bucket.at + HOUR - 1)
+
+    figures, trends = list[Figures](), list[Trend]()
+    for measured in reading:
+        one = find_figures(measured, period, by_the_minute)
+        if one is not None:
+            trend = find_trend(one, period)
+            one.means = []  # what is read of one series is let go before the next
+            figures.append(one)
+            trends += [trend] if trend else []
+    return figures, trends, [(one.metric, one.labels) for one in figures], reading.began
+
+
+# ---------------------------------------------------------------- time
+def _find_watched(record: Record, happened: Happened, period: Period, series: Iterable[tuple[str, dict[str, str]]]) -> list[Span]:
+    """When a daemon watched. One that was killed left no event: what it measured last tells when."""
+    busiest = min((one for one in series if one[0] in SIGNS or one[0].startswith("host_")), key=lambda one: one[0], default=None)
+    events = happened.select(None, OF_THE_DAEMON)
+    gaps, last = [], period.since
+    for row in events:
+        if row["event"] in ("daemon_died", "host_slept", "held_up"):
+            gaps.append(find_gap(record, busiest, row["at"], last if row["event"] == "daemon_died" else row["at"]))
+        last = row["at"]
+    sign = record.updated_at()
+    if sign is not None and sign + ALIVE_WITHIN < period.until:
+        gaps.append((max(sign, last), period.until))
+    return find_watched(events, happened.ran, period.since, period.until, gaps)
+
+
+def _tell_service(
+    record: Record,
+    name: str,
+    happened: Happened,
+    watched: Sequence[Span],
+    period: Period,
+    figures: Sequence[Figures],
+    incidents: Sequence[Doc],
+) -> Doc:
+    spans = find_spans(
+        happened.events.get(name, []), happened.before.get(name), name in happened.paused, watched, period.since, period.until
+    )
+    seconds = count_seconds(spans)
+    states = defaultdict[str, float](float)
+    for span in spans:
+        states[span.state if span.kind in (Kind.UP, Kind.DOWN, Kind.LOADING) else ""] += span.seconds
+    states.pop("", None)
+    outages = find_outages(spans)
+    series = [(one.metric, one.labels) for one in figures if one.metric in SIGNS]
+    detect = [
+        outage.begin - find_first_sign(record, series, outage.begin) for outage in outages[-MOST_LOOKED_AT:] if outage.was_seen_to_begin
+    ]
+    recover = [outage.end - outage.begin for outage in outages if outage.recovered]
+    mine = [incident for incident in incidents if name in incident["services"]]
+    return {
+        "name": name,
+        "availability": find_availability(seconds),
+        "seconds": {kind.value: seconds[kind] for kind in Kind},
+        "states": dict(states),
+        "outages": [_tell_outage(outage) for outage in outages],
+        "detect_seconds": _tell_times(detect),
+        "recover_seconds": _tell_times(recover),
+        "restarts": _count_restarts([row for row in happened.restarts if row["service"] == name]),
+        "incidents": {
+            "count": len(mine),
+            "open": sum(one["closed_at"] is None for one in mine),
+            "minutes": sum(one["minutes"] for one in mine),
+        },
+        "probes": tell_probes(figures),
+        "latencies": tell_latencies(figures),
+        "requests": tell_requests(figures),
+        "log": tell_log(figures),
+        "timeline": [{"since": span.begin, "until": span.end, "kind": span.kind.value, "state": span.state or None} for span in spans],
+    }
+
+
+def _tell_times(seconds: Sequence[float]) -> Doc | None:
+    return {"count": len(seconds), "median": median(seconds), "max": max(seconds)} if seconds else None
+
+
+def _tell_outage(outage: Outage) -> Doc:
+    return {"since": outage.begin, "until": outage.end, "recovered": outage.recovered}
+
+
+def _count_restarts(rows: Sequence[Row]) -> Doc:
+    took = [row["ended_at"] - row["at"] for row in rows if row["result"] == "recovered" and row["ended_at"] is not None]
+    return {
+        "count": len(rows),
+        "results": dict(Counter(row["result"] or "open" for row in rows)),
+        "actors": dict(Counter(row["actor"] for row in rows)),
+        "seconds": _tell_times(took),
+    }
+
+
+# ---------------------------------------------------------------- what happened
+def _tell_incidents(record: Record, happened: Happened, period: Period, now: float) -> list[Doc]:
+    """Those that were open within the period, oldest first, each with the cause that it was opened with."""
+    told = []
+    for story in list_incidents(record, period.since, None, min(now, period.until)):
+        if story["opened_at"] < period.until:
+            told.append({**story, "cause": happened.causes.get(story["id"])})
+    return told
+
+
+def _tell_restart(row: Row) -> Doc:
+    keys = ("id", "service", "at", "actor", "cause", "reason", "result", "detail", "ended_at")
+    return {key: row[key] for key in keys}
+
+
+def _find_anomalies(happened: Happened) -> list[Row]:
+    """What fired, oldest first; of very many the newest."""
+    fired = [row for rows in happened.events.values() for row in rows if row["event"] == "alert_fired"]
+    return sorted(fired, key=_at)[-MOST_ANOMALIES:]
+
+
+def _tell_anomaly(row: Row) -> Doc:
+    rule, _, series = row["matter"].partition(" ")
+    return {"at": row["at"], "service": row["service"], "rule": rule or None, "series": series or None, "reason": row["reason"]}
+
+
+def _find_wolves(
+    record: Record, happened: Happened, firings: Sequence[wolves.Firing], figures: Sequence[Figures], levels: Sequence[Row]
+) -> list[wolves.Wolf]:
+    acknowledged = {row["incident"] for row in happened.select(None, ("acknowledged",)) if row["incident"] is not None}
+    acknowledged |= {ack["incident"] for ack in record.telling()["acks"]}
+    acts = [row for rows in happened.events.values() for row in rows]
+    wolves.find_acted(firings, acts, acknowledged, happened.roots)
+
+    def usual(level: Row, side: str) -> float | None:
+        alike = [one for one in figures if one.quantiles and is_over(level, one.metric, one.labels)]
+        values = [one.quantiles[-1] if side == "above" else one.quantiles[0] for one in alike]
+        return (max(values) if side == "above" else min(values)) if values else None
+
+    return wolves.find_wolves(firings, levels, usual)
+
+
+def _tell_wolf(wolf: wolves.Wolf) -> Doc:
+    keys = ("service", "rule", "fired", "count", "median_seconds", "longest_seconds", "again", "change", "advice", "spared")
+    return {key: getattr(wolf, key) for key in keys}
+
+
+# ---------------------------------------------------------------- figures
+def _tell_trend(trend: Trend) -> Doc:
+    keys = ("metric", "labels", "days", "per_day", "begin", "end", "chance", "full_in_days")
+    change = trend.change
+    return {**{key: getattr(trend, key) for key in keys}, "change_share": change if change not in (float("inf"), float("-inf")) else None}
+
+
+def _tell_figures(one: Figures) -> Doc:
+    """A series. `quantiles` by share, `bars` as (from, to, count), `points` as (begin, least, mean, most)."""
+    doc: Doc = {"metric": one.metric, "labels": one.labels, "count": one.count, "last": one.last}
+    if one.is_counter:
+        doc |= {"increase": one.increase, "per_second": one.per_second}
+    else:
+        shares = ("0.01", "0.5", "0.95", "0.99")
+        doc |= {"least": one.least, "mean": one.mean, "most": one.most}
+        doc |= {"quantiles": dict(zip(shares, one.quantiles, strict=True)), "bars": one.bars}
+    return {**doc, "points": one.points}

@@ -1,0 +1,78 @@
+"""What the record says happened in the period: events, restarts and incidents, read in a few questions, whatever their number."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from model_watchdog.record import Record
+from model_watchdog.report.period import Period
+from model_watchdog.report.timeline import STATES
+
+Row = dict[str, Any]
+
+OF_THE_DAEMON = ("daemon_started", "daemon_stopped", "daemon_died", "host_slept", "held_up")
+OF_A_SERVICE = (*STATES, "paused", "resumed", "not_watched")
+ACTS = ("restarted_elsewhere", "breaker_reset", "restart_started", "trial_started")
+ALERTS = ("alert_fired", "alert_resolved")
+PAGE = 5000
+
+
+@dataclass
+class Happened:
+    """Events oldest first, by service (None: the host); `before` is each service's last state before the period.
+
+    `paused` are those that were paused then, `ran` says whether a daemon ran.
+    """
+
+    events: dict[str | None, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    before: dict[str, Row] = field(default_factory=dict)
+    paused: set[str] = field(default_factory=set)
+    ran: bool = False
+    causes: dict[int, str | None] = field(default_factory=dict)
+    roots: dict[int, int] = field(default_factory=dict)
+    restarts: list[Row] = field(default_factory=list)
+
+    def select(self, service: str | None, names: tuple[str, ...]) -> list[Row]:
+        """The events of these names."""
+        return [row for row in self.events.get(service, ()) if row["event"] in names]
+
+    @property
+    def services(self) -> set[str]:
+        """All that the events of the period, or before it, tell of."""
+        return {name for name in self.events if name} | {name for name in self.before if name}
+
+
+def read_happened(record: Record, period: Period) -> Happened:
+    """All of it. Of alerts only those events have a `matter` that were written since the record keeps it."""
+    found = Happened()
+    columns = "id, at, service, event, cause, reason, incident, matter"
+    last = 0
+    while rows := record.rows(
+        f"SELECT {columns} FROM event WHERE id > ? AND at >= ? AND at < ? ORDER BY id LIMIT {PAGE}", last, period.since, period.until
+    ):
+        last = rows[-1]["id"]
+        for row in rows:
+            found.events[row["service"]].append(row)
+            if row["event"] == "incident_opened" and row["incident"] is not None:
+                found.causes[row["incident"]] = row["cause"]
+    for known in found.events.values():
+        known.sort(key=lambda row: row["at"])  # the wall clock may have been set back
+    _read_before(record, period.since, found)
+    found.roots = {row["id"]: row["root"] or row["id"] for row in record.rows("SELECT id, root FROM incident")}
+    query = "SELECT id, service, at, actor, cause, reason, result, detail, ended_at FROM restart WHERE at >= ? AND at < ? ORDER BY id"
+    found.restarts = record.rows(query, period.since, period.until)
+    return found
+
+
+def _read_before(record: Record, since: float, found: Happened) -> None:
+    newest = "SELECT at, service, event, cause, max(id) AS id FROM event WHERE at < ? AND event IN ({marks}) GROUP BY service"
+
+    def ask(names: tuple[str, ...]) -> dict[str | None, Row]:
+        return {row["service"]: row for row in record.rows(newest.format(marks=", ".join("?" * len(names))), since, *names)}
+
+    gone = ask(("not_watched",))
+    for service, row in ask(STATES).items():
+        if service and (service not in gone or gone[service]["id"] < row["id"]):
+            found.before[service] = row
+    found.paused = {service for service, row in ask(("paused", "resumed", "not_watched")).items() if service and row["event"] == "paused"}
+    found.ran = ask(("daemon_started", "daemon_stopped")).get(None, {"event": ""})["event"] == "daemon_started"
