@@ -34,7 +34,7 @@ from model_watchdog.minding import Minding
 from model_watchdog.notes import keep_notes
 from model_watchdog.outbox import Delivery, Outbox
 from model_watchdog.own_metrics import measure_self
-from model_watchdog.recalling import recall_of_host, recall_service
+from model_watchdog.recalling import Past, recall_of_host, recall_service
 from model_watchdog.record import FILE
 from model_watchdog.reloading import Reloading
 from model_watchdog.rounds import Rounds
@@ -143,12 +143,12 @@ class Daemon:
         self.means.feed.follow(self.config.needs)
         teller.next_id = self.means.take_id
         teller.on_event = lambda event: self.host.carry_out([event])
-        kept, away = self.store.load_states(), max(0.0, self.clock.wall() - self.store.last_sign())
+        past, away = Past.read(self.store), max(0.0, self.clock.wall() - self.store.last_sign())
         self.warming = Warming(self.store, self.clock, self.means.feed, self.config, away)
-        teller.recall(self.config.notifiers, self.config.host.common_cause, has_past=bool(kept))
-        self.host = HostWatch(self.config.host, recall_of_host(self.config.host, kept.get(""), self.clock, self.store), self.means)
+        teller.recall(self.config.notifiers, self.config.host.common_cause, has_past=bool(past.states))
+        self.host = HostWatch(self.config.host, recall_of_host(self.config.host, past, self.clock), self.means)
         for service in self.config.services.values():
-            state = recall_service(service, kept.get(service.name), self.clock, self.store, away)
+            state = recall_service(service, past, self.clock, self.store, away)
             self.watches[service.name] = Watch(service, state, self.means)
         self._learnt = Learnt(self.means)
         self.rights = rights.Rights(self.watches, self.host, self.means)

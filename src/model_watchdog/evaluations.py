@@ -14,7 +14,7 @@ from math import ceil
 from operator import itemgetter
 
 from model_watchdog.config.model import ProbeConfig
-from model_watchdog.core.sample import PROBE_SUCCESS, SeriesId, conclude
+from model_watchdog.core.sample import PROBE_SUCCESS, STALE, SeriesId, conclude
 from model_watchdog.expressions import Evaluator, Expressions
 from model_watchdog.feeding import Feed
 from model_watchdog.replaying import Column
@@ -158,8 +158,6 @@ class Evaluations:
         return rows
 
     def _list_ends(self, window: Sequence[Column], wanted: Sequence[Column]) -> Iterator[Row]:
-        from model_watchdog.promql import STALE
-
         runs = self._find_runs(window)
         given = {column.series: column.times for column in wanted}
         for series in {**given, **dict.fromkeys(self._alive)}:

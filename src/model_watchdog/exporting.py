@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from model_watchdog.config.model import Config, ProbeConfig
 from model_watchdog.config.rule_section import Scope
+from model_watchdog.config.values import write_seconds
 from model_watchdog.core.rollup import QUANTILE, As
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Selector
@@ -192,12 +193,8 @@ def _number(value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """As Prometheus writes it: whole numbers only."""
-    milliseconds = max(1, round(seconds * 1000))
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if milliseconds % size == 0:
-            return f"{milliseconds // size}{unit}"
-    return f"{milliseconds}ms"
+    """As Prometheus writes it: whole milliseconds, of which there is at least one."""
+    return write_seconds(max(0.001, round(seconds, 3)))
 
 
 def _quote(text: str) -> str:

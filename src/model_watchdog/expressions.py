@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from model_watchdog.core.sample import STALE
 from model_watchdog.core.units import Seconds
 from model_watchdog.feeding import Feed, Scoped
 from model_watchdog.probes import Measurement, Observation, Surroundings
-from model_watchdog.rules.expr import GONE, KIND, metric_of
+from model_watchdog.rules.expr import KIND, metric_of
 
 TYPE_CHECKING = False  # see feeding
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Evaluator:
                 yield metric, _plain(labels), alert.value
         for key, until in list(self._gone.items()):
             if key[0] == metric and key[1] not in holds:
-                yield metric, _plain(key[1]), GONE
+                yield metric, _plain(key[1]), STALE
                 if now > until:
                     del self._gone[key]
 

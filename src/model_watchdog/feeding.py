@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
-from model_watchdog.core.sample import Outcome, Sample, SeriesId
+from model_watchdog.core.sample import STALE, Outcome, Sample, SeriesId
 
 TYPE_CHECKING = False  # without an expression, nothing of PromQL is imported: it takes 6 MB
 if TYPE_CHECKING:
@@ -85,8 +85,6 @@ class Feed:
         self.add(outcome.samples)
         before = self._given.get(place, set())
         if ended := before - given:
-            from model_watchdog.promql import STALE
-
             for series in ended:
                 self.memory.append(series.metric, series.labels, outcome.at + difference, STALE)
         self._given[place] = given

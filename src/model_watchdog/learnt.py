@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterable, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 
 from model_watchdog import writes as record
 from model_watchdog.clock import Clock
@@ -16,7 +16,8 @@ from model_watchdog.tick import Watch
 
 log = logging.getLogger(__name__)
 
-LEAST_PAUSE = 10.0
+LEAST_PAUSE = 300.0
+"""Seconds between two writings: what a crash takes is the last of hours or days of learning."""
 BYTES_A_SECOND = 1000.0
 """Of one service: what has learnt much, of many series, is written less often."""
 
@@ -57,20 +58,28 @@ def take_up(
     alerts: MutableMapping[str, Alert],
     rules: Iterable[Rule],
     clock: Clock,
-    store: Store,
+    kept: Mapping[str, str],
     probes: Collection[str] | None = None,
     mounts: Collection[str] | None = None,
 ) -> None:
-    """Gives the rules of a service, or of the host (`owner` is ""), back what they had learnt; of another invocation it says nothing."""
-    kept = store.setting(_key(owner))
-    if kept is None:
+    """Gives the rules of a service, or of the host (`owner` is ""), back what they had learnt; of another invocation it says nothing.
+
+    `kept` is what `load_learnt` gave.
+    """
+    text = kept.get(owner)
+    if text is None:
         return
     try:
-        anchor, of, learnt = json.loads(kept)
+        anchor, of, learnt = json.loads(text)
         if of == invocation:
             recall_learnt(alerts, rules, learnt, clock.shift(anchor), probes, mounts)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         log.warning("service=%s event=state_unreadable reason=%r", owner or "host", f"{error!r}; what is usual is learnt anew")
+
+
+def load_learnt(store: Store) -> dict[str, str]:
+    """What all of them had learnt, in one question."""
+    return store.settings(_key(""))
 
 
 def _key(owner: str) -> str:

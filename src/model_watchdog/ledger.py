@@ -1,13 +1,13 @@
 """What a replay has found: what fired and for how long, what would have been restarted, how many messages would have been sent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from model_watchdog.core.alert import Alert
 from model_watchdog.core.decision import Concluded, Decision, Event, Notification, Restart, State
 from model_watchdog.core.incident import CONDITION, alert_reason
-from model_watchdog.core.rule import Rule, Severity
+from model_watchdog.core.rule import Rule, Severity, Then
 from model_watchdog.wording import say
 
 
@@ -64,7 +64,8 @@ class Ledger:
     _open: dict[tuple[str | None, str], Firing] = field(default_factory=dict)
     _by_rule: dict[tuple[str | None, str], Firing] = field(default_factory=dict)
     _last: dict[str | None, Firing] = field(default_factory=dict)
-    _made: dict[int, Made] = field(default_factory=dict)
+    _made: dict[tuple[str | None, int], Made] = field(default_factory=dict)
+    _inhibiting: list[Firing] = field(default_factory=list)
 
     def note(self, owner: Owner, decisions: Sequence[Decision], at: float) -> None:
         """Takes in how the alerts stand after a step, and what it decided."""
@@ -72,17 +73,16 @@ class Ledger:
         for decision in decisions:
             if isinstance(decision, Restart):
                 self._note_restart(owner.name or "", decision, at)
-            elif isinstance(decision, Concluded) and decision.attempt in self._made:
-                self._made.pop(decision.attempt).result = decision.result
+            elif isinstance(decision, Concluded) and (owner.name, decision.attempt) in self._made:
+                self._made.pop((owner.name, decision.attempt)).result = decision.result
             elif isinstance(decision, Notification) and decision.severity.rank >= self.least.rank:
                 rule = str(decision.params.get("rule", ""))
                 if self.conditions or not rule or any(rule == one.name for one in owner.rules):
                     self._note_message(owner.name, rule)
 
-    def find_firing(self, rules: Iterable[str], at: float) -> str:
-        """Which of these rules of the host fired at a time, or nothing."""
-        wanted = set(rules)
-        return next((one.rule for one in self.firings if one.rule in wanted and one.at <= at and (one.until is None or at < one.until)), "")
+    def find_inhibiting(self, at: float) -> str:
+        """Which rule of the host forbade restarts at a time, or nothing."""
+        return next((one.rule for one in self._inhibiting if one.at <= at and (one.until is None or at < one.until)), "")
 
     def _note_alerts(self, owner: Owner, at: float, decisions: Sequence[Decision]) -> None:
         name = owner.name
@@ -95,6 +95,8 @@ class Ledger:
                 reason = say(alert_reason(alert)) if series else _find_reason(decisions)
                 made = Firing(rule.name, name, series, rule.severity, rule.then.value, alert.since, reason)
                 self.firings.append(made)
+                if name is None and rule.then is Then.INHIBIT:
+                    self._inhibiting.append(made)
                 self._open[name, key] = self._by_rule[name, rule.name] = self._last[name] = made
             elif found is not None and not alert.is_firing:
                 found.until = at
@@ -105,7 +107,7 @@ class Ledger:
     def _note_restart(self, service: str, decision: Restart, at: float) -> None:
         made = Made(service, at, say(decision.reason))
         self.restarts.append(made)
-        self._made[decision.attempt] = made
+        self._made[service, decision.attempt] = made
         firing = [one for (name, _), one in self._open.items() if name == service and one.then == "restart"]
         for one in firing[:1]:
             one.restarts += 1

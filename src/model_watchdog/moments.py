@@ -1,6 +1,7 @@
-"""A moment to come, as people write it. `status` imports this."""
+"""A moment, as people write it. `status` imports this."""
 
 import time
+from math import isfinite
 
 from model_watchdog.language import phrase
 
@@ -16,3 +17,16 @@ def tell_moment(at: float, now: float) -> str:
     if 0 < at - now < 6 * 86400:
         return f"{phrase(time.strftime('%a', local))} {time.strftime('%H:%M', local)}"
     return time.strftime("%Y-%m-%d %H:%M", local)
+
+
+def read_time(text: str) -> float:
+    """Unix seconds, or as ISO 8601 writes it (without a zone: this machine's). Raises ValueError."""
+    try:
+        at = float(text)
+    except ValueError:
+        from datetime import datetime  # `status` does not wait for it
+
+        return datetime.fromisoformat(text.strip()).timestamp()
+    if not isfinite(at):
+        raise ValueError(f"Invalid isoformat string: {text!r}")
+    return at

@@ -20,6 +20,7 @@ from model_watchdog.errors import WatchdogError
 from model_watchdog.exposition import Reader
 from model_watchdog.history import FOLD_SAMPLES
 from model_watchdog.language import phrase
+from model_watchdog.moments import read_time
 from model_watchdog.record import Record
 from model_watchdog.replaying import Column
 
@@ -239,7 +240,7 @@ def _read_block(path: Path, block: bytes, line: int, when: int, what: int, width
         if not row.strip() or (len(parts) > what and not parts[what].strip(' "')):
             continue
         try:
-            times.append(_read_time(parts[when].strip(' "')))
+            times.append(read_time(parts[when].strip(' "')))
             values.append(float(parts[what].strip(' "')))
         except (ValueError, IndexError) as error:
             template = "{path}:{line}: it {fault}; mend the line, or take it out"
@@ -271,20 +272,9 @@ def _last_time(path: Path) -> float:
         file.seek(max(file.tell(), path.stat().st_size - 64 * 1024))
         rows = [row for row in file.read().decode("utf-8", "replace").split("\n") if row.strip()]
     try:
-        return _read_time(rows[-1].split(",")[when].strip(' "\r'))
+        return read_time(rows[-1].split(",")[when].strip(' "\r'))
     except (ValueError, IndexError):
         raise Unreadable(phrase("{path}: its last line has no time; mend it, or take it out", path=path)) from None
-
-
-def _read_time(text: str) -> float:
-    """Unix seconds, or as ISO 8601 writes it (without a zone: this machine's)."""
-    try:
-        at = float(text)
-    except ValueError:
-        return datetime.fromisoformat(text).timestamp()
-    if not isfinite(at):
-        raise ValueError(f"Invalid isoformat string: {text!r}")
-    return at
 
 
 def _explain(error: Exception) -> str:

@@ -254,12 +254,7 @@ class Rehearsal:
         find = _probe_finder(_make_scope(owner, service.probes, service.core.progress))
         measured = {one.metric for one in series if not _is_of_expressions(one)}
         core = _keep_probes(service.core, {find(one) for one in series}, measured)
-        host = [rule.name for rule in config.host.rules if rule.then is Then.INHIBIT]
-
-        def inhibited(at: float) -> str:
-            return self.ledger.find_firing(host, at) if host else ""
-
-        return ServiceSubject(core, find, self.ledger, inhibited, self.stops.get(owner, ()))
+        return ServiceSubject(core, find, self.ledger, self.ledger.find_inhibiting, self.stops.get(owner, ()))
 
 
 def compare(some: Sequence[Firing], others: Sequence[Firing], end: float) -> tuple[list[Firing], list[Firing]]:

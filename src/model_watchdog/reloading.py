@@ -6,7 +6,6 @@ that restart is over: it is finished as it was begun.
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from model_watchdog.core.incident import end_watch
 from model_watchdog.core.rule import Severity
 from model_watchdog.language import phrase, speak
 from model_watchdog.levels import write_levels
-from model_watchdog.recalling import recall_service
+from model_watchdog.recalling import Past, recall_service
 from model_watchdog.replies import Answer
 from model_watchdog.tick import Watch
 from model_watchdog.wording import say
@@ -74,7 +73,7 @@ class Reloading:
         daemon = self._daemon
         config = await run_beside(lambda: load_here(daemon.config.path, ask_notifiers=True))
         await daemon.store.commit()  # what is known of a service that was taken out a moment ago
-        kept = await run_beside(daemon.store.load_states)
+        kept = await run_beside(lambda: Past.read(daemon.store))
         if daemon.stopping.is_set():
             return {"ok": False, "error": "failed", "text": phrase("the daemon is being stopped")}
         reason = self._apply(config, kept)
@@ -97,7 +96,7 @@ class Reloading:
         daemon.write_info(0.0)
         return {"ok": False, "error": "rejected", "text": self.error, "faults": faults, "warnings": invalid.warnings}
 
-    def _apply(self, config: Config, kept: Mapping[str, str]) -> Reason:
+    def _apply(self, config: Config, past: Past) -> Reason:
         """In one go, without a pause in between. Gives what has changed."""
         daemon, before = self._daemon, self._daemon.config
         daemon.config = config
@@ -108,7 +107,7 @@ class Reloading:
         removed = [name for name in was if name not in config.services]
         for watch in was.values():
             self._settle(watch)
-        self._add_missing({name: text for name, text in kept.items() if name not in was})
+        self._add_missing(past.without(was))
         if config.host != before.host:
             daemon.host.take(config.host)
         daemon.outbox.follow(config.notifiers)
@@ -145,21 +144,21 @@ class Reloading:
         """The restart is over."""
         if self._daemon.watches.get(watch.service.name) is watch and watch.leaving is not None:
             self._settle(watch)
-            self._add_missing({})
+            self._add_missing(Past())
             self._arrange(list(self._daemon.watches))
 
-    def _add_missing(self, kept: Mapping[str, str]) -> None:
+    def _add_missing(self, past: Past) -> None:
         """Begins to watch what is configured and not watched yet. A unit that is being restarted under another name is waited for."""
         watches = self._daemon.watches
         for name, service in self._daemon.config.services.items():
             busy = {watch.service.unit for watch in watches.values() if watch.leaving and watch.service.unit}
             if name not in watches and service.core.unit not in busy:
-                self._add(service, kept.get(name))
+                self._add(service, past)
 
-    def _add(self, service: ServiceConfig, kept: str | None) -> None:
+    def _add(self, service: ServiceConfig, past: Past) -> None:
         """As at the start of the daemon."""
         daemon = self._daemon
-        state = recall_service(service, kept, daemon.clock, daemon.store, inf)
+        state = recall_service(service, past, daemon.clock, daemon.store, inf)
         state.sequence = max(state.sequence, self._numbers.pop(service.name, 0))
         state.paused_until = self._paused.pop(service.name, None) or state.paused_until
         watch = daemon.watches[service.name] = Watch(service, state, daemon.means)

@@ -221,8 +221,12 @@ class Store:
 
     def load_notes(self) -> dict[str, str]:
         """What probes have noted, by service and name of the probe."""
-        rows = self._read("SELECT key, value FROM setting WHERE substr(key, 1, ?) = ?", len(NOTE), NOTE)
-        return {row["key"].removeprefix(NOTE): row["value"] for row in rows}
+        return self.settings(NOTE)
+
+    def settings(self, prefix: str) -> dict[str, str]:
+        """All settings whose keys begin so, by what follows."""
+        rows = self._read("SELECT key, value FROM setting WHERE substr(key, 1, ?) = ?", len(prefix), prefix)
+        return {row["key"].removeprefix(prefix): row["value"] for row in rows}
 
     def setting(self, key: str) -> str | None:
         rows = self._read("SELECT value FROM setting WHERE key = ?", key)

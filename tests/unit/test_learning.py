@@ -24,7 +24,7 @@ from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Failure, Outcome, Selector, SeriesId, conclude
 from model_watchdog.core.units import Number, Seconds
 from model_watchdog.learnt import Learnt
-from model_watchdog.recalling import recall_service
+from model_watchdog.recalling import Past, recall_service
 from model_watchdog.recoveries.command import Command
 from model_watchdog.rules.sigma import AdaptiveSigma, AdaptiveWatch, Sigma, SigmaWatch
 from model_watchdog.rules.threshold import Threshold
@@ -117,7 +117,7 @@ def recall_from(store: Store, world: World, *, invocation: str = "1", text: str 
     again = Store.open(store.path)
     config = ServiceConfig(world.service, (), "command", Command(("/bin/true",)))
     try:
-        return recall_service(config, again.load_states()["model"], clock, again, 0.0)
+        return recall_service(config, Past.read(again), clock, again, 0.0)
     finally:
         again.close()
 
@@ -361,16 +361,18 @@ def count_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return written
 
 
-@pytest.mark.parametrize(("series", "pauses"), [(1, 1), (100, 3)])
-def test_what_has_learnt_much_is_written_less_often(store: Store, monkeypatch: pytest.MonkeyPatch, series: int, pauses: int) -> None:
+@pytest.mark.parametrize(("series", "pause"), [(1, 300.0), (100, 600.0)])
+def test_it_is_written_rarely_and_what_has_learnt_much_more_rarely(
+    store: Store, monkeypatch: pytest.MonkeyPatch, series: int, pause: float
+) -> None:
+    monkeypatch.setattr("model_watchdog.learnt.BYTES_A_SECOND", 20.0)
     _, clock, write = make_keeper(store, series)
     written = count_written(store, monkeypatch)
     write()
-    for _ in range(pauses - 1):
-        clock.now += 10.0
-        write()
+    clock.now += pause - 10.0
+    write()
     assert written == ["learnt model"]
-    clock.now += 100.0
+    clock.now += 5000.0
     write()
     assert written == ["learnt model"] * 2
     write(at_once=True)

@@ -5,7 +5,6 @@ import csv
 import math
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import IO, Any, Literal, get_args, get_origin
 
 from model_watchdog.cli import EXIT_FAILED, EXIT_USAGE, CommandError
@@ -15,6 +14,7 @@ from model_watchdog.core.alert import Alert, Change
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.sample import Selector, SeriesId
 from model_watchdog.core.units import Number, Seconds
+from model_watchdog.moments import read_time
 from model_watchdog.rules.sigma import AdaptiveWatch, Sigma, SigmaWatch
 
 HELP = "run the sigma rule over a CSV of numbers"
@@ -128,7 +128,7 @@ def _judge_all(alert: Alert, source: IO[bytes], sink: IO[str], timed: bool) -> i
                 continue
             stamp, text = row[when], row[what].strip()
             value = float(text) if text else math.nan
-            at = _read_time(stamp) if timed else 0.0
+            at = read_time(stamp) if timed else 0.0
         except StopIteration:
             return bad
         except (ValueError, IndexError, csv.Error) as error:
@@ -181,14 +181,6 @@ class _Lines:
             self._sink.flush()
         if rest:
             yield rest.decode("utf-8", "replace")
-
-
-def _read_time(stamp: str) -> float:
-    """Unix seconds, or as ISO 8601 writes it; raises ValueError."""
-    try:
-        return float(stamp)
-    except ValueError:
-        return datetime.fromisoformat(stamp.strip()).timestamp()
 
 
 def _explain(error: Exception) -> str:

@@ -9,8 +9,10 @@ from model_watchdog.config.context import Context
 from model_watchdog.config.document import Entry, Items, Node, Table
 from model_watchdog.config.faults import Place, find_nearest, quote
 from model_watchdog.config.including import read_files
-from model_watchdog.config.model import ProbeConfig
+from model_watchdog.config.model import HostConfig, ProbeConfig, ServiceConfig
 from model_watchdog.config.options import MISSING
+from model_watchdog.config.vocabulary import EVERY_PROBE, OWN_METRICS
+from model_watchdog.core.progress import STALLED_SECONDS
 from model_watchdog.core.rule import Rule, Severity
 from model_watchdog.core.sample import Selector
 from model_watchdog.core.units import Seconds
@@ -98,6 +100,20 @@ def make_rule_files(context: Context, files: Iterable[tuple[Path, Table]], taken
             probes.append(_make_probe(f"{path.name}:{number}:{group.name}", group, group.interval))
             recorded |= group.recorded
     return RuleFiles(tuple(paths), tuple(rules), tuple(probes), frozenset(recorded))
+
+
+def list_measured(
+    services: Iterable[ServiceConfig], host: HostConfig, recorded: frozenset[str]
+) -> tuple[list[Callable[[str], bool]], frozenset[str]]:
+    """What the probes of the whole configuration give: functions that say it of a name, and all names that are known."""
+    known = {*EVERY_PROBE, *OWN_METRICS, *recorded, "ALERTS"}
+    gives: list[Callable[[str], bool]] = []
+    for probe in [*host.probes, *(probe for service in services for probe in service.probes)]:
+        if hasattr(probe.probe, "gives"):
+            gives.append(probe.probe.gives)
+        known |= set(getattr(probe.probe, "metrics", ()))
+        known |= {STALLED_SECONDS} if probe.kind == "scrape" else set()
+    return gives, frozenset(known)
 
 
 def warn_of_unknown(context: Context, gives: Iterable[Callable[[str], bool]], known: frozenset[str]) -> None:

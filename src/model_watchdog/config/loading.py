@@ -17,7 +17,7 @@ from model_watchdog.config.masking import mask_url
 from model_watchdog.config.model import Config, RecordConfig, ServiceConfig
 from model_watchdog.config.options import MISSING, Options, list_options
 from model_watchdog.config.probe_section import COMMON
-from model_watchdog.config.service_section import list_measured, read_host, read_service
+from model_watchdog.config.service_section import read_host, read_service
 from model_watchdog.config.sources import Sources, tell
 from model_watchdog.config.telling_section import read_digest, read_heartbeat, read_maintenance, read_notifiers, read_report
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
@@ -66,7 +66,7 @@ def load(
         files = expr_section.read_rule_files(context, root.entries.get("rule_files"), host.rules)
         host = replace(host, rules=(*host.rules, *files.rules), probes=(*host.probes, *files.probes))
         rule_files = files.paths
-        expr_section.warn_of_unknown(context, *list_measured(services.values(), host, files.recorded))
+        expr_section.warn_of_unknown(context, *expr_section.list_measured(services.values(), host, files.recorded))
     names, named = list(_read_section(context, root, "services")), _read_section(context, root, "notifiers")
     notifiers = read_notifiers(context, named, names, ask_notifiers)
     maintenance = read_maintenance(context, root.entries.get("maintenance"), names)

@@ -2,7 +2,7 @@
 
 import pwd
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -18,11 +18,9 @@ from model_watchdog.config.progress_section import keep_heartbeat, read_progress
 from model_watchdog.config.rule_section import Scope, is_ours, make_builtin_rules, make_host_rules, read_rules
 from model_watchdog.config.sources import tell
 from model_watchdog.config.values import write_seconds
-from model_watchdog.config.vocabulary import EVERY_PROBE, OWN_METRICS
 from model_watchdog.containers import NAME as CONTAINER
 from model_watchdog.core.breaker import BackoffPolicy, BreakerPolicy
 from model_watchdog.core.common import CommonCausePolicy
-from model_watchdog.core.progress import STALLED_SECONDS
 from model_watchdog.core.rule import Rule
 from model_watchdog.core.state import ProbePlan, Service
 from model_watchdog.core.units import Seconds
@@ -45,7 +43,6 @@ _ONCE = {
 """Kinds of which there is one in a place, with what is said of a second."""
 STARTS = 3
 """`startup_max` is so many times `startup` where it is not stated."""
-Gives = Callable[[str], bool]
 OWN_UNIT = "model-watchdog.service"
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*")
@@ -123,20 +120,6 @@ def _add_expressions(probes: tuple[ProbeConfig, ...], rules: tuple[Rule, ...], s
     from model_watchdog.config import expr_section
 
     return expr_section.add_expressions(probes, rules, service)
-
-
-def list_measured(
-    services: Iterable[ServiceConfig], host: HostConfig, recorded: frozenset[str]
-) -> tuple[list[Callable[[str], bool]], frozenset[str]]:
-    """What the probes of the whole configuration give: functions that say it of a name, and all names that are known."""
-    known = {*EVERY_PROBE, *OWN_METRICS, *recorded, "ALERTS"}
-    gives: list[Gives] = []
-    for probe in [*host.probes, *(probe for service in services for probe in service.probes)]:
-        if hasattr(probe.probe, "gives"):
-            gives.append(probe.probe.gives)
-        known |= set(getattr(probe.probe, "metrics", ()))
-        known |= {STALLED_SECONDS} if probe.kind == "scrape" else set()
-    return gives, frozenset(known)
 
 
 def _read_or_off(context: Context, entry: Entry | None, cls: type[Policy], path: str) -> Policy | None:

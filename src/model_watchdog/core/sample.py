@@ -1,6 +1,7 @@
 """What was seen: series, samples, and the outcome of one run of a probe."""
 
 import re
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,8 +10,16 @@ from model_watchdog.core.vitals import Vitals
 
 PROBE_SUCCESS = "probe_success"
 """The metric by which rules see whether a run of a probe was good."""
+STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
+"""The value that says that a series has ended: Prometheus' stale marker, one NaN of many."""
+_STALE = struct.pack("<d", STALE)
 _MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
 _SELECTOR = re.compile(r"^\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{(.*)\})?\s*$", re.S)
+
+
+def is_stale(value: float) -> bool:
+    """Whether it is that marker; other NaNs are values."""
+    return value != value and struct.pack("<d", value) == _STALE
 
 
 @dataclass(frozen=True, slots=True)

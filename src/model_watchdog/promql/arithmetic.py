@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 _SECONDS_A_DAY = 86_400
+_SMALLEST, _LARGEST = 2.2250738585072014e-308, 1.7976931348623157e308
 
 
 def divide(left: float, right: float) -> float:
@@ -12,6 +13,16 @@ def divide(left: float, right: float) -> float:
     if not left or left != left or right != right:
         return math.nan
     return math.copysign(math.inf, left) * math.copysign(1.0, right)
+
+
+def is_close(left: float, right: float, tolerance: float = 1e-6) -> bool:
+    """Equal up to that share of both together, by default that by which Prometheus' own tests compare; NaN is NaN."""
+    if left == right or (left != left and right != right):
+        return True
+    difference, size = abs(left - right), abs(left) + abs(right)
+    if left == 0 or right == 0 or size < _SMALLEST:
+        return difference < tolerance * _SMALLEST
+    return difference / min(size, _LARGEST) < tolerance
 
 
 def take_remainder(left: float, right: float) -> float:

@@ -4,10 +4,8 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from model_watchdog.promql.arithmetic import divide
+from model_watchdog.promql.arithmetic import divide, is_close
 
-_SMALLEST = 2.2250738585072014e-308
-_LARGEST = 1.7976931348623157e308
 _TOLERANCE = 1e-12
 """Counts that differ by less than this share are the same: rates of equal counts differ in their last digits."""
 
@@ -68,7 +66,7 @@ def _make_monotonic(counts: list[float]) -> bool:
         count = counts[place]
         if count == before:
             continue
-        if _is_almost(before, count):
+        if is_close(before, count, _TOLERANCE):
             counts[place] = before
         elif count < before:
             counts[place] = before
@@ -76,12 +74,3 @@ def _make_monotonic(counts: list[float]) -> bool:
         else:
             before = count
     return raised
-
-
-def _is_almost(left: float, right: float) -> bool:
-    if left != left and right != right:
-        return True
-    difference, size = abs(left - right), abs(left) + abs(right)
-    if left == 0 or right == 0 or size < _SMALLEST:
-        return difference < _TOLERANCE * _SMALLEST
-    return difference / min(size, _LARGEST) < _TOLERANCE

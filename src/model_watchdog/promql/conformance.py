@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_watchdog.promql import Expression, Memory, Notes, PromqlError, Unsupported, parse
-from model_watchdog.promql.arithmetic import DATES, MATH
+from model_watchdog.promql.arithmetic import DATES, MATH, is_close
 from model_watchdog.promql.elements import Vector
 from model_watchdog.promql.evaluating import LOOKBACK, Evaluation
 from model_watchdog.promql.labels import EMPTY, NAME, Labels, get, make_labels, show
-from model_watchdog.promql.scripts import NATIVE, Clear, Eval, Load, Unknown, Values, is_close, read_script
+from model_watchdog.promql.scripts import NATIVE, Clear, Eval, Load, Unknown, Values, read_script
 from model_watchdog.promql.storage import STALE
 from model_watchdog.promql.tree import Aggregation, Call, Kind, Node, Range, Selector, children
 

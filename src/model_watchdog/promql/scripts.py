@@ -3,7 +3,6 @@
 A script that does not keep to that language gives `Unknown` statements, never an exception: what cannot be read is reported by its line.
 """
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -247,17 +246,3 @@ def _expand(found: "re.Match[str]") -> list[float]:
     for _ in range(int(times)):
         values.append(values[-1] + rise)
     return values
-
-
-def is_close(left: float, right: float) -> bool:
-    """Equal to a millionth, as those tests compare; NaN is NaN."""
-    if left != left or right != right:
-        return left != left and right != right
-    if left == right:
-        return True
-    if math.isinf(left) or math.isinf(right):
-        return False
-    difference, size = abs(left - right), abs(left) + abs(right)
-    if left == 0 or right == 0 or size < 2.2250738585072014e-308:
-        return difference < 1e-6 * 2.2250738585072014e-308
-    return difference / size < 1e-6

@@ -1,24 +1,18 @@
 """Samples in memory: what the loaded expressions look at, for as long as they look back, and nothing else."""
 
-import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from model_watchdog.core.sample import STALE, is_stale
 from model_watchdog.promql.labels import NAME, Labels, get, make_labels
 from model_watchdog.promql.tree import Matcher, Selector
 
-STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
-"""The value that says that a series has ended: Prometheus' stale marker, one NaN of many."""
-_STALE_BYTES = struct.pack("<Q", 0x7FF0000000000002)
+__all__ = ["STALE", "Keeper", "Memory", "Source", "Track", "is_stale"]
+
 _MOST_KEPT = 256
 """So many samples beyond the span may wait before they are let go together."""
-
-
-def is_stale(value: float) -> bool:
-    """Whether it is the stale marker; other NaNs are values."""
-    return value != value and struct.pack("<d", value) == _STALE_BYTES
 
 
 class Track:

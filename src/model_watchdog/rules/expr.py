@@ -1,15 +1,12 @@
 """Does an expression have a result? Judged is whether a label set is in it; the probe of the expressions says when it is no more."""
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from model_watchdog.core.rule import OK, Judgement, Verdict
+from model_watchdog.core.sample import is_stale
 
-GONE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
-"""The value of a label set that is in the result no more: Prometheus' stale marker, for NaN may be a result."""
-_GONE = struct.pack("<d", GONE)
 KIND = "expr"
 """What the rules, the probe that evaluates them, and the series that it gives are called."""
 _IN_IT = "the expression says it itself"
@@ -32,8 +29,8 @@ class Expr:
         """Each is told."""
 
     def judge(self, value: float, at: float, firing: bool) -> Verdict:
-        """In breach with any value but `GONE`."""
-        return OK if is_gone(value) else Verdict(Judgement.BREACH, {"expr": self.expr})
+        """In breach with any value but the stale marker, which says that its label set is in the result no more."""
+        return OK if is_stale(value) else Verdict(Judgement.BREACH, {"expr": self.expr})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +44,6 @@ class Alerted(Expr):
         filled = {name: " ".join(template.fill(labels, value).split()) for name, template in self.annotations}
         said = [filled[name] for name in ("summary", "description", "message") if filled.get(name)]
         return ": ".join(dict.fromkeys(said)) or next(iter(filled.values()), "")
-
-
-def is_gone(value: float) -> bool:
-    """Whether it is the marker; other NaNs are values."""
-    return value != value and struct.pack("<d", value) == _GONE
 
 
 def metric_of(rule: str) -> str:
