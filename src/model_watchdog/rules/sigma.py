@@ -260,6 +260,8 @@ class AdaptiveWatch:
         if score <= 1.0 and not (firing and score >= LET_GO):
             return OK
         numbers = {"mean": baseline.center, "usual": baseline.usual, "recent": baseline.recent, "sigma": self._sigma}
+        if off < self._sigma and self._bar:  # it does not lie far off by itself: what tells is that it is new
+            numbers["new"] = baseline.newness
         return Verdict(Judgement.BREACH, numbers, score > 1.0)
 
 

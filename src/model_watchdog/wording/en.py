@@ -1,7 +1,7 @@
 """English. The tables below the sentences are templates of `language.phrase`."""
 
 from model_watchdog.core.decision import Cause, Param
-from model_watchdog.wording.parts import Params, Sentences, number, signal_name, times_off
+from model_watchdog.wording.parts import Params, Sentences, is_flat, number, signal_name, times_off
 
 
 def duration(seconds: float) -> str:
@@ -51,6 +51,15 @@ def _subject(params: Params) -> str:
 
 def _of_late(params: Params) -> str:
     return f" ({number(params['recent'])} on average of late)" if "recent" in params else ""
+
+
+def _normal(params: Params) -> str:
+    """What it is held against, and how many times it lies off; or why that cannot be told in times."""
+    if is_flat(params):
+        return f"normal is {number(params['mean'])} without any deviation"
+    known = f", and {float(params['new']):.3g} times from every level known" if "new" in params else ""
+    usual = f"normal is {number(params['mean'])} with a usual deviation of {number(params['usual'])}"
+    return f"{usual}; it lies {times_off(params)} times that away{known}"
 
 
 SENTENCES: Sentences = {
@@ -153,12 +162,7 @@ SENTENCES: Sentences = {
     "expr": lambda p: f"{p['expr']} gives {number(p['value'])}" + (f" for {p['labels']}" if p["labels"] else ""),
     "absent": lambda p: f"{p['series']} has not arrived for {duration(float(p['value']))}",
     "message": lambda p: str(p["text"]),
-    "unlike": lambda p: (
-        f"{_subject(p)} is {number(p['value'])}{_of_late(p)}; normal is {number(p['mean'])} with a usual deviation of"
-        f" {number(p['usual'])}; it lies {times_off(p)} times that away"
-        if "mean" in p
-        else f"{p['rule']} is over"
-    ),
+    "unlike": lambda p: f"{_subject(p)} is {number(p['value'])}{_of_late(p)}; {_normal(p)}" if "mean" in p else f"{p['rule']} is over",
     "rule_fired": lambda p: f"rule {p['rule']} asks for a restart (value {number(p['value'])})",
     "restart_started": lambda p: f"restart {p['attempt']} of {p['attempts']}: started, because {p['why']}",
     "restart_failed": lambda p: (

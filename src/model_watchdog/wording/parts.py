@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Mapping
 
+from model_watchdog.core.baseline import LEAST
 from model_watchdog.core.decision import Param
 from model_watchdog.language import one_line
 
@@ -29,7 +30,12 @@ def signal_name(params: Params) -> str:
         return f"signal {params['signal']}"
 
 
+def is_flat(params: Params) -> bool:
+    """It has not deviated at all, so nothing can be said in deviations."""
+    return float(params["usual"]) <= LEAST
+
+
 def times_off(params: Params) -> str:
     """How many usual deviations the value (its average of late, where that is what counts) lies away from the normal one."""
     usual, off = float(params["usual"]), abs(float(params["recent" if "recent" in params else "value"]) - float(params["mean"]))
-    return f"{off / usual:.3g}" if usual else "∞"
+    return f"{off / usual:.3g}"

@@ -1,7 +1,7 @@
 """Chinese."""
 
 from model_watchdog.core.decision import Param
-from model_watchdog.wording.parts import Params, Sentences, number, signal_name, times_off
+from model_watchdog.wording.parts import Params, Sentences, is_flat, number, signal_name, times_off
 
 
 def duration(seconds: float) -> str:
@@ -78,6 +78,13 @@ def _tell_changes(params: Params) -> str:
     if params["later"]:
         told.append(f"{some(params['later'])} 待当前重启结束后生效")
     return "；".join(told) or "没有变化"
+
+
+def _normal(params: Params) -> str:
+    if is_flat(params):
+        return f"正常值为 {number(params['mean'])}，从无偏差"
+    known = f"，与所有已知水平相差至少 {float(params['new']):.3g} 倍" if "new" in params else ""
+    return f"正常值为 {number(params['mean'])}，通常偏差 {number(params['usual'])}，相差其 {times_off(params)} 倍{known}"
 
 
 SENTENCES: Sentences = {
@@ -163,12 +170,7 @@ SENTENCES: Sentences = {
     "expr": lambda p: f"{p['expr']} 的值为 {number(p['value'])}" + (f"（{p['labels']}）" if p["labels"] else ""),
     "absent": lambda p: f"{p['series']} 已 {duration(float(p['value']))}没有数据",
     "message": lambda p: str(p["text"]),
-    "unlike": lambda p: (
-        f"{_subject(p)} 为 {number(p['value'])}{_of_late(p)}；正常值为 {number(p['mean'])}，通常偏差 {number(p['usual'])}，"
-        f"相差其 {times_off(p)} 倍"
-        if "mean" in p
-        else f"{p['rule']} 已恢复"
-    ),
+    "unlike": lambda p: f"{_subject(p)} 为 {number(p['value'])}{_of_late(p)}；{_normal(p)}" if "mean" in p else f"{p['rule']} 已恢复",
     "rule_fired": lambda p: f"规则 {p['rule']} 要求重启（当前值 {number(p['value'])}）",
     "restart_started": lambda p: f"第 {p['attempt']}/{p['attempts']} 次重启：开始，原因：{p['why']}",
     "restart_failed": lambda p: (
