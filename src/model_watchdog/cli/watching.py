@@ -151,11 +151,11 @@ def _go_on(view: View) -> int:
         while True:
             last = screen.show(view.draw(screen.size[0], time.time()), first)
             key = keys.wait(max(0.0, looked + EVERY - time.monotonic()))
-            if key in LEAVING or keys.caught & _ENDING:
+            caught, keys.caught = keys.caught, set()
+            if key in LEAVING or caught & _ENDING:
                 return 0
-            if signal.SIGTSTP in keys.caught:
+            if signal.SIGTSTP in caught:
                 _rest(keys, screen)
-            keys.caught.clear()
             first = min(last, max(0, min(first, last) + MOVES.get(key, 0)))
             if time.monotonic() - looked >= EVERY:
                 looked = time.monotonic()
