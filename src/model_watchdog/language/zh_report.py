@@ -84,6 +84,7 @@ PHRASES = {
     "Rules that cried wolf": "误报的规则",
     "alarms for nothing": "误报次数",
     "Rule": "规则",
+    "What to change": "建议修改",
     "Why": "理由",
     "{count} of {fired} ended by themselves, after {times}; nobody and nothing had done anything": (
         "{fired} 次告警中有 {count} 次自行结束，历时 {times}；期间无人处理，也没有任何自动操作"

@@ -229,7 +229,7 @@ def _write_worse(trends: Sequence[Doc]) -> str:
 def _write_wolves(wolves: Sequence[Doc]) -> str:
     if not wolves:
         return f"<p>{_say('none')}</p>"
-    head = [phrase("Rule"), phrase("Service"), phrase("How"), phrase("Change"), phrase("Why")]
+    head = [phrase("Rule"), phrase("Service"), phrase("How"), phrase("What to change"), phrase("Why")]
     rows: Rows = []
     for one in wolves:
         change: Cell = ("html", f"<code>{_escape(one['change'])}</code>") if one["change"] else NOTHING
