@@ -56,7 +56,8 @@ def write_week(state: Path, monday: date) -> None:
     history, now = History(connection), begin
     outage = begin + 2 * DAY + 12 * HOUR
     events = [(begin, None, "daemon_started", None), (begin, "chat", "healthy", None), (outage, "chat", "unhealthy", "health_refused")]
-    events += [(outage + 1800, "chat", "healthy", None), (begin + 7 * DAY, None, "daemon_stopped", None)]
+    events += [(outage, "chat", "incident_opened", "health_refused"), (outage + 1800, "chat", "healthy", None)]
+    events.append((begin + 7 * DAY, None, "daemon_stopped", None))
     for at, service, name, cause in events:
         transact(connection, history, [writes.event(at, service, name, cause, "<script>alert(1)</script>")])
     while now < begin + 7 * DAY:

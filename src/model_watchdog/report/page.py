@@ -102,7 +102,7 @@ def _write_availability(doc: Doc) -> str:
     if not doc["services"]:
         return f"<p>{_say('no services')}</p>"
     head = [phrase("Service"), phrase("Available"), phrase("Timeline"), phrase("Outages"), phrase("Down")]
-    head += [phrase("Seen after"), phrase("Well again after"), phrase("Restarts"), phrase("Not counted")]
+    head += [phrase("Noticed after"), phrase("Well again after"), phrase("Restarts"), phrase("Not counted")]
     rows: Rows = []
     for service in doc["services"]:
         name, seconds, share = name_service(service["name"]), service["seconds"], service["availability"]
@@ -289,7 +289,9 @@ def _write_method(doc: Doc) -> str:
     lines = [
         phrase("Available is the share of the watched time in which a service was healthy, busy or degraded."),
         phrase("What was paused, stopped on purpose, asleep, unknown or not watched is not counted."),
-        phrase("Seen after: from the first bad sign to the moment in which it was held to be bad. Well again after: from then on."),
+        phrase(
+            "Noticed after: from the first bad sign until something was done about it, or people were told. Well again after: from then on."
+        ),
         phrase("Counts, means and extremes are exact; quantiles come out of a sketch, and are right to 1 % of themselves."),
         phrase("What got slowly worse: Theil-Sen line through means of 24 hours, with p below 0.01 by the Mann-Kendall test."),
         phrase(
