@@ -106,6 +106,8 @@ def test_a_report_that_was_missed_comes_once_by_mail_with_its_page_and_as_text_w
     assert path in text.text and "99.70 %" in text.text and "10 分钟" in text.text and "30 分钟" in text.text
     assert path in smtp_sink.messages[0].body
 
+    sent = "SELECT count(*) FROM outbox WHERE state = 'sent'"
+    wait_until(lambda: daemon.ask_record(sent) == [(2,)], 20, daemon.log)  # what is not known to be told is told again
     daemon.stop()
     daemon.start()
     holds_for(lambda: (len(smtp_sink.mails), len(http_sink.messages)) == (1, 1), 4)

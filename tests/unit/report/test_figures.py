@@ -95,13 +95,15 @@ PERIODS = {
     "the last two days": (2 * DAY, 4 * DAY),
     "a day that is rolled up": (HOUR, DAY + HOUR),
     "the last hours, by the minute": (3.25 * DAY, 4 * DAY),
+    "the last minutes, by the moment": (-600.0, 4 * DAY),
 }
 
 
 @pytest.mark.parametrize("name", PERIODS)
 def test_figures_are_those_of_the_samples(written: Written, name: str) -> None:
     begin, end = PERIODS[name]
-    period = Period(WALL + begin, min(WALL + end, written.now))
+    now = written.now
+    period = Period(WALL + begin if begin >= 0 else (now + begin) // 60 * 60, min(WALL + end, now))
     found = {(one["metric"], *sorted(one["labels"].items())): one for one in gather(written.directory, period, written.now)["series"]}
     for series, told in written.told.items():
         one = found[series.metric, *series.labels]
