@@ -1,6 +1,7 @@
 """`make bench`: what the watchdog costs and how fast it is, from outside, with Monit beside it on the same work.
 
-Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load gpus clock record reading promql);
+Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load gpus clock record reading promql
+report);
 all by default.
 `crash` runs only when it is named: it takes a quarter of an hour.
 Runs as root, for the box with a real systemd.
@@ -26,6 +27,7 @@ from bench.measuring import HERE, Target, children, machine, processor_seconds, 
 from bench.promql import measure_rules
 from bench.reading import measure_log, measure_pages
 from bench.record import measure_day
+from bench.report import measure_report
 from tests.rig import box as boxes
 from tests.rig import installed
 from tests.rig.fakenvml import IN_BOX, FakeNvml
@@ -373,6 +375,12 @@ def measure_promql(rig: Rig) -> None:
     measure_rules(note)
 
 
+def measure_month(rig: Rig) -> None:
+    """A report over a month that the store's own code has written."""
+    with tempfile.TemporaryDirectory(dir=rig.directory) as directory:
+        measure_report(Path(directory), note)
+
+
 PARTS: dict[str, Callable[[Rig], None]] = {
     "latency": measure_latency,
     "hang": measure_hang,
@@ -384,6 +392,7 @@ PARTS: dict[str, Callable[[Rig], None]] = {
     "record": measure_record,
     "reading": measure_reading,
     "promql": measure_promql,
+    "report": measure_month,
     "crash": measure_crash,
 }
 LONG = ("crash",)
