@@ -1,8 +1,7 @@
 """`make bench`: what the watchdog costs and how fast it is, from outside, with Monit beside it on the same work.
 
 Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load gpus clock record reading promql
-report);
-all by default.
+report); all by default.
 `crash` runs only when it is named: it takes a quarter of an hour.
 Runs as root, for the box with a real systemd.
 """

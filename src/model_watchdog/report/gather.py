@@ -2,6 +2,7 @@
 
 import json
 import os
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -138,7 +139,8 @@ def _tell_service(
     states.pop("", None)
     outages = find_outages(spans)
     series = [(one.metric, one.labels) for one in figures if one.metric in SIGNS]
-    noticed = [(outage, _find_noticed(happened.select(name, NOTICED), outage)) for outage in outages]
+    times = [_at(row) for row in happened.select(name, NOTICED)]
+    noticed = [(outage, _find_noticed(times, outage)) for outage in outages]
     seen = [(outage, at) for outage, at in noticed if at is not None and outage.was_seen_to_begin][-MOST_LOOKED_AT:]
     detect = [max(0.0, at - find_first_sign(record, series, outage.begin)) for outage, at in seen]
     recover = [outage.end - at for outage, at in noticed if at is not None and outage.recovered]
@@ -165,9 +167,10 @@ def _tell_service(
     }
 
 
-def _find_noticed(events: Sequence[Row], outage: Outage) -> float | None:
-    """When something was done about it, or people were told; None where it was over before."""
-    return next((max(row["at"], outage.begin) for row in events if outage.begin - 1 <= row["at"] <= outage.end), None)
+def _find_noticed(times: Sequence[float], outage: Outage) -> float | None:
+    """When something was done about it, or people were told (`times`, oldest first); None where it was over before."""
+    place = bisect_left(times, outage.begin - 1)
+    return max(times[place], outage.begin) if place < len(times) and times[place] <= outage.end else None
 
 
 def _tell_times(seconds: Sequence[float]) -> Doc | None:
