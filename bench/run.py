@@ -1,7 +1,7 @@
 """`make bench`: what the watchdog costs and how fast it is, from outside, with Monit beside it on the same work.
 
 Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load gpus clock record reading promql
-report); all by default.
+report web); all by default.
 `crash` runs only when it is named: it takes a quarter of an hour.
 Runs as root, for the box with a real systemd.
 """
@@ -27,6 +27,7 @@ from bench.promql import measure_rules
 from bench.reading import measure_log, measure_pages
 from bench.record import measure_day
 from bench.report import measure_report
+from bench.web import measure_flood, measure_page
 from tests.rig import box as boxes
 from tests.rig import installed
 from tests.rig.fakenvml import IN_BOX, FakeNvml
@@ -380,6 +381,12 @@ def measure_month(rig: Rig) -> None:
         measure_report(Path(directory), note)
 
 
+def measure_web(rig: Rig) -> None:
+    """The page over a month, and flooded."""
+    measure_page(note)
+    measure_flood(note)
+
+
 PARTS: dict[str, Callable[[Rig], None]] = {
     "latency": measure_latency,
     "hang": measure_hang,
@@ -392,6 +399,7 @@ PARTS: dict[str, Callable[[Rig], None]] = {
     "reading": measure_reading,
     "promql": measure_promql,
     "report": measure_month,
+    "web": measure_web,
     "crash": measure_crash,
 }
 LONG = ("crash",)

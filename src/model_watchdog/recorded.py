@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from model_watchdog.chunks import unpack_head, unpack_steps
+from model_watchdog.core.decision import State
 from model_watchdog.core.sample import SeriesId
 from model_watchdog.errors import WatchdogError
 from model_watchdog.exposition import Reader
@@ -61,7 +62,7 @@ def read_record(record: Record, service: str | None, since: float | None, tell: 
         place = max(times[0], begin - width)
         reached = float("-inf")  # a chunk that begins before what is wanted may reach into it
         while place <= times[1]:
-            for row in record.chunks(reached, place + width, last, begin):
+            for row in record.chunks(service, reached, place + width, last, begin):
                 if row["series"] in names:
                     _add(waiting, row["series"], *_unpack(row["at"], row["data"]))
             reached = place = place + width
@@ -74,7 +75,7 @@ def read_record(record: Record, service: str | None, since: float | None, tell: 
 
 def list_stops(record: Record) -> dict[str, list[tuple[float, float]]]:
     """When each service was stopped on purpose, as its events tell: from and to."""
-    states = ("loading", "healthy", "busy", "degraded", "stalled", "unhealthy", "dead", "sleeping", "stopped", "unknown")
+    states = tuple(State)
     stops: dict[str, list[tuple[float, float]]] = {}
     last = 0
     while page := record.events(after_id=last, limit=1000):

@@ -46,7 +46,7 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
     """The document of `status --json`, from the record and from a look at the daemon, and what only the table shows.
 
     That is `progress`, by service how far its restart has got, `sent`, by notifier how many messages it was told today, and `telling`,
-    what is silenced and acknowledged.
+    what is silenced and acknowledged; and the daemon's `language`, None where it is not known.
     Raises `WatchdogError` where a daemon runs without a record that can be read.
     """
     said, unread = ask_daemon(runtime_dir), ""
@@ -100,7 +100,7 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
         ],
         "notifications": notifications,
     }
-    return _clean(doc), _clean({"progress": progress, "sent": sent, "telling": telling})
+    return _clean(doc), _clean({"progress": progress, "sent": sent, "telling": telling, "language": daemon.get("language")})
 
 
 def _clean(part: "Any") -> "Any":

@@ -1,8 +1,11 @@
 """`watchdog demo`: all legs as they must be, and one leg spoilt at a time. All runs go side by side, since each takes its time."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +44,7 @@ def test_every_leg_goes_as_it_must(demos: dict[str, Told]) -> None:
     assert told.code == 0, told.output
     assert "Every leg went as it must" in told.output and "✘" not in told.output
     assert "(unit watchdog-demo-" in told.output, "with a real unit, since systemd runs here"
-    assert "in a browser, while this runs: http://127.0.0.1:" in told.output
+    assert "in a browser, while this runs (--stay: until Ctrl-C): http://127.0.0.1:" in told.output
     for words in (
         "exactly 3 restarts",
         "was restarted and is well again",
@@ -88,7 +91,19 @@ def test_without_systemd_it_uses_a_child_of_its_own(tmp_path: Path) -> None:
     if Path("/run/systemd/system").is_dir() and os.geteuid() == 0:
         pytest.skip("systemd may be used here; the demo would use it")
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
-    command = [sys.executable, "-m", "model_watchdog", "demo"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "no systemd may be used here" in done.stdout and list(tmp_path.iterdir()) == []
+    command, told = [sys.executable, "-m", "model_watchdog", "demo", "--stay"], list[str]()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            told.append(line)
+            if address := re.search(r"until Ctrl-C: .*  (http://[^ ]+/report[^ ]+)\n", line):
+                break
+        else:
+            pytest.fail("".join(told))
+        with urllib.request.urlopen(address[1], timeout=30) as answer:
+            report = answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        told += process.stdout.readlines()
+        assert process.wait(30) == 0, "".join(told)
+    assert "demo-model" in report and report.count("<tr>") > 8, "a report of what was seen"
+    assert "no systemd may be used here" in "".join(told) and list(tmp_path.iterdir()) == []

@@ -9,19 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from tests.conftest import cannot
 from tests.rig.chaos import closed_port
 from tests.rig.fleet import GPUS, SERVICES, UNREACHABLE, Fleet
-from tests.rig.prometheus import Running, find_templates, find_tool
+from tests.rig.prometheus import UNPACKED, Running, find_templates, find_tool
 from tests.rig.waiting import wait_until
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 HOSTS = 200
 TOKEN = "token-of-the-pages"
 PROGRAMS = ("prometheus", "promtool", "prometheus-alertmanager", "amtool")
+COMPOSE_SCHEMA = [
+    path for root in (Path("/usr"), UNPACKED) for path in root.glob("lib/python3/dist-packages/compose/config/compose_spec.json")
+]
 GRAFANA = {"$__rate_interval": "10s", "$host": "gpu-007", "$service": ".*"}
 """What Grafana puts for its variables; the interval is four scrapes or more."""
 
@@ -169,6 +173,18 @@ def test_every_query_of_the_dashboard_returns_data(prometheus: Running) -> None:
     wait_until(lambda: not empty(), 20, lambda: f"no data: {empty()}", every=0.5)
 
 
+def test_the_dashboard_offers_hosts_and_services_to_choose_from(prometheus: Running) -> None:
+    dashboard = json.loads((DEPLOY / "grafana/dashboards/model-watchdog.json").read_text())
+    offered = {}
+    for variable in dashboard["templating"]["list"]:
+        found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"].replace("$host", ".*"))
+        assert found, variable["query"]
+        offered[variable["name"]] = prometheus.get(f"/api/v1/label/{found[2]}/values", **{"match[]": found[1]})
+    assert len(offered["host"]) == HOSTS - 1, "one is not reached"
+    assert offered["service"] == sorted(SERVICES)
+    assert {f"${name}" for name in offered} == {name for name in GRAFANA if not name.startswith("$__")}
+
+
 def test_alerts_arrive_and_the_routes_are_those_that_are_meant(
     prometheus: Running, alertmanager: Running, programs: dict[str, str]
 ) -> None:
@@ -222,6 +238,15 @@ def test_the_compose_file_mounts_what_is_there() -> None:
         sources = [volume.split(":")[0] for volume in service["volumes"]]
         assert set(service.get("secrets", [])) <= set(compose["secrets"])
         assert all((DEPLOY / source).is_dir() if source.startswith("./") else source in compose["volumes"] for source in sources)
+
+
+@pytest.mark.skipif(not COMPOSE_SCHEMA, reason="no docker-compose with a schema on this machine: scripts/setup test unpacks Debian's")
+def test_the_compose_file_is_one_by_the_schema_of_compose() -> None:
+    validator = jsonschema.Draft7Validator(json.loads(COMPOSE_SCHEMA[0].read_text()))
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert [error.message for error in validator.iter_errors(compose)] == []
+    compose["services"]["grafana"]["port"] = []
+    assert [*validator.iter_errors(compose)], "it would find a fault"
 
 
 def test_the_dashboard_is_one_that_grafana_reads() -> None:

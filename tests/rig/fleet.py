@@ -3,15 +3,16 @@
 import http.server
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-STATES = ("healthy", "loading", "busy", "degraded", "stalled", "unhealthy", "dead", "sleeping", "stopped", "unknown")
+from model_watchdog.web import metrics
+
 SERVICES = ("chatglm", "bert", "qwen")
 GPUS = 2
 UNREACHABLE = 1
 """The host that answers 500."""
 Labels = dict[str, str]
-Sample = tuple[str, Labels, float]
+Sample = tuple[str, Mapping[str, str], float]
 Change = Callable[[float], float]
 """From the value of a host that is well to that of one in trouble."""
 
@@ -77,8 +78,7 @@ def list_gpu(gpu: Labels, host: int) -> Iterator[Sample]:
 
 def list_service(name: str, state: str, seconds: float) -> Iterator[Sample]:
     service = {"service": name}
-    for other in STATES:
-        yield "watchdog_service_state", {**service, "state": other}, other == state
+    yield from metrics.tell_states([{"name": name, "state": state}])
     yield "watchdog_breaker_open", service, 0
     for result in ("recovered", "failed"):
         yield "watchdog_restarts_total", {**service, "result": result}, 2
@@ -96,19 +96,14 @@ def list_service(name: str, state: str, seconds: float) -> Iterator[Sample]:
 
 
 def write_page(host: int, seconds: float) -> str:
-    """In Prometheus' text format, each metric's samples together; the trouble of the host is in it."""
-    pages: dict[str, list[str]] = {}
+    """As `watchdog web` writes it; the trouble of the host is in it."""
     trouble = TROUBLE.get(host, {})
-    for name, labels, value in list_samples(host, seconds):
-        shown = trouble[name](value) if name in trouble else value
-        written = ",".join(f'{key}="{text}"' for key, text in labels.items())
-        pages.setdefault(name, [f"# HELP {name} Of a host of the fleet.", f"# TYPE {name} {kind(name)}"])
-        pages[name].append(f"{name}{{{written}}} {float(shown):g}")
-    return "\n".join(line for lines in pages.values() for line in lines) + "\n"
 
+    def change(name: str, value: float) -> float:
+        return float(trouble[name](value)) if name in trouble else float(value)
 
-def kind(name: str) -> str:
-    return "counter" if name.endswith("_total") else "gauge"
+    samples = [(name, labels, change(name, value)) for name, labels, value in list_samples(host, seconds)]
+    return metrics.write(samples, with_services_own=False)
 
 
 class Fleet:

@@ -49,6 +49,11 @@ class PlainDaemon:
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def memory(self) -> int:
+        """Resident bytes."""
+        assert self._process is not None
+        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def keep_up(self) -> bool:
         """Starts it where it has died; says whether it had."""
         if self.is_alive():

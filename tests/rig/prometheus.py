@@ -16,14 +16,20 @@ from typing import Any
 
 from tests.rig.waiting import wait_until
 
-UNPACKED = Path(__file__).resolve().parents[2] / ".venv" / "prometheus" / "usr" / "bin"
+UNPACKED = Path(__file__).resolve().parents[2] / ".venv" / "prometheus" / "usr"
 Result = list[tuple[dict[str, str], float]]
 
 
 def find_tool(name: str) -> str | None:
-    """`prometheus` or `promtool`: the one that is installed, or the one that scripts/setup has unpacked."""
-    unpacked = UNPACKED / name
-    return shutil.which(name) or (str(unpacked) if unpacked.exists() else None)
+    """`prometheus`, `promtool`, `haproxy`, `wrk`: the one that is installed, or the one that scripts/setup has unpacked."""
+    unpacked = [UNPACKED / place / name for place in ("bin", "sbin")]
+    return shutil.which(name) or next((str(path) for path in unpacked if path.exists()), None)
+
+
+def find_libraries() -> dict[str, str]:
+    """The environment in which an unpacked program finds the libraries that were unpacked with it."""
+    found = [*(UNPACKED / "lib").glob("*-linux-gnu")]
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, found))} if found else dict(os.environ)
 
 
 class Running:

@@ -22,7 +22,7 @@ PACKAGE = "model_watchdog"
 FLOORS = {
     4: "__main__ cli daemon demo web",
     3: "tick sending book means recovery outbox control commands hostwatch rights status examination lanes runners rounds"
-    " telling replies acknowledging stories silences minding maintenance digest heartbeat"
+    " telling replies acknowledging stories silences minding maintenance digest heartbeat trends"
     " report reporting recalling reloading exporting learnt replaying recorded subjects ledger rehearsing own_metrics",
     2: "store record database writes wording snapshot config profiles gpuview vitals history transactions notes rolling levels",
     1: "probes recoveries evidence notifiers worker systemd managers journal properties cgroup pidfd sdnotify children clock schedule"

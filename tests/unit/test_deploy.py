@@ -14,11 +14,11 @@ from model_watchdog.probes.log import Log
 from model_watchdog.probes.nvml import Nvml
 from model_watchdog.probes.process import Process
 from model_watchdog.probes.unit import Unit
+from model_watchdog.web import metrics
 from tests.rig.fleet import list_samples
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 KINDS = (Canary, Host, Http, Log, Nvml, Process, Unit)
-OF_THE_PAGE = ("watchdog_service_state",)
 OF_PROMETHEUS = ("up", "ALERTS")
 WORDS = {"bool", "by", "without", "on", "ignoring", "and", "or", "unless"}
 
@@ -38,7 +38,8 @@ def find_metrics(expression: str) -> set[str]:
 
 
 def test_every_name_in_the_rules_and_the_dashboard_is_one_that_is_measured() -> None:
-    measured = {name for kind in KINDS for name in kind.metrics} | {*EVERY_PROBE, *OWN_METRICS, *OF_THE_PAGE}
+    of_the_page = {name for name, _, _ in metrics.tell_states([{"name": "chatglm", "state": "healthy"}])}
+    measured = {name for kind in KINDS for name in kind.metrics} | {*EVERY_PROBE, *OWN_METRICS, *of_the_page}
     recorded = {rule["record"] for rule in yaml.safe_load((DEPLOY / "prometheus/rules/recording.yml").read_text())["groups"][0]["rules"]}
     asked = {name for expression in list_expressions() for name in find_metrics(expression)}
     assert len(asked) > 40

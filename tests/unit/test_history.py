@@ -5,6 +5,7 @@ import math
 import random
 import sqlite3
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from model_watchdog.errors import WatchdogError
 from model_watchdog.record import SCHEMA, Record
 from model_watchdog.rollups import Kept
 from model_watchdog.store import Pending, Store
+from tests.rig.waiting import wait_until
 
 DATA = Path(__file__).with_name("data")
 WALL, STEADY = 1_764_000_000.0, 5_000.0
@@ -292,4 +294,34 @@ def test_a_day_of_one_series_among_many_is_read_quickly(path: Path, monkeypatch:
             spent.append(time.process_time() - began)
             assert len(found) == 8640
     assert sorted(spent)[4] < 0.05, spent
+    store.close()
+
+
+def explain(record: Record, ask: Callable[[], object]) -> str:
+    """How SQLite goes about a question."""
+    asked: list[str] = []
+    record.setting("anything")
+    assert record._connection is not None
+    record._connection.set_trace_callback(asked.append)
+    ask()
+    record._connection.set_trace_callback(None)
+    return "\n".join(row["detail"] for query in asked for row in record.rows(f"EXPLAIN QUERY PLAN {query}"))
+
+
+def test_one_service_is_read_without_touching_the_others(path: Path) -> None:
+    store = Store.open(path, wall=lambda: WALL)
+    for number in range(10):
+        assert commit(store, batch(number, TEMPERATURE, SUCCESS))
+    with Record.open(path.parent) as record:
+        wait_until(lambda: record.chunk_times(10**9), 10)
+        last, begin, end = 10**9, WALL, WALL + 1000
+        mine = record.chunks(dict(SUCCESS.labels)["service"], begin, end, last, begin)
+        assert len(mine) == 1 and record.series_numbers()[mine[0]["series"]][0] == "probe_success"
+        assert len(record.chunks(None, begin, end, last, begin)) == 2 and record.chunks("nobody", begin, end, last, begin) == []
+        assert record.chunks(None, begin, end, 0, begin) == [], "those up to a number"
+        for service in (None, "nobody"):
+            plan = explain(record, lambda service=service: record.chunks(service, begin, end, last, begin))  # type: ignore[misc]
+            assert "sample_chunk USING INDEX sample_chunk_series (series=? AND at>? AND at<?)" in plan, plan
+        assert "USING COVERING INDEX sample_chunk_series" in explain(record, lambda: record.chunk_times(last))
+        assert record.chunk_times(last) == (WALL, pytest.approx(WALL + 90.001), 2)
     store.close()

@@ -7,15 +7,30 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from string import Formatter
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
 from model_watchdog import connecting, nvml, status, store
-from model_watchdog.cli import status as cli_status
+from model_watchdog.cli import table
 from model_watchdog.core.decision import Cause, State
 from model_watchdog.core.rule import Severity
-from model_watchdog.language import NUMBERS, TEXTS, count_cells, pad, phrase, retell, speak, spoken, zh_faults, zh_report, zh_rules, zh_web
+from model_watchdog.language import (
+    NUMBERS,
+    TEXTS,
+    Speaking,
+    count_cells,
+    pad,
+    phrase,
+    retell,
+    speak,
+    spoken,
+    zh_faults,
+    zh_report,
+    zh_rules,
+    zh_web,
+)
 from model_watchdog.language import zh as chinese_phrases
 from model_watchdog.language.zh_details import DETAILS, PARTS
 from model_watchdog.language.zh_promql import PROMQL
@@ -103,7 +118,7 @@ OF_TABLES = {
     *en.REMEDIES.values(),
     *en.RULE_REMEDIES.values(),
     *en.SAID_BEFORE.values(),
-    *cli_status._BAD.values(),
+    *table._BAD.values(),
     *status._DOING.values(),
     *(state.value for state in State),
     *(severity.value for severity in Severity),
@@ -151,6 +166,26 @@ def test_one_language_at_a_time() -> None:
     assert (spoken(), phrase("soon"), retell("connection refused")) == ("en", "soon", "connection refused")
     speak("tlh")
     assert spoken() == "en"
+
+
+def test_one_thread_speaks_another_language_and_no_other_thread_hears_it() -> None:
+    inside, done = Event(), Event()
+    heard: list[str] = []
+
+    def speak_chinese() -> None:
+        with Speaking("zh"):
+            inside.set()
+            assert done.wait(10)
+            heard.extend((phrase("soon"), retell("connection refused")))
+        heard.append(phrase("soon"))
+
+    thread = Thread(target=speak_chinese)
+    thread.start()
+    assert inside.wait(10)
+    assert (phrase("soon"), retell("connection refused")) == ("soon", "connection refused")
+    done.set()
+    thread.join(10)
+    assert heard == ["即将开始", "连接被拒绝", "soon"]
 
 
 # ---------------------------------------------------------------- sentences

@@ -289,10 +289,9 @@ def test_a_record_without_rollups_is_rolled_up_from_its_oldest_samples(tmp_path:
     days.run(5 * HOUR, 30, TEMPERATURE)
     days.connection.close()
     with sqlite3.connect(tmp_path / FILE) as connection:
-        connection.executescript(
-            "DROP TABLE rollup_minute; DROP TABLE rollup_hour; ALTER TABLE outbox DROP COLUMN topics; PRAGMA user_version = 3"
-        )
-        connection.executescript("ALTER TABLE event DROP COLUMN matter; ALTER TABLE outbox DROP COLUMN attachment")
+        connection.executescript("DROP TABLE rollup_minute; DROP TABLE rollup_hour; PRAGMA user_version = 3")
+        connection.executescript("ALTER TABLE outbox DROP COLUMN topics; ALTER TABLE outbox DROP COLUMN attachment")
+        connection.executescript("ALTER TABLE event DROP COLUMN matter")
     connection.close()
     days.open()
     days.run(300, 30, TEMPERATURE)

@@ -12,6 +12,7 @@ import pytest
 
 from model_watchdog import status, writes
 from model_watchdog.cli import status as cli_status
+from model_watchdog.cli.drawing import print_status
 from model_watchdog.cli.main import main
 from model_watchdog.store import Store
 
@@ -157,9 +158,8 @@ def test_nothing_that_a_terminal_obeys_comes_out_of_the_record(tmp_path: Path, c
     assert asyncio.run(store.commit(*rows))
     store.close()
     doc, more = status.collect(str(tmp_path), str(tmp_path))
-    code, summary = status.judge(doc)
     cli_status._print_plain(doc, more, time.time())
-    cli_status._draw(doc, more, code, summary)
+    print_status(doc, more)
     assert main(["status", "--json", "--state-dir", str(tmp_path), "--runtime-dir", str(tmp_path)]) == 3
     said = capsys.readouterr().out
     assert said.count("\u4e2d\u6587") > 8 and "gnp.exe" in said

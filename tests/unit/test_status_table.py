@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from model_watchdog import status
-from model_watchdog.cli.status import pack
+from model_watchdog.cli.table import pack
 
 NOW = int(time.time())
 LONG = "qwen2.5-72b-instruct-awq-tp4-production-eu-west"
@@ -27,7 +27,7 @@ DRAW = (
     "time.time = lambda: float(sys.argv[2])\n"
     "from model_watchdog import status; from model_watchdog.cli import status as command\n"
     "status.collect = lambda *places: json.load(open(sys.argv[1]))\n"
-    "command.run(Namespace(service=None, json=False, state_dir='.', runtime_dir='.'))"
+    "command.run(Namespace(service=None, json=False, watch=False, state_dir='.', runtime_dir='.'))"
 )
 
 

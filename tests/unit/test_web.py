@@ -1,20 +1,18 @@
 """`watchdog web`: the real process over a real record, asked over real HTTP."""
 
+import asyncio
 import base64
 import contextlib
-import fcntl
 import http.client
 import json
 import os
 import re
 import shutil
-import signal
 import socket
 import sqlite3
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,62 +22,24 @@ import pytest
 import trustme
 
 from model_watchdog import writes
+from model_watchdog.core.decision import State
 from model_watchdog.core.sample import Sample, SeriesId
-from model_watchdog.record import FILE, SCHEMA
+from model_watchdog.errors import WatchdogError
+from model_watchdog.record import FILE, SCHEMA, Record
 from model_watchdog.store import Store
 from model_watchdog.web import metrics
-from model_watchdog.web.access import Hosts, hash_secret
+from model_watchdog.web.access import Hosts, Secrets, hash_secret
+from model_watchdog.web.live import Live
+from model_watchdog.web.newest import Newest
 from tests.rig import browser
 from tests.rig.prometheus import find_tool
+from tests.rig.stand_in import stand_in
 from tests.rig.waiting import wait_until
+from tests.rig.web import SRC, Web
 from tests.unit.test_status import HEALTHY
 
-SRC = Path(metrics.__file__).parents[2]
 SCRIPT = "<script>alert(1)</script>"
 SECRET = "correct horse"
-
-
-class Web:
-    """A `watchdog web`, and the store that writes what it shows."""
-
-    def __init__(self, directory: Path, *options: str) -> None:
-        self.directory = directory
-        command = [sys.executable, "-m", "model_watchdog", "--state-dir", str(directory), "--runtime-dir", str(directory / "run"), "web"]
-        environment = {**os.environ, "PYTHONPATH": str(SRC)}
-        listen = () if "--listen" in options else ("--listen", "127.0.0.1:0")
-        self.process = subprocess.Popen(
-            [*command, *listen, *options], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.said = self.process.stdout.readline()
-        assert self.said.startswith("watchdog web: "), self.process.communicate()
-        self.url = self.said.split()[-1].rstrip("/")
-        self.port = int(self.url.rpartition(":")[2])
-
-    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.putrequest(method, path, skip_host="Host" in headers)
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders()
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
-
-    def json(self, path: str) -> Any:
-        status, _, text = self.ask(path)
-        assert status == 200, text
-        return json.loads(text)
-
-    def memory(self) -> int:
-        """Resident bytes."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    def close(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        _, error = self.process.communicate(timeout=10)
-        assert "Traceback" not in error, error
 
 
 def show(store: Store, name: str, **changes: Any) -> None:
@@ -97,10 +57,14 @@ def fill(store: Store) -> None:
     store.put(writes.host_metrics(json.dumps(host), now))
     store.put(writes.incident_open(17, "whisper", now - 3000, f"it said {SCRIPT}"), writes.incident_open(3, "bert", now - 9000, "old"))
     store.put(writes.incident_close(3, now - 8000), writes.event(now - 2990, "whisper", "restart_started", None, SCRIPT, 17))
-    fired = 'probe_duration_seconds{probe="health"} is 9, above 1'
-    store.put(writes.event(now - 600, "chatglm", "alert_fired", None, fired, None))
-    level = {"rule": "slow", "severity": "warning", "metric": "probe_duration_seconds", "service": "chatglm", "labels": {}, "above": 1.0}
-    store.put(writes.setting("levels", json.dumps([{**level, "below": None, "sigma": 3.0, "window": 10}])))
+    matter = 'slow probe_duration_seconds{probe="%s", service="chatglm"}'
+    store.put(writes.event(now - 600, "chatglm", "alert_fired", None, "slow, in the rule's own words", None, matter % "health"))
+    store.put(writes.event(now - 500, "chatglm", "alert_fired", None, 'probe="health", says another one', None, matter % "health-2"))
+    store.put(writes.event(now - 400, "chatglm", "alert_fired", None, "of the service's state: health", None, "flapping "))
+    level = {"rule": "slow", "severity": "warning", "metric": "probe_duration_seconds", "service": "chatglm", "above": 1.0}
+    level |= {"selector": 'probe_duration_seconds{probe=~"health|tcp"}', "below": None, "sigma": 3.0, "window": 10}
+    others: list[dict[str, Any]] = [{"service": None}, {"service": "bert"}, {"selector": 'probe_duration_seconds{probe!="health"}'}]
+    store.put(writes.setting("levels", json.dumps([level, *({**level, **other, "above": 2.0} for other in others)])))
     series = [SeriesId.of("probe_duration_seconds", {"service": name, "probe": "health"}) for name in ("chatglm", SCRIPT)]
     series.append(SeriesId.of("vllm:num_requests_running", {"service": "chatglm", "model": 'a"\\\nb'}))
     for number in range(720):
@@ -172,7 +136,7 @@ def test_incidents_and_events_are_told_as_the_commands_tell_them(web: Web) -> No
     assert web.json("/api/v1/incidents/17")["services"] == ["whisper"]
     assert [event["event"] for event in web.json("/api/v1/events?service=whisper")] == ["restart_started"]
     line = web.json("/api/v1/timeline?since=1h")
-    assert [one["id"] for one in line["incidents"]] == [17] and len(line["marks"]) == 2
+    assert [one["id"] for one in line["incidents"]] == [17] and len(line["marks"]) == 4
     for path in ("/api/v1/incidents/4711", "/api/v1/incidents/x", "/incidents/-1", "/incidents/1e3"):
         assert web.ask(path)[0] == 404
 
@@ -188,7 +152,7 @@ def test_a_trend_has_its_figures_levels_and_anomalies(web: Web, span: str) -> No
     assert len({len(trend[name]) for name in ("at", "least", "mean", "most", "last")}) == 1
     assert [level["above"] for level in trend["levels"]] == [1.0]
     assert trend["expected"]["rule"] == "slow" and len(trend["expected"]["low"]) == len(trend["at"])
-    assert len(trend["anomalies"]) == 1
+    assert [one["reason"] for one in trend["anomalies"]] == ["slow, in the rule's own words"]
     assert web.json("/api/v1/trend?metric=nothing")["at"] == []
 
 
@@ -228,6 +192,21 @@ def test_two_thousand_series_take_no_longer_than_they_may() -> None:
 
 
 # ---------------------------------------------------------------- bad input
+@pytest.mark.parametrize(("language", "title"), [("en", "Availability"), ("zh", "可用性")])
+def test_the_report_is_downloaded(web: Web, language: str, title: str) -> None:
+    assert f'href="/report?since=7d&amp;lang={language}" download' in web.ask(f"/?lang={language}")[2]
+    status, headers, text = web.ask(f"/report?since=1d&lang={language}")
+    assert status == 200, text
+    assert headers["content-disposition"].startswith('attachment; filename="report-')
+    assert f">{title}</h2>" in text and SCRIPT not in text
+    assert web.ask(f"/report?since=1d&lang={language}")[2] == text, "it is handed out again for a while"
+
+
+def test_the_report_is_a_document_too(web: Web) -> None:
+    doc = web.json("/api/v1/report?since=1d")
+    assert doc["schema"] == 1 and {"chatglm", "whisper"} <= {service["name"] for service in doc["services"]}
+
+
 def test_only_names_that_are_meant_are_answered(web: Web) -> None:
     for host in (f"127.0.0.1:{web.port}", "localhost", "[::1]:80", os.uname().nodename):
         assert web.ask("/healthz", Host=host)[0] == 200, host
@@ -251,6 +230,7 @@ def test_nothing_can_be_changed(web: Web, method: str) -> None:
         ],
         *[(path, 404) for path in ("//etc/passwd", "/watchdog.db", "/evidence/17", "/incidents/17/../../x", "/api/v2/status")],
         *[(f"/api/v1/events?since={text}", 400) for text in ("1", "0s", "-1d", "9999d", "1d%0d%0aX:1", "٣d")],
+        *[(f"/report?since={text}", 400) for text in ("x", "-x", "0s", "9999d", "2026-13", "--help", "1d%00")],
         *[(f"/api/v1/trend?labels={text}", 400) for text in ("[", "[1]", "%7B%22a%22:1%7D", "%5B" * 800)],
         ("/?" + "a" * 5000, 414),
         ("/" + "a" * 600, 414),
@@ -302,32 +282,14 @@ def _stream_begins(web: Web) -> bytes:
         return stream.recv(12)
 
 
-def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tmp_path: Path) -> None:
-    """A socket in the daemon's place counts."""
+def copy_record(directory: Path, place: Path) -> None:
     for part in directory.glob(f"{FILE}*"):
-        shutil.copy(part, tmp_path)
-    (tmp_path / "run").mkdir()
-    asked = 0
-    lock = (tmp_path / "run" / "lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "run" / "control.sock"))
-        listening.listen()
+        shutil.copy(part, place)
 
-        def answer() -> None:
-            nonlocal asked
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                asked += 1
-                connection.recv(1000)
-                connection.sendall(b'{"ok": true}\n')
-                connection.close()
 
-        answering = threading.Thread(target=answer, daemon=True)
-        answering.start()
+def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tmp_path: Path) -> None:
+    copy_record(directory, tmp_path)
+    with stand_in(tmp_path / "run") as asked:
         web = Web(tmp_path)
         began, made = time.monotonic(), 0
         while time.monotonic() - began < 2:
@@ -335,9 +297,86 @@ def test_however_many_ask_the_daemon_is_asked_twice_a_second(directory: Path, tm
             made += 1
         took = time.monotonic() - began
         web.close()
-        listening.shutdown(socket.SHUT_RDWR)
-    lock.close()
-    assert made > 40 and 2 <= asked <= took / 0.5 + 2, (made, asked)
+    assert made > 40 and 2 <= len(asked) <= took / 0.5 + 2, (made, asked)
+
+
+def test_whether_it_is_well_is_no_question_to_the_daemon(directory: Path, tmp_path: Path) -> None:
+    copy_record(directory, tmp_path)
+    with stand_in(tmp_path / "run") as asked:
+        web = Web(tmp_path)
+        for _ in range(5):
+            assert web.ask("/healthz")[::2] == (200, "ok\n")
+        web.close()
+        assert asked == []
+
+
+def test_each_service_has_one_state_while_the_daemon_runs(web: Web, directory: Path, tmp_path: Path) -> None:
+    assert "watchdog_service_state" not in web.ask("/metrics")[2], "of a daemon that is away nobody knows"
+    copy_record(directory, tmp_path)
+    with stand_in(tmp_path / "run"):
+        running = Web(tmp_path)
+        lines = running.ask("/metrics")[2].splitlines()
+        running.close()
+    place = lines.index("# TYPE watchdog_service_state gauge")
+    assert lines[place - 1].startswith("# HELP watchdog_service_state Whether")
+    states = [line for line in lines if line.startswith('watchdog_service_state{service="whisper"')]
+    assert len(states) == len(State) and [line for line in states if not line.endswith(" 0")] == [
+        'watchdog_service_state{service="whisper",state="dead"} 1'
+    ]
+
+
+def test_streams_share_what_they_tell(directory: Path) -> None:
+    async def listen() -> tuple[str, str]:
+        live = Live(str(directory), str(directory / "run"))
+        return await live.tell(), await live.tell()
+
+    one, other = asyncio.run(listen())
+    assert one is other and "whisper" in one, "written once"
+
+
+def test_values_that_are_stale_are_not_kept(directory: Path) -> None:
+    newest, now = Newest(), time.time()
+    with Record.open(directory) as record:
+        newest.refresh(record, now)
+        assert len([*newest.read()]) == 3
+        newest.refresh(record, now + 400)
+    assert [*newest.read()] == [] and not newest._values
+
+
+def test_one_who_waits_for_the_record_holds_up_nobody(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / FILE)
+    show(store, "chatglm")
+    assert store.close(10)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as locking:
+        web = Web(tmp_path)
+        assert web.ask("/healthz")[0] == 200
+        locking.execute("PRAGMA locking_mode = EXCLUSIVE")
+        locking.execute("INSERT INTO setting VALUES ('locked', 'yes')")
+        waiting = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(20)]
+        began = time.monotonic()
+        for one in waiting:
+            one.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        time.sleep(0.2)  # until they are being answered: the lock is waited for during two seconds
+        assert web.ask("/static/app.js")[0] == 200
+        took = time.monotonic() - began
+        assert len([*Path(f"/proc/{web.process.pid}/task").iterdir()]) < 8, "each thread has memory of its own"
+        assert b" 503 " in waiting[0].recv(64), "it could not be read"
+        assert took < 1 < time.monotonic() - began
+        for one in waiting:
+            one.close()
+        web.close()
+
+
+def test_answers_on_one_connection_do_not_wait_for_each_other(web: Web) -> None:
+    """Without TCP_NODELAY each waits 40 ms for the acknowledgement of its first half."""
+    connection, times = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10), []
+    for _ in range(8):
+        began = time.monotonic()
+        connection.request("GET", "/api/v1/series")
+        connection.getresponse().read()
+        times.append(time.monotonic() - began)
+    connection.close()
+    assert sorted(times)[2] < 0.035, times
 
 
 # ---------------------------------------------------------------- records of all kinds
@@ -440,9 +479,15 @@ def basic(user: str, secret: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
 
 
-def test_guessing_is_slowed_down(tmp_path: Path) -> None:
-    from model_watchdog.web.access import Secrets
+@pytest.mark.parametrize("salt", ["not-base64!", ""])
+def test_a_hash_whose_salt_is_none_is_refused_when_it_is_read(tmp_path: Path, salt: str) -> None:
+    digest = hash_secret("t0ken").rpartition("$")[2]
+    (tmp_path / "secrets").write_text(f"token scrypt${salt}${digest}\n")
+    with pytest.raises(WatchdogError, match=":1: write token HASH"):
+        Secrets.read(tmp_path / "secrets")
 
+
+def test_guessing_is_slowed_down(tmp_path: Path) -> None:
     secrets = Secrets([("", hash_secret("t0ken"))])
     judged = [secrets.judge(f"Bearer {number}") for number in range(8)]
     assert judged.count(None) >= 1 and True not in judged
@@ -474,3 +519,25 @@ def test_a_person_sees_a_change_within_two_seconds_in_both_languages(tmp_path: P
         page.close()
         web.close()
         store.close()
+
+
+HASTE = "const every = setInterval; setInterval = (act, ms) => every(act, ms / 100);"
+ASKED = "performance.getEntriesByType('resource').filter((one) => one.name.includes('/api/v1/%s')).length"
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not browser.PROGRAM, reason="BROWSER TEST NOT RUN: chromium is not installed")
+def test_incidents_are_asked_for_in_every_sixth_round(directory: Path, tmp_path: Path) -> None:
+    """A round is 100 ms here."""
+    web, page = Web(directory), browser.Browser(tmp_path / "profile")
+    try:
+        page.prepare(HASTE)
+        page.open(web.url)
+        page.wait("!!document.querySelector('#chart canvas')")
+        page.evaluate("byId = (id) => document.getElementById(id); byId('span').value = '1h'; performance.clearResourceTimings()")
+        page.wait(f"{ASKED % 'trend'} >= 20", 20)
+        trends, incidents = page.evaluate(ASKED % "trend"), page.evaluate(ASKED % "incidents")
+        assert trends / 9 <= incidents <= trends / 4, (trends, incidents)
+    finally:
+        page.close()
+        web.close()

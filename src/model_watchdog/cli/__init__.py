@@ -38,15 +38,6 @@ class UsageError(WatchdogError):
         self.tell = tell
 
 
-class Later(argparse.Action):
-    """An option of a later version, for `action=Later, nargs=0, help=argparse.SUPPRESS`: refused as what it is, not as unknown."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option_string: str | None = None
-    ) -> None:
-        parser.error(f"{option_string} arrives later")
-
-
 def find_config(args: argparse.Namespace) -> Path:
     """The configuration file: `--config`, else `$MODEL_WATCHDOG_CONFIG`, else the one under /etc."""
     return args.config or Path(os.environ.get("MODEL_WATCHDOG_CONFIG") or "/etc/model-watchdog/config.yaml")

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 from model_watchdog.cli import EXIT_BAD_CONFIG, find_config
-from model_watchdog.config.faults import InvalidConfig, make_printable
-from model_watchdog.config.loading import load
-from model_watchdog.config.model import Config
 from model_watchdog.language import phrase
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from model_watchdog.config.model import Config
 
 NAME = "check"
 HELP = "read the configuration and print every fault in it"
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 where the configuration is good, 2 where it is not. With `--show` all but the YAML goes to standard error."""
+    from model_watchdog.config.faults import InvalidConfig  # `--help`, and who completes a command line, need none of the kinds
+    from model_watchdog.config.loading import load
+
     path: Path = find_config(args)
     stream = sys.stderr if args.show else sys.stdout
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -50,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _summarise(config: Config) -> str:
+def _summarise(config: "Config") -> str:
+    from model_watchdog.config.faults import make_printable
+
     probes = len(config.host.probes) + sum(len(service.probes) for service in config.services.values())
     services, notifiers, included = len(config.services), len(config.notifiers), len(config.included)
     counts = (

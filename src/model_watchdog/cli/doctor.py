@@ -1,7 +1,6 @@
 """`watchdog doctor`: the whole chain, link by link; for each broken one the command that mends it."""
 
 import argparse
-import asyncio
 import json
 import os
 import sys
@@ -76,6 +75,7 @@ def _examine(args: argparse.Namespace) -> list[Link]:
         links.append(_link("bad", text, "sudo systemctl restart model-watchdog"))
     if config is None:
         return links
+    import asyncio  # only where no daemon answers
 
     async def here() -> list[Link]:
         from model_watchdog.examination import examine

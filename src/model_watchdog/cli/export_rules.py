@@ -1,7 +1,6 @@
 """`watchdog export-rules`: the rules for a Prometheus that collects the same metrics."""
 
 import argparse
-import os
 
 from model_watchdog.cli import find_config
 
@@ -17,9 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Secrets are not needed: what is not set here is no fault."""
-    from model_watchdog.config.loading import load  # `--help` needs none of the kinds
+    from model_watchdog.config.loading import load_here_leniently  # `--help` needs none of the kinds
     from model_watchdog.exporting import export_rules
 
-    config = load(find_config(args), environment=os.environ, credentials_dir=None, strict_secrets=False)
-    print(export_rules(config), end="")
+    print(export_rules(load_here_leniently(find_config(args))), end="")
     return 0

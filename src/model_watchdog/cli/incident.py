@@ -74,10 +74,6 @@ def _head(heading: str, texts: list[str]) -> list[tuple[str, str]]:
     return [(heading if number == 0 else "", text) for number, text in enumerate(texts)]
 
 
-def _tell_message(row: dict[str, Any]) -> str:
-    return f"{_local(row['at'])}  {row['notifier']}  {clean(row['title'])}  ({row['state']})"
-
-
 def _tell_restart(restart: dict[str, Any]) -> str:
     result = phrase(restart["result"] or "unknown")
     detail = f" ({clean(restart['detail'])})" if restart["detail"] else ""

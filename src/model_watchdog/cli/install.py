@@ -157,10 +157,10 @@ def _is_there(path: Path) -> bool:
 
 def _read_units(config: Path) -> tuple[dict[str, list[str]], list[Path]]:
     """The units that the configuration names, by the user whose manager has them ("": the system's); and its files, included ones too."""
-    from model_watchdog.config.loading import load
+    from model_watchdog.config.loading import load_here_leniently
 
     try:
-        loaded = load(config, environment=os.environ, credentials_dir=None, strict_secrets=False)
+        loaded = load_here_leniently(config)
     except ConfigError as error:
         raise CommandError(f"nothing was changed: the configuration is not valid\n{error}") from error
     groups: dict[str, list[str]] = {}

@@ -1,8 +1,6 @@
 """`watchdog run`: the daemon."""
 
 import argparse
-import asyncio
-import logging
 import os
 import pwd
 import signal
@@ -25,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import asyncio  # they take a while, and `--help` need not wait
+    import logging
+
     from model_watchdog.config.loading import load_here
     from model_watchdog.daemon import Daemon
     from model_watchdog.lock import take_lock

@@ -17,6 +17,8 @@ EXAMPLES = """\
 """
 LISTEN = "127.0.0.1:8712"
 MOST_CONNECTIONS = 512
+MOST_THREADS = 3
+"""So many questions are put to the record at a time, however many are asked: each has memory of its own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from model_watchdog.web.access import Hosts, Secrets, hash_secret, is_loopback  # it takes a while, and --help need not wait
+    from model_watchdog.web.access import Hosts, Secrets, hash_secret, is_address, is_loopback  # it takes a while, and --help need not wait
 
     if args.hash:
         secret = getpass.getpass("secret: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
@@ -51,18 +53,20 @@ def run(args: argparse.Namespace) -> int:
         if not os.access(path, os.R_OK):
             raise CommandError(f"{path}: it is not there, or cannot be read")
     secrets = Secrets.read(args.secrets) if args.secrets else None
-    return _serve(args, host, port, Hosts([os.uname().nodename, *args.host, *([] if _is_address(host) else [host])]), secrets)
+    return _serve(args, host, port, Hosts([os.uname().nodename, *args.host, *([] if is_address(host) else [host])]), secrets)
 
 
 def _serve(args: argparse.Namespace, host: str, port: int, hosts: object, secrets: object) -> int:
+    import asyncio
     import socket
 
     import uvicorn
+    from anyio.to_thread import current_default_thread_limiter
 
     from model_watchdog.web.app import make_app
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle's delay of 40 ms on
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
@@ -89,7 +93,12 @@ def _serve(args: argparse.Namespace, host: str, port: int, hosts: object, secret
     )
     scheme, shown = "https" if args.tls_cert else "http", f"[{host}]" if ":" in host else host
     print(f"watchdog web: {scheme}://{shown}:{listening.getsockname()[1]}/", flush=True)
-    uvicorn.Server(config).run([listening])
+
+    async def serve() -> None:
+        current_default_thread_limiter().total_tokens = MOST_THREADS
+        await uvicorn.Server(config).serve([listening])
+
+    asyncio.run(serve())
     return 0
 
 
@@ -98,7 +107,3 @@ def _read_listen(text: str) -> tuple[str, int]:
     if not match or int(match[2]) > 65535:
         raise CommandError(f'--listen {text}: write it like {LISTEN} or "[::1]:8712"', EXIT_USAGE)
     return match[1].strip("[]"), int(match[2])
-
-
-def _is_address(host: str) -> bool:
-    return re.fullmatch(r"[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", host) is not None

@@ -17,9 +17,6 @@ from model_watchdog.demo.sink import Sink
 from model_watchdog.errors import WatchdogError
 from model_watchdog.record import Record
 
-SPOILS = ("sink", "probe", "service", "systemctl")
-"""What a test can spoil, to see that the demo notices."""
-
 
 class Stage:
     """A temporary directory with everything in it; `close` leaves nothing behind. `spoil` breaks one leg on purpose."""
@@ -33,6 +30,7 @@ class Stage:
         self._sink: Sink | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
         self._page: subprocess.Popen[bytes] | None = None
+        self.page = ""  # its address
         self._seen = 0
         self.set_mode("ok")
         self.uses_systemd = self._start_as_unit()
@@ -93,7 +91,8 @@ class Stage:
         self._page = subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet)
         assert self._page.stdout is not None
         told = self._page.stdout.readline().decode()
-        return told.removeprefix("watchdog web: ").strip()
+        self.page = told.removeprefix("watchdog web: ").strip()
+        return self.page
 
     def options(self) -> list[str]:
         """The options with which commands find this daemon."""

@@ -1,8 +1,10 @@
 """The language that people are spoken to in: a text is written in English, with {named} blanks, where it is needed, and looked up here.
 
-One language a process. It imports little: `status` waits for it. Sentences that need more than blanks stand in `wording`.
+One language a process, and another one for a while where somebody asks for it (`Speaking`). It imports little: `status` waits for it.
+Sentences that need more than blanks stand in `wording`.
 """
 
+from _thread import _local  # `threading` has it too, and takes a while to import
 from functools import lru_cache
 
 TYPE_CHECKING = False  # `typing` costs two milliseconds at each start
@@ -18,63 +20,94 @@ TEXTS = ("why", "what", "place")
 """Blanks of details that hold a text of ours."""
 
 
+Tables = dict[str, dict[str, str]]
+
+
 class _Spoken:
     language = "en"
-    tables: "dict[str, dict[str, str]]" = {}  # noqa: RUF012 (replaced as a whole, never changed)
+
+
+class _Here(_local):
+    """What is spoken in this thread instead; "" for what the process speaks."""
+
+    language = ""
+
+
+_here = _Here()
 
 
 def speak(language: str) -> None:
     """From now on, until it is called again: one of `LANGUAGES`; any other is English."""
-    _Spoken.language, _Spoken.tables = "en", {}
-    if language == "zh":
-        from model_watchdog.language import (
-            zh,
-            zh_details,
-            zh_faults,
-            zh_promql,
-            zh_report,
-            zh_rules,
-            zh_telling,
-            zh_usage,
-            zh_web,
-        )  # no English
+    _Spoken.language = language if language in LANGUAGES else "en"
 
-        phrases = zh.PHRASES | zh_rules.PHRASES | zh_web.PHRASES | zh_report.PHRASES
-        faults = zh_faults.FAULTS | zh_rules.FAULTS | zh_promql.PROMQL | zh_telling.FAULTS | zh_report.FAULTS
-        tables = {"phrases": phrases, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": faults}
-        tables["usage"] = faults | zh_usage.USAGE
-        _Spoken.language, _Spoken.tables = language, tables
-    _patterns.cache_clear()
-    retell.cache_clear()
+
+class Speaking:
+    """`with Speaking("zh"):` speaks another language meanwhile, in this thread alone; there must be no `await` in between."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language if language in LANGUAGES else "en"
+
+    def __enter__(self) -> None:
+        self._before, _here.language = _here.language, self._language
+
+    def __exit__(self, *_: object) -> None:
+        _here.language = self._before
 
 
 def spoken() -> str:
     """The language that is spoken: one of `LANGUAGES`."""
-    return _Spoken.language
+    return _here.language or _Spoken.language
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _load(language: str) -> Tables:
+    """What stands for each English text, by table; nothing for English."""
+    if language != "zh":
+        return {}
+    from model_watchdog.language import (  # no English
+        zh,
+        zh_details,
+        zh_faults,
+        zh_promql,
+        zh_report,
+        zh_rules,
+        zh_telling,
+        zh_usage,
+        zh_web,
+    )
+
+    phrases = zh.PHRASES | zh_rules.PHRASES | zh_web.PHRASES | zh_report.PHRASES
+    faults = zh_faults.FAULTS | zh_rules.FAULTS | zh_promql.PROMQL | zh_telling.FAULTS | zh_report.FAULTS
+    tables = {"phrases": phrases, "details": zh_details.DETAILS, "parts": zh_details.PARTS, "faults": faults}
+    return tables | {"usage": faults | zh_usage.USAGE}
 
 
 def phrase(template: str, **blanks: object) -> str:
     """The text in the language that is spoken, its {blanks} filled in."""
-    return _Spoken.tables.get("phrases", {}).get(template, template).format(**blanks)
+    return _load(spoken()).get("phrases", {}).get(template, template).format(**blanks)
 
 
-@lru_cache(maxsize=512)
 def retell(text: str, table: str = "details") -> str:
     """What was said in English somewhere else, in the language that is spoken.
 
     `table`: `details` (of a probe, a recovery, a notifier, the record), `parts` of them, `faults` of a configuration, or
     `usage` of a command line. What comes from somebody else (systemd, a service, a provider) is in none, and stays as it is.
     """
+    return _retell(text, table, spoken())
+
+
+@lru_cache(maxsize=512)
+def _retell(text: str, table: str, language: str) -> str:
     inner = table if table in ("faults", "usage") else "parts"
-    for pattern, template in _patterns(table):
+    for pattern, template in _patterns(table, language):
         if found := pattern.fullmatch(text):
             blanks = found.groupdict()
-            return template.format(**{name: retell(said, inner) if name in TEXTS else said for name, said in blanks.items()})
+            return template.format(**{name: _retell(said, inner, language) if name in TEXTS else said for name, said in blanks.items()})
     return text
 
 
-@lru_cache(maxsize=4)
-def _patterns(table: str) -> "list[tuple[re.Pattern[str], str]]":
+@lru_cache(maxsize=8)
+def _patterns(table: str, language: str) -> "list[tuple[re.Pattern[str], str]]":
     """What a text may be: what goes on from another one first, and then those that say most."""
     import re
     from string import Formatter
@@ -93,7 +126,7 @@ def _patterns(table: str) -> "list[tuple[re.Pattern[str], str]]":
     def rank(template: str) -> tuple[bool, int]:
         return not template.startswith("{why}"), -len(re.sub(r"\{\w+\}", "", template))
 
-    known = _Spoken.tables.get(table, {})
+    known = _load(language).get(table, {})
     return [(read(told), known[told]) for told in sorted(known, key=rank)]
 
 

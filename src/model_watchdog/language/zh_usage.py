@@ -13,5 +13,4 @@ USAGE = {
     "one of the arguments {names} is required": "须写以下参数之一：{names}",
     "it is empty; say why in a few words": "为空；请用几个字说明原因",
     "the path is empty": "路径为空",
-    "{word} arrives later": "{word} 尚未支持",
 }

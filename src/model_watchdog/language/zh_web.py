@@ -1,4 +1,4 @@
-"""The Chinese of the page."""
+"""The Chinese of the page, and of `status --watch`."""
 
 PHRASES = {
     "15 minutes": "15 分钟",
@@ -16,6 +16,7 @@ PHRASES = {
     "Power": "功率",
     "Time shown": "时间范围",
     "1 hour": "1 小时",
+    "5 minutes": "5 分钟",
     "24 hours": "24 小时",
     "7 days": "7 天",
     "30 days": "30 天",
@@ -27,7 +28,6 @@ PHRASES = {
     "Value": "值",
     "Distribution": "分布",
     "Incidents of the last 30 days": "最近 30 天的故障",
-    "state": "状态",
     "the daemon runs": "守护进程运行中",
     "the daemon is not running: what is shown is old": "守护进程未运行：显示的是旧数据",
     "the connection is lost; trying again": "连接已断开，正在重试",
@@ -52,4 +52,16 @@ PHRASES = {
     "Incident {id}": "故障 {id}",
     "Overview": "总览",
     "To the content": "跳到正文",
+    "TRENDS": "趋势",
+    "latency": "延迟",
+    "GPU memory": "显存",
+    "q leaves": "按 q 退出",
+    "q leaves · arrows and space move · lines above: {above}, below: {below}": (
+        "按 q 退出 · 方向键和空格翻动 · 上方 {above} 行，下方 {below} 行"
+    ),
+    "report of 7 days": "7 天的报告",
+    "--watch needs a terminal that can be drawn on; {remedy}": "--watch 需要可绘制的终端；{remedy}",
+    "without one: watch -n 2 watchdog status, or watchdog events --follow": (
+        "没有时可用：watch -n 2 watchdog status，或 watchdog events --follow"
+    ),
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from model_watchdog.language import phrase, strip_controls
+from model_watchdog.levels import is_over
 from model_watchdog.report.drawing import draw_bars, draw_line, find_range
 from model_watchdog.report.saying import name_series, name_service, say_minute, say_value
 
@@ -82,10 +83,8 @@ def _write_chart(one: Doc, doc: Doc) -> str:
 
 def find_level(one: Doc, levels: Sequence[Doc]) -> float | None:
     """The level at which a rule over this series fires; None where there is none."""
-    labels = one["labels"]
     for rule in levels:
-        is_about = rule["metric"] == one["metric"] and rule["service"] in (None, labels.get("service"))
-        if is_about and all(labels.get(name) == value for name, value in rule["labels"].items()):
+        if is_over(rule, one["metric"], one["labels"]):
             level = rule["above"] if rule["above"] is not None else rule["below"]
             if level is not None:
                 return float(level)

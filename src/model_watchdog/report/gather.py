@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from model_watchdog import __version__
+from model_watchdog.levels import is_over
 from model_watchdog.record import Record
 from model_watchdog.report import alerts as wolves
 from model_watchdog.report.detection import SIGNS, find_end, find_first_sign, find_gap
@@ -226,8 +227,7 @@ def _find_wolves(
     wolves.find_acted(firings, acts, acknowledged, happened.roots)
 
     def usual(level: Row, side: str) -> float | None:
-        alike = [one for one in figures if one.metric == level["metric"] and one.quantiles and level["service"] in (None, one.service)]
-        alike = [one for one in alike if all(one.labels.get(name) == value for name, value in level["labels"].items())]
+        alike = [one for one in figures if one.quantiles and is_over(level, one.metric, one.labels)]
         values = [one.quantiles[-1] if side == "above" else one.quantiles[0] for one in alike]
         return (max(values) if side == "above" else min(values)) if values else None
 

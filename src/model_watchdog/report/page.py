@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from model_watchdog.language import phrase, speak, spoken, strip_controls
+from model_watchdog.language import Speaking, phrase, spoken, strip_controls
 from model_watchdog.report.charts import write_charts
 from model_watchdog.report.drawing import draw_strip
 from model_watchdog.report.saying import (
@@ -42,12 +42,8 @@ KINDS = ("up", "loading", "down", "paused", "stopped", "not_watched")
 
 def write_page(doc: Doc, language: str) -> str:
     """The page in one of `language.LANGUAGES`."""
-    before = spoken()
-    speak(language)
-    try:
+    with Speaking(language):
         return _frame(doc, [section for section in _write_sections(doc) if section[2]])
-    finally:
-        speak(before)
 
 
 def _write_sections(doc: Doc) -> Iterable[tuple[str, str, str]]:

@@ -50,12 +50,13 @@ class Hosts:
         name = header.strip().lower()
         if name.startswith("["):
             name, closed, port = name[1:].partition("]")
-            return bool(closed) and _is_address(name) and _is_port(port.removeprefix(":"))
+            return bool(closed) and is_address(name) and _is_port(port.removeprefix(":"))
         name, _, port = name.partition(":")
-        return _is_port(port) and (name in self._names or _is_address(name))
+        return _is_port(port) and (name in self._names or is_address(name))
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """It is an IP address, of either version."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -131,7 +132,8 @@ def _read_header(header: str) -> tuple[str, str | None]:
 def _is_hash(text: str) -> bool:
     parts = text.split("$")
     try:
-        return len(parts) == 3 and parts[0] == "scrypt" and len(base64.b64decode(parts[2], validate=True)) == 64
+        salt, digest = (base64.b64decode(part, validate=True) for part in parts[1:])
+        return parts[0] == "scrypt" and len(salt) > 0 and len(digest) == 64
     except (binascii.Error, ValueError):
         return False
 

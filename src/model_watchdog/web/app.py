@@ -3,8 +3,10 @@
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,12 +17,14 @@ from starlette.routing import Route
 from model_watchdog.errors import WatchdogError
 from model_watchdog.language import LANGUAGES
 from model_watchdog.record import Record
+from model_watchdog.report.period import NoPeriod
 from model_watchdog.stories import as_json, find_story, list_incidents, with_times
 from model_watchdog.web import metrics, page
 from model_watchdog.web.access import Hosts, Secrets
 from model_watchdog.web.charts import find_timeline, find_trend
 from model_watchdog.web.guard import Guard
 from model_watchdog.web.live import MOST_STREAMS, Live, dump
+from model_watchdog.web.reports import Busy, Reports
 
 DAY = 86_400.0
 READY = ("healthy", "busy", "degraded")
@@ -31,10 +35,11 @@ _UNITS = {"m": 60.0, "h": 3600.0, "d": DAY}
 
 def make_app(state_dir: str, runtime_dir: str, hosts: Hosts, secrets: Secrets | None) -> Guard:
     """The whole of it, as an ASGI application."""
-    site = Site(Live(state_dir, runtime_dir))
+    site = Site(Live(state_dir, runtime_dir), Reports(state_dir))
     routes = [
         Route("/", site.page),
         Route("/incidents/{id}", site.incident_page),
+        Route("/report", site.report),
         Route("/metrics", site.metrics),
         Route("/healthz", site.healthz),
         Route("/ready/{service}", site.ready),
@@ -47,37 +52,55 @@ def make_app(state_dir: str, runtime_dir: str, hosts: Hosts, secrets: Secrets | 
         Route("/api/v1/series", site.series),
         Route("/api/v1/trend", site.trend),
         Route("/api/v1/timeline", site.timeline),
+        Route("/api/v1/report", site.report_document),
     ]
     handlers = {WatchdogError: _tell_error, HTTPException: _tell_http_error}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), hosts, secrets)
 
 
 class Site:
-    """One method an address."""
+    """One method an address. Those that read the record are plain functions, which have a thread each: a long question holds up nobody."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, live: Live, reports: Reports) -> None:
+        self._live, self._reports = live, reports
         self._files = {name: ((STATIC / name).read_bytes(), kind) for name, kind in FILES.items()}
 
     async def page(self, request: Request) -> Response:
         doc = await self._live.look()
-        return _html(page.write_page(doc, _choose_language(request, self._live.open)))
+        return _html(page.write_page(doc, _choose_language(request, self._live.language)))
 
-    async def incident_page(self, request: Request) -> Response:
-        language = _choose_language(request, self._live.open)
+    def incident_page(self, request: Request) -> Response:
         with self._live.open() as record:
-            story = find_story(record, _read_id(request), time.time())
-        if story is None:
-            raise HTTPException(404, "there is no incident of that number")
-        return _html(page.write_incident(with_times(story), language))
+            story, spoken = _find_story(record, request), (record.daemon() or {}).get("language")
+        return _html(page.write_incident(story, _choose_language(request, spoken)))
+
+    async def report(self, request: Request) -> Response:
+        """One page, to keep and to send: it is downloaded."""
+        text = await self._make_report(request, "html")
+        name = f"report-{datetime.now():%Y-%m-%d}.html"
+        return Response(text, media_type="text/html; charset=utf-8", headers={"content-disposition": f'attachment; filename="{name}"'})
+
+    async def report_document(self, request: Request) -> Response:
+        return Response(await self._make_report(request, "json"), media_type="application/json")
+
+    async def _make_report(self, request: Request, form: str) -> bytes:
+        await self._live.look()  # the daemon's language is known then
+        try:
+            language = _choose_language(request, self._live.language)
+            return await self._reports.make(request.query_params.get("since", "7d"), language, form)
+        except NoPeriod as error:
+            raise HTTPException(400, str(error)) from None
+        except Busy as error:
+            raise HTTPException(503, str(error), {"retry-after": "5"}) from None
+        except TimeoutError:
+            raise HTTPException(504, "the report takes too long; ask for a shorter time") from None
 
     async def metrics(self, request: Request) -> Response:
         values = await self._live.measure()
         text = metrics.write(values, with_services_own=request.query_params.get("scrape") == "1")
         return Response(text, media_type=metrics.TYPE)
 
-    async def healthz(self, request: Request) -> Response:
-        await self._live.look()
+    def healthz(self, request: Request) -> Response:
         with self._live.open() as record:
             record.updated_at()
         return PlainTextResponse("ok\n")
@@ -108,36 +131,33 @@ class Site:
         first = await anext(events)  # it is counted from here on
         return StreamingResponse(_chain(first, events), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
-    async def incidents(self, request: Request) -> Response:
+    def incidents(self, request: Request) -> Response:
         now = time.time()
         with self._live.open() as record:
             found = list_incidents(record, now - _read_span(request, 7 * DAY), request.query_params.get("service"), now)
         return _json([as_json(story) for story in found])
 
-    async def incident(self, request: Request) -> Response:
+    def incident(self, request: Request) -> Response:
         with self._live.open() as record:
-            story = find_story(record, _read_id(request), time.time())
-        if story is None:
-            raise HTTPException(404, "there is no incident of that number")
-        return _json(with_times(story))
+            return _json(_find_story(record, request))
 
-    async def events(self, request: Request) -> Response:
+    def events(self, request: Request) -> Response:
         since = time.time() - _read_span(request, DAY)
         with self._live.open() as record:
             found = record.events(service=request.query_params.get("service"), since=since, limit=1000)
         return _json([{key: value for key, value in event.items() if key != "id"} for event in found])
 
-    async def series(self, request: Request) -> Response:
+    def series(self, request: Request) -> Response:
         with self._live.open() as record:
             return _json(record.series())
 
-    async def trend(self, request: Request) -> Response:
+    def trend(self, request: Request) -> Response:
         metric, labels = request.query_params.get("metric", ""), _read_labels(request)
         now = time.time()
         with self._live.open() as record:
             return _json(find_trend(record, metric, labels, now - _read_span(request, DAY), now))
 
-    async def timeline(self, request: Request) -> Response:
+    def timeline(self, request: Request) -> Response:
         now = time.time()
         with self._live.open() as record:
             return _json(find_timeline(record, now - _read_span(request, DAY), now))
@@ -147,6 +167,18 @@ async def _chain(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
     yield first
     async for event in events:
         yield event
+
+
+def _find_story(record: Record, request: Request) -> dict[str, Any]:
+    story = find_story(record, _read_id(request), time.time())
+    if story is None:
+        raise HTTPException(404, "there is no incident of that number")
+    return with_times(story)
+
+
+def _choose_language(request: Request, of_daemon: str | None) -> str:
+    """The one asked for, else the daemon's, in which the reasons are told."""
+    return next((one for one in (request.query_params.get("lang"), of_daemon) if one in LANGUAGES), "en")
 
 
 def _read_id(request: Request) -> int:
@@ -175,19 +207,6 @@ def _read_labels(request: Request) -> dict[str, str]:
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         raise HTTPException(400, 'labels: write them as a JSON object of texts, like {"gpu": "0"}')
     return labels
-
-
-def _choose_language(request: Request, open_record: Callable[[], Record]) -> str:
-    """The one asked for, else the daemon's, in which the reasons are told."""
-    asked = request.query_params.get("lang")
-    if asked in LANGUAGES:
-        return asked
-    try:
-        with open_record() as record:
-            spoken = (record.daemon() or {}).get("language")
-    except WatchdogError:
-        spoken = None
-    return spoken if spoken in LANGUAGES else "en"
 
 
 def _json(value: object) -> Response:

@@ -4,7 +4,9 @@ import json
 import math
 from typing import Any
 
+from model_watchdog.core.sample import SeriesId
 from model_watchdog.core.series import RollingWindow
+from model_watchdog.levels import is_over
 from model_watchdog.record import Record
 from model_watchdog.rollups import DAY, HOUR, MINUTE, Bucket, add_bins, merge, roll_up
 from model_watchdog.sketch import find_middle, find_quantiles
@@ -35,11 +37,8 @@ def find_trend(record: Record, metric: str, labels: dict[str, str], since: float
     doc |= {"count": sum(bucket.count for bucket in buckets), "quantiles": quantiles, "bars": _draw_bars(bins)}
     doc["levels"] = _find_levels(record, metric, labels)
     doc["expected"] = _draw_band(doc["mean"], doc["levels"])
-    told = [metric, *(value for name, value in labels.items() if name not in ("service", "uuid"))]
     doc["anomalies"] = [
-        {"at": event["at"], "reason": event["reason"]}
-        for event in record.events(service=labels.get("service"), since=since, limit=1000)
-        if event["event"] == "alert_fired" and event["at"] <= until and all(word in event["reason"] for word in told)
+        {"at": event["at"], "reason": event["reason"]} for event in record.firings(str(SeriesId.of(metric, labels)), since, until)
     ]
     return doc
 
@@ -95,14 +94,8 @@ def _draw_bars(bins: dict[int, int]) -> list[list[float]]:
 def _find_levels(record: Record, metric: str, labels: dict[str, str]) -> list[Doc]:
     """The levels at which rules fire over this series, as the daemon has written them down."""
     rules = json.loads(record.setting("levels") or "[]")
-    service = labels.get("service")
-    return [
-        {key: rule[key] for key in ("rule", "severity", "above", "below", "sigma", "window")}
-        for rule in rules
-        if rule["metric"] == metric
-        and rule["service"] in (None, service)
-        and all(labels.get(name) == value for name, value in rule["labels"].items())
-    ]
+    keys = ("rule", "severity", "above", "below", "sigma", "window")
+    return [{key: rule[key] for key in keys} for rule in rules if is_over(rule, metric, labels)]
 
 
 def find_timeline(record: Record, since: float, until: float) -> Doc:

@@ -10,6 +10,7 @@ from typing import Any
 from model_watchdog import status
 from model_watchdog.errors import WatchdogError
 from model_watchdog.record import Record
+from model_watchdog.web.metrics import Value, tell_states
 from model_watchdog.web.newest import Newest
 
 Doc = dict[str, Any]
@@ -43,9 +44,12 @@ class Live:
         self._state_dir = state_dir
         self._runtime_dir = runtime_dir
         self._document: Doc = {}
+        self._told = ""
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
         self._newest = Newest()
+        self._measuring = asyncio.Lock()
+        self.language: str | None = None
         self.streams = 0
 
     def open(self) -> Record:
@@ -56,9 +60,21 @@ class Live:
         """Not older than `EVERY` seconds. Raises `WatchdogError` where the record cannot be read though a daemon runs."""
         async with self._looking:
             if time.monotonic() - self._looked_at >= EVERY:
-                self._document, _ = await asyncio.to_thread(status.collect, self._state_dir, self._runtime_dir)
+                self._document, more = await asyncio.to_thread(status.collect, self._state_dir, self._runtime_dir)
                 self._looked_at = time.monotonic()
+                self._told = ""
+                self.language = more["language"]
             return self._document
+
+    async def tell(self) -> str:
+        """The document as a stream tells it, written once however many streams there are; or why it cannot be read."""
+        try:
+            doc = await self.look()
+        except WatchdogError as error:
+            return dump({"error": str(error)})
+        if not self._told:
+            self._told = dump({key: value for key, value in doc.items() if key != "generated_at"})
+        return self._told
 
     async def follow(self) -> AsyncIterator[str]:
         """Server-sent events: the document whenever something in it has changed."""
@@ -66,11 +82,7 @@ class Live:
         self.streams += 1
         try:
             while True:
-                try:
-                    doc = await self.look()
-                    text = dump({key: value for key, value in doc.items() if key != "generated_at"})
-                except WatchdogError as error:
-                    text = dump({"error": str(error)})
+                text = await self.tell()
                 if text != told:
                     told, beat = text, time.monotonic()
                     yield f"data: {text}\n\n"
@@ -81,14 +93,18 @@ class Live:
         finally:
             self.streams -= 1
 
-    async def measure(self) -> list[tuple[str, dict[str, str], float]]:
+    async def measure(self) -> list[Value]:
         """The newest value of every series, and what the daemon and the host say of themselves."""
         doc = await self.look()
-        now = time.time()
-        with self.open() as record:
-            self._newest.refresh(record, now)
-        values = list(self._newest.read(now))
+        async with self._measuring:
+            values: list[Value] = await asyncio.to_thread(self._read_newest)
         running = bool(doc["daemon"]["running"])
         if running:
             values += [(metric["metric"], metric["labels"], metric["value"]) for metric in doc["host"]["metrics"]]
+            values += tell_states(doc["services"])  # of a daemon that is away it is only known what it said last
         return [*values, ("watchdog_up", {}, float(running))]
+
+    def _read_newest(self) -> list[Value]:
+        with self.open() as record:
+            self._newest.refresh(record, time.time())
+        return [*self._newest.read()]

@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
+
+from model_watchdog.core.decision import State
 
 HELP = {
     "probe_success": "Whether the probe was good.",
@@ -66,12 +69,22 @@ HELP = {
     "watchdog_notifications_queued": "Messages that wait.",
     "watchdog_breaker_open": "Whether the service's circuit breaker is not closed.",
     "watchdog_restarts_total": "Restarts by the daemon.",
+    "watchdog_service_state": "Whether the service is in that state; of its states one is 1.",
 }
 """The names that are ours; every other one is a service's own."""
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 Value = tuple[str, Mapping[str, str], float]
+
+
+def tell_states(services: Iterable[Mapping[str, Any]]) -> list[Value]:
+    """1 for the state that each service of `status --json` is in, 0 for the others: so that a state that is left ends in a graph."""
+    return [
+        ("watchdog_service_state", {"service": service["name"], "state": state.value}, float(state.value == service["state"]))
+        for service in services
+        for state in State
+    ]
 
 
 def write(values: Iterable[Value], *, with_services_own: bool) -> str:

@@ -1,6 +1,5 @@
 """The newest value of each series: what has come since the last look is added, so that a look costs little however many there are."""
 
-import json
 import time
 from collections.abc import Iterator
 
@@ -42,17 +41,16 @@ class Newest:
             self._chunk = last
         self._since = now - OVERLAP
         if self._values.keys() - self._names.keys() or time.monotonic() - self._named_at > 60:
-            rows = record.rows("SELECT id, metric, labels FROM series")
-            self._names = {row["id"]: (row["metric"], json.loads(row["labels"])) for row in rows}
-            self._named_at = time.monotonic()
+            self._names, self._named_at = record.series_numbers(), time.monotonic()
+        self._values = {number: seen for number, seen in self._values.items() if now - seen[0] <= STALE_SECONDS}
 
     def _add(self, number: int, at: float, value: float) -> None:
         known = self._values.get(number)
         if known is None or at >= known[0]:
             self._values[number] = at, value
 
-    def read(self, now: float, stale: float = STALE_SECONDS) -> Iterator[tuple[str, dict[str, str], float]]:
-        """Metric, labels and value of each that is not older than `stale` seconds."""
-        for number, (at, value) in self._values.items():
-            if now - at <= stale and number in self._names:
+    def read(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Metric, labels and value of each that was not stale at the last look."""
+        for number, (_, value) in self._values.items():
+            if number in self._names:
                 yield (*self._names[number], value)

@@ -3,19 +3,17 @@
 import html
 from typing import Any
 
-from model_watchdog.language import phrase, speak, spoken
+from model_watchdog.core.decision import State
+from model_watchdog.language import Speaking, phrase, spoken
 from model_watchdog.web.live import dump
 from model_watchdog.wording import clean, tell_event
 
 Doc = dict[str, Any]
 
-STATES = ("loading", "healthy", "busy", "degraded", "stalled", "unhealthy", "dead", "sleeping", "stopped", "unknown")
-
 
 def list_texts() -> dict[str, str]:
     """What the script says, in the language that is spoken."""
     return {
-        "state": phrase("state"),
         "running": phrase("the daemon runs"),
         "dead_daemon": phrase("the daemon is not running: what is shown is old"),
         "dry_run": phrase("dry run: nothing is restarted"),
@@ -40,15 +38,13 @@ def list_texts() -> dict[str, str]:
         "paused": phrase("paused"),
         "restarting": phrase("restarting"),
         "verifying": phrase("verifying"),
-        **{f"state_{state}": phrase(state) for state in STATES},
+        **{f"state_{state.value}": phrase(state.value) for state in State},
     }
 
 
 def write_page(doc: Doc, language: str) -> str:
     """The page, with how things stand in it, so that it is drawn at once."""
-    before = spoken()
-    speak(language)
-    try:
+    with Speaking(language):
         main = f"""
 <section aria-labelledby="h-services"><h2 id="h-services">{_say("Services")}</h2>
 <div class="wide"><table class="stack"><thead><tr><th scope="col">{_say("Service")}</th><th scope="col">{_say("State")}</th>
@@ -60,6 +56,7 @@ def write_page(doc: Doc, language: str) -> str:
 <th scope="col">{_say("Memory")}</th><th scope="col">{_say("Temperature")}</th><th scope="col">{_say("Power")}</th></tr></thead>
 <tbody id="gpu-rows"></tbody></table></div></section>
 <p class="choose"><label for="span">{_say("Time shown")}</label> <select id="span">
+<option value="5m">{_say("5 minutes")}</option>
 <option value="15m">{_say("15 minutes")}</option>
 <option value="1h">{_say("1 hour")}</option><option value="24h" selected>{_say("24 hours")}</option>
 <option value="7d">{_say("7 days")}</option><option value="30d">{_say("30 days")}</option></select></p>
@@ -76,15 +73,11 @@ def write_page(doc: Doc, language: str) -> str:
 <section aria-labelledby="h-incidents"><h2 id="h-incidents">{_say("Incidents of the last 30 days")}</h2>
 <ul id="incidents"></ul></section>"""
         return _frame(main, doc, with_chart=True)
-    finally:
-        speak(before)
 
 
 def write_incident(story: Doc, language: str) -> str:
     """An incident as a story."""
-    before = spoken()
-    speak(language)
-    try:
+    with Speaking(language):
         names = ", ".join(phrase("the host") if name is None else name for name in story["services"])
         facts = [
             (phrase("What"), clean(story["reason"])),
@@ -104,8 +97,6 @@ def write_incident(story: Doc, language: str) -> str:
             parts.append(f"<h2>{_say('What is left to do')}</h2><pre>{_escape(chr(10).join(story['left']))}</pre>")
         title = phrase("Incident {id}", id=story["id"])
         return _frame(f"<p><a href='/?lang={language}'>← {_say('Overview')}</a></p><h2>{_escape(title)}</h2>{''.join(parts)}", None)
-    finally:
-        speak(before)
 
 
 def _frame(main: str, doc: Doc | None, *, with_chart: bool = False) -> str:
@@ -120,7 +111,8 @@ def _frame(main: str, doc: Doc | None, *, with_chart: bool = False) -> str:
 <title>model-watchdog</title><link rel="icon" href="data:,">{sheet}<link rel="stylesheet" href="/static/app.css">
 {scripts}</head><body><a class="skip" href="#main">{_say("To the content")}</a>
 <header><h1>model-watchdog</h1><p id="summary" role="status" aria-live="polite"></p>
-<p class="quiet"><span id="live"></span> <a href="?lang={other}" lang="{other}" hreflang="{other}">{its_name}</a></p></header>
+<p class="quiet"><span id="live"></span> <a href="/report?since=7d&amp;lang={spoken()}" download>{_say("report of 7 days")}</a>
+<a href="?lang={other}" lang="{other}" hreflang="{other}">{its_name}</a></p></header>
 <main id="main">{main}</main>{data}</body></html>
 """
 

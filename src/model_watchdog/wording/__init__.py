@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model_watchdog.core.account import Remind
 from model_watchdog.core.decision import Cause, Notification, Reason
 from model_watchdog.core.rule import Severity
 from model_watchdog.core.unit import for_journalctl, for_systemctl, split_unit
@@ -14,6 +13,9 @@ from model_watchdog.moments import tell_moment
 from model_watchdog.notifiers import Message
 from model_watchdog.wording import en, zh
 from model_watchdog.wording.parts import Params, Sentences, clean
+
+if TYPE_CHECKING:
+    from model_watchdog.core.account import Remind  # it takes half as long again as all of this, which every command waits for
 
 __all__ = [
     "MOST_TITLES",
@@ -175,7 +177,7 @@ def compose_digest(host: str, messages: Sequence[Message], began: datetime) -> M
     return Message(f"digest/{messages[0].key}", worst, title, _align(lines))
 
 
-def compose_reminder(host: str, remind: Remind, since: datetime, now: datetime) -> Message:
+def compose_reminder(host: str, remind: "Remind", since: datetime, now: datetime) -> Message:
     """An incident goes on, or nobody has acknowledged it. Both times are wall clock."""
     titles = [_strip_head(title, host) for title in remind.titles]
     key = "not_acknowledged" if remind.is_escalation else "goes_on"

@@ -13,7 +13,7 @@ LEVEL: Row = {
     "service": "chat",
     "severity": "warning",
     "metric": "probe_duration_seconds",
-    "labels": {},
+    "selector": "probe_duration_seconds",
     "above": 1.0,
     "below": None,
     "sigma": None,

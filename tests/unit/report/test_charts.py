@@ -66,12 +66,12 @@ def test_what_never_changed_is_not_drawn_and_the_most_telling_comes_first() -> N
 @pytest.mark.parametrize(
     ("rule", "level"),
     [
-        ({"metric": "m", "service": None, "labels": {}, "above": 5.0, "below": None}, 5.0),
-        ({"metric": "m", "service": "chat", "labels": {"gpu": "0"}, "above": None, "below": 2.0}, 2.0),
-        ({"metric": "m", "service": "bert", "labels": {}, "above": 5.0, "below": None}, None),
-        ({"metric": "m", "service": None, "labels": {"gpu": "1"}, "above": 5.0, "below": None}, None),
-        ({"metric": "other", "service": None, "labels": {}, "above": 5.0, "below": None}, None),
-        ({"metric": "m", "service": None, "labels": {}, "above": None, "below": None}, None),
+        ({"metric": "m", "service": "chat", "above": 5.0, "below": None}, 5.0),
+        ({"metric": "m", "service": "chat", "selector": 'm{gpu="0"}', "above": None, "below": 2.0}, 2.0),
+        ({"metric": "m", "service": "bert", "selector": "m", "above": 5.0, "below": None}, None),
+        ({"metric": "m", "service": "chat", "selector": 'm{gpu="1"}', "above": 5.0, "below": None}, None),
+        ({"metric": "other", "service": "chat", "selector": "other", "above": 5.0, "below": None}, None),
+        ({"metric": "m", "service": "chat", "selector": "m", "above": None, "below": None}, None),
     ],
 )
 def test_the_level_of_a_rule_over_it(rule: Doc, level: float | None) -> None:

@@ -7,7 +7,7 @@
   const language = document.documentElement.lang;
   const TONES = { healthy: "good", busy: "busy", loading: "busy", sleeping: "good", stopped: "quiet", degraded: "warn", unknown: "warn",
     unhealthy: "bad", stalled: "bad", dead: "bad" };
-  const SPANS = { "15m": 900, "1h": 3600, "24h": 86400, "7d": 604800, "30d": 2592000 };
+  const SPANS = { "5m": 300, "15m": 900, "1h": 3600, "24h": 86400, "7d": 604800, "30d": 2592000 };
 
   function make(name, attributes = {}, ...children) {
     const element = document.createElement(name);
@@ -35,6 +35,7 @@
       const step = Math.min(4, Math.max(0, Math.floor(Math.log2(Math.abs(value) || 1) / 10)));
       return `${number(value / 1024 ** step)} ${["B", "KiB", "MiB", "GiB", "TiB"][step]}`;
     }
+    if (metric.includes("_seconds") && value && Math.abs(value) < 0.1) return `${number(value * 1000)} ms`;
     for (const [part, unit] of [["_seconds", "s"], ["_percent", "%"], ["_celsius", "°C"], ["_watts", "W"], ["_hertz", "Hz"]])
       if (metric.includes(part)) return `${number(value)} ${unit}`;
     return number(value);
@@ -209,11 +210,11 @@
     const asked = new URLSearchParams({ metric, labels: JSON.stringify(labels), since: span() });
     try { showTrend(await ask(`/api/v1/trend?${asked}`)); } catch (error) { report(error); }
   }
-  async function loadPast() {
-    try {
-      showTimeline(await ask(`/api/v1/timeline?since=${span()}`), names);
-      showIncidents(await ask("/api/v1/incidents?since=30d"));
-    } catch (error) { report(error); }
+  async function loadTimeline() {
+    try { showTimeline(await ask(`/api/v1/timeline?since=${span()}`), names); } catch (error) { report(error); }
+  }
+  async function loadIncidents() {
+    try { showIncidents(await ask("/api/v1/incidents?since=30d")); } catch (error) { report(error); }
   }
   async function loadSeries() {
     try {
@@ -232,7 +233,7 @@
     const states = JSON.stringify((doc.services || []).map((one) => [one.name, one.state, one.recovery.phase]));
     names = (doc.services || []).map((one) => one.name);
     showStatus(doc);
-    if (states !== take.states) { take.states = states; loadPast(); loadSeries(); }
+    if (states !== take.states) { take.states = states; loadTimeline(); loadIncidents(); loadSeries(); }
   }
   function follow() {
     const source = new EventSource("/api/v1/live");
@@ -240,18 +241,23 @@
     source.onmessage = (event) => take(JSON.parse(event.data));
     source.onerror = () => { byId("live").textContent = texts.lost; };
   }
-  byId("span").addEventListener("change", () => { loadTrend(); loadPast(); });
+  byId("span").addEventListener("change", () => { loadTrend(); loadTimeline(); });
   byId("series").addEventListener("change", loadTrend);
   let resizing = 0;
   addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(() => plot && plot.setSize({ width: byId("chart").clientWidth, height: 260 }), 150); });
   let rounds = 0;
   setInterval(() => {
     rounds += 1;
-    if (document.hidden || (SPANS[span()] > 3600 && rounds % 6)) return; // of a long time little is new after 10 s
+    const isRare = rounds % 6 === 0;
+    if (document.hidden || (SPANS[span()] > 3600 && !isRare)) return; // of a long time little is new after 10 s
     loadSeries();
     loadTrend();
-    loadPast();
+    loadTimeline();
+    if (isRare) loadIncidents(); // a new one changes a service's state, and is asked for then
   }, 10000);
-  take(read("status"));
+  const first = read("status");
+  const watched = (Date.now() - Date.parse(first.daemon && first.daemon.started_at)) / 1000;
+  if (watched < SPANS["15m"]) byId("span").value = watched < SPANS["5m"] ? "5m" : "15m"; // in a day so little could not be seen
+  take(first);
   follow();
 })();
