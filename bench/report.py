@@ -61,8 +61,17 @@ def write_month(directory: Path, days: int, every: float = 10.0) -> None:
         while history.has_work(now):
             work(connection, history, now, Kept())
         now, tick = now + every, tick + 1
-    rule = {"rule": "gpu-busy", "service": None, "severity": "warning", "metric": "gpu_utilization_percent", "labels": {}, "above": 95}
-    rule |= {"below": None, "sigma": None, "window": None, "then": "alert", "for": None, "times": 1, "keep_firing_for": None}
+    rule = {"rule": "gpu-busy", "service": None, "severity": "warning", "metric": "gpu_utilization_percent", "above": 95}
+    rule |= {
+        "selector": "gpu_utilization_percent",
+        "below": None,
+        "sigma": None,
+        "window": None,
+        "then": "alert",
+        "for": None,
+        "times": 1,
+        "keep_firing_for": None,
+    }
     transact(connection, history, [writes.setting("levels", json.dumps([rule]))])
     transact(connection, history, [writes.daemon_info(json.dumps({"language": "en"}), end)])
     for number in range(SERVICES):

@@ -1,7 +1,7 @@
 """`make bench`: what the watchdog costs and how fast it is, from outside, with Monit beside it on the same work.
 
-Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load gpus clock record reading promql web);
-all by default.
+Figures, not tests: nothing here fails. Arguments name parts to run (latency hang status memory load gpus clock record reading promql
+report web); all by default.
 `crash` runs only when it is named: it takes a quarter of an hour.
 Runs as root, for the box with a real systemd.
 """
@@ -26,6 +26,7 @@ from bench.measuring import HERE, Target, children, machine, processor_seconds, 
 from bench.promql import measure_rules
 from bench.reading import measure_log, measure_pages
 from bench.record import measure_day
+from bench.report import measure_report
 from bench.web import measure_flood, measure_page
 from tests.rig import box as boxes
 from tests.rig import installed
@@ -374,6 +375,12 @@ def measure_promql(rig: Rig) -> None:
     measure_rules(note)
 
 
+def measure_month(rig: Rig) -> None:
+    """A report over a month that the store's own code has written."""
+    with tempfile.TemporaryDirectory(dir=rig.directory) as directory:
+        measure_report(Path(directory), note)
+
+
 def measure_web(rig: Rig) -> None:
     """The page over a month, and flooded."""
     measure_page(note)
@@ -391,6 +398,7 @@ PARTS: dict[str, Callable[[Rig], None]] = {
     "record": measure_record,
     "reading": measure_reading,
     "promql": measure_promql,
+    "report": measure_month,
     "web": measure_web,
     "crash": measure_crash,
 }

@@ -22,7 +22,8 @@ def is_over(level: Mapping[str, Any], metric: str, labels: Mapping[str, str]) ->
     """Whether a rule, as `write_levels` tells it, is over this series."""
     if level["metric"] != metric or level["service"] != labels.get("service"):
         return False
-    return Selector.parse(level["selector"]).matches(SeriesId.of(metric, labels))
+    written = level.get("selector", level["metric"])  # an older version wrote none
+    return Selector.parse(written).matches(SeriesId.of(metric, labels))
 
 
 def _of_host(config: Config) -> Iterator[dict[str, Any]]:

@@ -44,11 +44,12 @@ class Column:
 
 @dataclass(slots=True)
 class Track:
-    """A column with the probe that it came from, and the rules that judge it."""
+    """A column with the probe that it came from, and the rules that judge it, each with the key of its alert."""
 
     column: Column
     probe: str
     rules: tuple[Rule, ...]
+    keys: tuple[str, ...] = ()
     partners: "dict[str, Track | None]" = field(default_factory=dict)  # by rule, what is taken off it
 
     def cut(self, begin: int, end: int) -> Stretch:
@@ -85,7 +86,7 @@ class Subject(ABC):
         self.skips = True
         self.ledger = ledger
         self._find_probe = find_probe
-        self._known: dict[SeriesId, tuple[str, tuple[Rule, ...]]] = {}
+        self._known: dict[SeriesId, tuple[str, tuple[Rule, ...], tuple[str, ...]]] = {}
         self._reach = LEAST_STRETCH  # grows while nothing changes
         self._seen = Counter[str]()  # series by rule
 
@@ -133,7 +134,8 @@ class Subject(ABC):
         known = self._known.get(column.series)
         if known is None:
             rules = tuple(rule for rule in self.rules if rule.selector.matches(column.series))
-            known = self._known[column.series] = self._find_probe(column.series), rules
+            keys = tuple(f"{rule.name} {column.series}" for rule in rules)
+            known = self._known[column.series] = self._find_probe(column.series), rules, keys
             self._seen.update(rule.name for rule in rules)
         return Track(column, *known)
 
@@ -186,7 +188,7 @@ class Subject(ABC):
         judged = [span for span in spans if span.track.rules]
         if len(judged) != 1 or len(judged[0].track.rules) != 1 or judged[0].track.rules[0].minus is not None:
             return None
-        alert = self.alerts.get(f"{judged[0].track.rules[0].name} {judged[0].track.column.series}")
+        alert = self.alerts.get(judged[0].track.keys[0])
         if alert is None or not can_absorb(alert, judged[0].track.column.times[judged[0].begin]):
             return None
         return (judged[0], alert) if self.is_calm(spans) and self._expects_all(spans) else None
@@ -237,20 +239,20 @@ class Subject(ABC):
             elif (alert.is_firing or alert.sent) and alert.series not in here:
                 return False
         for span in spans:
-            for rule in span.track.rules:
-                if rule.silence is None and rule.minus is None and f"{rule.name} {span.track.column.series}" not in self.alerts:
+            for rule, key in zip(span.track.rules, span.track.keys, strict=True):
+                if rule.silence is None and rule.minus is None and key not in self.alerts:
                     return False
         return True
 
     def _pass_over(self, span: Span, kept: Kept) -> float | None:
         track = span.track
-        for rule in track.rules:
+        for rule, key in zip(track.rules, track.keys, strict=True):
             if rule.silence is not None:
                 continue  # `is_calm` has looked at it
             if rule.minus is not None:
                 stop = self._pass_over_difference(span, rule, kept)
             else:
-                stop = pass_over(self.alerts[f"{rule.name} {track.column.series}"], track.cut(span.begin, span.end), kept)
+                stop = pass_over(self.alerts[key], track.cut(span.begin, span.end), kept)
             if stop is not None:
                 return stop
         return None

@@ -1,5 +1,6 @@
 """Incidents as stories, from the record: what broke, since when, what was done, what it cost, and what is left for a person."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,9 +26,12 @@ def list_incidents(record: Record, since: float, service: str | None, now: float
         is_of = service is None or service in [name or "host" for name in story["services"]]
         if is_of and (story["closed_at"] is None or story["closed_at"] >= since):
             told.append(story)
-    restarts = _read_restarts(record, told)
+    restarts = defaultdict[str, list[Row]](list)
+    for restart in _read_restarts(record, told):
+        restarts[restart["service"]].append(restart)
     for story in told:
-        story["restarts"] = len(_pick_restarts(restarts, families[story["id"]], now))
+        theirs = [restart for name in story["services"] if name for restart in restarts[name]]
+        story["restarts"] = len(_pick_restarts(theirs, families[story["id"]], now))
     return sorted(told, key=lambda story: (story["opened_at"], story["id"]))
 
 

@@ -524,3 +524,26 @@ def test_files_of_systemd_are_plain() -> None:
         path = ROOT / "systemd" / name
         assert stat.S_IMODE(path.stat().st_mode) & 0o111 == 0
         assert path.read_text().isascii()
+
+
+def test_a_report_can_be_made_in_it(box: WatchedBox) -> None:
+    answer = in_unit(
+        box,
+        """
+        import asyncio
+        from pathlib import Path
+        from model_watchdog.reporting import ask_child, prepare
+        from model_watchdog.store import Store
+
+        state = Path("/var/lib/model-watchdog")
+        store = Store.open(state / "watchdog.db")
+        asyncio.run(store.commit())
+        store.close()
+        path = state / "reports" / "report-x.html"
+        prepare(path.parent)
+        text = asyncio.run(ask_child(["report", "--since", "7d", "-o", str(path)], state, "zh"))
+        answer = [text, path.read_text()[:15], oct(path.stat().st_mode), oct(path.parent.stat().st_mode)]
+        """,
+    )
+    assert "运行报告" in answer[0]
+    assert answer[1:] == ["<!doctype html>", "0o100640", "0o40750"]

@@ -71,7 +71,7 @@ class RollingWindow:
         are those of `mean`, `deviation` and `push`, in a fifth of the time.
         """
         kept, size, mean, squares, pushed = self._values, self.size, self._mean, self._squares, self._pushed
-        append, popleft, sqrt, count, score = kept.append, kept.popleft, math.sqrt, 0, 0.0
+        append, popleft, sqrt, fsum, count, score = kept.append, kept.popleft, math.sqrt, math.fsum, 0, 0.0
         floors = least > 0.0 or least_relative > 0.0
         for value in values:
             if not -MOST < value < MOST:
@@ -93,9 +93,9 @@ class RollingWindow:
             mean += (value - gone) / size
             squares += (value - gone) * (value - mean + gone - before)
             pushed += 1
-            if pushed % size == 0:
-                self._recompute()
-                mean, squares = self._mean, self._squares
+            if pushed % size == 0:  # anew, as in `push`
+                mean = fsum(kept) / size
+                squares = fsum([(one - mean) ** 2 for one in kept])
         self._mean, self._squares, self._pushed = mean, squares, pushed
         return count, score
 

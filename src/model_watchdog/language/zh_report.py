@@ -29,7 +29,7 @@ PHRASES = {
     "DETECTED": "发现用时",
     "RECOVERED": "恢复用时",
     "ASKED": "请求",
-    "Seen after": "发现用时",
+    "Noticed after": "发现用时",
     "Well again after": "恢复用时",
     "Outages": "中断次数",
     "Down": "不可用时长",
@@ -84,6 +84,7 @@ PHRASES = {
     "Rules that cried wolf": "误报的规则",
     "alarms for nothing": "误报次数",
     "Rule": "规则",
+    "What to change": "建议修改",
     "Why": "理由",
     "{count} of {fired} ended by themselves, after {times}; nobody and nothing had done anything": (
         "{fired} 次告警中有 {count} 次自行结束，历时 {times}；期间无人处理，也没有任何自动操作"
@@ -112,8 +113,8 @@ PHRASES = {
     "What was paused, stopped on purpose, asleep, unknown or not watched is not counted.": (
         "暂停、人为停止、休眠、状态未知或未监视的时间不计入。"
     ),
-    "Seen after: from the first bad sign to the moment in which it was held to be bad. Well again after: from then on.": (
-        "发现用时：从第一个异常迹象到判定为异常。恢复用时：从判定为异常到恢复。"
+    "Noticed after: from the first bad sign until something was done about it, or people were told. Well again after: from then on.": (
+        "发现用时：从第一个异常迹象到采取措施或通知。恢复用时：从那时到恢复。"
     ),
     "Counts, means and extremes are exact; quantiles come out of a sketch, and are right to 1 % of themselves.": (
         "计数、平均值和极值是精确的；分位数来自近似摘要，误差不超过其自身的 1 %。"

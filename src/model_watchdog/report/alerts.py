@@ -1,5 +1,6 @@
 """Which alerts cried wolf: they ended by themselves, and nobody and nothing had done anything about them. And what to change."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, floor, isfinite, log10
@@ -96,10 +97,14 @@ def find_acted(firings: Iterable[Firing], acts: Sequence[Row], acknowledged: set
         stopped = row["event"] == "stopped" and row["cause"] in ("operator_stop", "masked")
         if row["event"] in ACTIONS or stopped:
             by_service.setdefault(row["service"], []).append(row["at"])
+    for times in by_service.values():
+        times.sort()
     for firing in firings:
         root = roots.get(firing.incident, firing.incident) if firing.incident is not None else None
         until = firing.until if firing.until is not None else float("inf")
-        during = any(firing.at - 1 <= at <= until + 1 for at in by_service.get(firing.service, ()))
+        times = by_service.get(firing.service, [])
+        place = bisect_left(times, firing.at - 1)
+        during = place < len(times) and times[place] <= until + 1
         firing.acted = firing.acted or during or (root is not None and root in acknowledged)
 
 

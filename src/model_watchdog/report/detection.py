@@ -1,14 +1,19 @@
-"""How soon an outage was seen: from its first bad sign to the moment in which the service was held to be bad."""
+"""How soon an outage was noticed, counted from its first bad sign; and when nobody watched who could have noticed one."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from statistics import median
 
 from model_watchdog.record import Record
 from model_watchdog.rollups import MINUTE
 
 SIGNS = ("probe_success", "unit_active")
 """Metrics that are 1 where all is well."""
-EVIDENCE_LOOKED_BACK = 1800.0
-AT_ONCE = 0.0
+SIGNS_LOOKED_BACK = 1800.0
+LOOKED_BACK = 86_400.0
+INSTANT = 0.01
+LEAST_GAP, NEAR = 10.0, 300.0
+"""Seconds: what is shorter is none, and what ended longer ago than that is another one."""
 
 
 def find_first_sign(record: Record, series: Iterable[tuple[str, dict[str, str]]], at: float) -> float:
@@ -18,7 +23,7 @@ def find_first_sign(record: Record, series: Iterable[tuple[str, dict[str, str]]]
     """
     first = at
     for metric, labels in series:
-        begin = at - EVIDENCE_LOOKED_BACK
+        begin = at - SIGNS_LOOKED_BACK
         samples = record.samples(metric, labels, begin, at)
         if samples:
             first = min(first, _find_run([(when, when, value) for when, value in samples], at))
@@ -39,20 +44,26 @@ def _find_run(signs: Sequence[tuple[float, float, float]], at: float) -> float:
     return first
 
 
-def find_gap(record: Record, series: tuple[str, dict[str, str]] | None, at: float, fallback: float) -> tuple[float, float]:
-    """The last stretch of at least two minutes before `at` in which a series has no sample: nobody watched.
+def find_end(record: Record, series: tuple[str, dict[str, str]], at: float) -> float | None:
+    """When a series was last measured in the day before `at`, later to the minute; None where it was not."""
+    samples = record.samples(*series, at - LOOKED_BACK, at - INSTANT)
+    if samples:
+        return samples[-1][0]
+    buckets = [bucket for bucket in record.buckets(*series, at - LOOKED_BACK, at) if bucket.at + MINUTE <= at]
+    return float(buckets[-1].at + MINUTE) if buckets else None
 
-    To the minute. Where the series has nothing in the day before, it begins at `fallback`.
-    """
-    if series is None:
-        return fallback, at
-    buckets = record.buckets(*series, at - 86_400.0, at)
-    if not buckets:
-        return fallback, at
-    after = at
-    for bucket in reversed(buckets):
-        end = bucket.at + MINUTE
-        if after - end >= 2 * MINUTE:
-            return end, after
-        after = float(bucket.at)
-    return at, at
+
+def find_gap(record: Record, series: tuple[str, dict[str, str]], at: float) -> tuple[float, float] | None:
+    """The last stretch before `at` in which a series was not measured as often as it is: the watcher slept. None where there is none."""
+    times = [when for when, _ in record.samples(*series, at - LOOKED_BACK, at)]
+    times = times or [float(bucket.at) for bucket in record.buckets(*series, at - LOOKED_BACK, at)]
+    steps = [after - before for before, after in pairwise(times)]
+    if not steps:
+        return None
+    least = max(3 * median(steps), LEAST_GAP)
+    for before, after in reversed([*pairwise(times), (times[-1], at)]):
+        if after - before >= least:
+            return before, after
+        if at - before > NEAR:
+            break
+    return None

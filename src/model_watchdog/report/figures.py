@@ -73,7 +73,8 @@ def find_figures(measured: Measured, period: Period, minutes: Minutes | None = N
         figures.points = _thin_rates(figures.means)
     else:
         bins = add_bins(buckets)
-        figures.quantiles, figures.bars = tuple(find_quantiles(bins, SHARES)), draw_bars(bins)
+        figures.quantiles = tuple(min(max(value, least), most) for value in find_quantiles(bins, SHARES))
+        figures.bars = draw_bars(bins)
         figures.means = [(float(bucket.at), bucket.mean, bucket.count) for bucket in buckets]
         figures.points = _thin(buckets)
     return figures

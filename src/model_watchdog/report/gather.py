@@ -2,6 +2,7 @@
 
 import json
 import os
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -11,9 +12,9 @@ from model_watchdog import __version__
 from model_watchdog.levels import is_over
 from model_watchdog.record import Record
 from model_watchdog.report import alerts as wolves
-from model_watchdog.report.detection import SIGNS, find_first_sign, find_gap
+from model_watchdog.report.detection import SIGNS, find_end, find_first_sign, find_gap
 from model_watchdog.report.figures import Figures, find_figures
-from model_watchdog.report.happened import ALERTS, OF_THE_DAEMON, Happened, read_happened
+from model_watchdog.report.happened import ALERTS, NOTICED, OF_THE_DAEMON, Happened, read_happened
 from model_watchdog.report.measured import Measured, Reading
 from model_watchdog.report.period import Period
 from model_watchdog.report.requests import tell_latencies, tell_log, tell_probes, tell_requests
@@ -106,10 +107,13 @@ def _find_watched(record: Record, happened: Happened, period: Period, series: It
     """When a daemon watched. One that was killed left no event: what it measured last tells when."""
     busiest = min((one for one in series if one[0] in SIGNS or one[0].startswith("host_")), key=lambda one: one[0], default=None)
     events = happened.select(None, OF_THE_DAEMON)
-    gaps, last = [], period.since
+    gaps, last = list[tuple[float, float]](), period.since
     for row in events:
-        if row["event"] in ("daemon_died", "host_slept", "held_up"):
-            gaps.append(find_gap(record, busiest, row["at"], last if row["event"] == "daemon_died" else row["at"]))
+        if row["event"] == "daemon_died":
+            end = find_end(record, busiest, row["at"]) if busiest else None
+            gaps.append((max(end or last, last), row["at"]))
+        elif row["event"] in ("host_slept", "held_up") and busiest and (gap := find_gap(record, busiest, row["at"])):
+            gaps.append(gap)
         last = row["at"]
     sign = record.updated_at()
     if sign is not None and sign + ALIVE_WITHIN < period.until:
@@ -136,10 +140,11 @@ def _tell_service(
     states.pop("", None)
     outages = find_outages(spans)
     series = [(one.metric, one.labels) for one in figures if one.metric in SIGNS]
-    detect = [
-        outage.begin - find_first_sign(record, series, outage.begin) for outage in outages[-MOST_LOOKED_AT:] if outage.was_seen_to_begin
-    ]
-    recover = [outage.end - outage.begin for outage in outages if outage.recovered]
+    times = [_at(row) for row in happened.select(name, NOTICED)]
+    noticed = [(outage, _find_noticed(times, outage)) for outage in outages]
+    seen = [(outage, at) for outage, at in noticed if at is not None and outage.was_seen_to_begin][-MOST_LOOKED_AT:]
+    detect = [max(0.0, at - find_first_sign(record, series, outage.begin)) for outage, at in seen]
+    recover = [outage.end - at for outage, at in noticed if at is not None and outage.recovered]
     mine = [incident for incident in incidents if name in incident["services"]]
     return {
         "name": name,
@@ -161,6 +166,12 @@ def _tell_service(
         "log": tell_log(figures),
         "timeline": [{"since": span.begin, "until": span.end, "kind": span.kind.value, "state": span.state or None} for span in spans],
     }
+
+
+def _find_noticed(times: Sequence[float], outage: Outage) -> float | None:
+    """When something was done about it, or people were told (`times`, oldest first); None where it was over before."""
+    place = bisect_left(times, outage.begin - 1)
+    return max(times[place], outage.begin) if place < len(times) and times[place] <= outage.end else None
 
 
 def _tell_times(seconds: Sequence[float]) -> Doc | None:

@@ -14,6 +14,8 @@ OF_THE_DAEMON = ("daemon_started", "daemon_stopped", "daemon_died", "host_slept"
 OF_A_SERVICE = (*STATES, "paused", "resumed", "not_watched")
 ACTS = ("restarted_elsewhere", "breaker_reset", "restart_started", "trial_started")
 ALERTS = ("alert_fired", "alert_resolved")
+NOTICED = ("incident_opened", "alert_fired", "restart_started", "trial_started", "not_restarted", "gave_up")
+"""Events of a service that show that an outage was noticed: something was done about it, or people were told."""
 PAGE = 5000
 
 

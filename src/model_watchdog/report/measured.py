@@ -11,7 +11,7 @@ from typing import Any
 
 from model_watchdog.chunks import read_rows, unpack_head
 from model_watchdog.record import Record
-from model_watchdog.report.period import MINUTES_UP_TO, Period
+from model_watchdog.report.period import MINUTES_UP_TO, MOMENT, MOMENTS_UP_TO, Period
 from model_watchdog.rollups import DAY, HOUR, MINUTE, Bucket, pick, roll_up, unpack
 
 
@@ -35,7 +35,9 @@ class Reading:
         self._head = _sort_head(head)
         first = self._find_first()
         self.began = max(period.since, first) if first is not None else period.until
-        self.width = MINUTE if period.until - self.began <= MINUTES_UP_TO else HOUR
+        span = period.until - self.began
+        has_samples = span <= MOMENTS_UP_TO and self._reach_of_samples() <= self.began
+        self.width = MOMENT if has_samples else MINUTE if span <= MINUTES_UP_TO else HOUR
 
     def __iter__(self) -> Iterator[Measured]:
         """In the order of their names; those without a sample in the period are left out."""
@@ -48,10 +50,11 @@ class Reading:
     def _read(self, number: int) -> list[Bucket]:
         since, until, width = self._period.since, self._period.until, self.width
         begin = -(-since // width) * width  # a bucket belongs to the period in which it begins
-        table, span = ("rollup_hour", DAY) if width == HOUR else ("rollup_minute", HOUR)
-        rolled = self._record.rows(f"SELECT data FROM {table} WHERE series = ? AND at > ? AND at < ?", number, begin - span, until)
-        made = [bucket for row in rolled for bucket in unpack(row["data"])]
-        fresh = max(begin, self._rolled)
+        made, fresh = list[Bucket](), float(begin)
+        if width >= MINUTE:
+            table, span = ("rollup_hour", DAY) if width == HOUR else ("rollup_minute", HOUR)
+            rolled = self._record.rows(f"SELECT data FROM {table} WHERE series = ? AND at > ? AND at < ?", number, begin - span, until)
+            made, fresh = [bucket for row in rolled for bucket in unpack(row["data"])], max(begin, self._rolled)
         samples = self._read_samples(number, fresh, until) if until > fresh else []
         return [bucket for bucket in pick(made, roll_up(samples, width)) if begin <= bucket.at < until]
 
@@ -61,6 +64,14 @@ class Reading:
         samples = read_rows([(False, row["at"], row["data"]) for row in rows], number, begin, until)
         samples += [sample for sample in self._head.get(number, ()) if begin <= sample[0] < until]
         return sorted(samples, key=lambda sample: sample[0])
+
+    def _reach_of_samples(self) -> float:
+        """When the oldest of the samples that are still there was measured; nothing was rolled up and thrown away since."""
+        oldest = self._record.rows(
+            "SELECT min(at) AS at FROM (SELECT min(at) AS at FROM sample_chunk UNION ALL SELECT min(at) FROM sample_head)"
+        )
+        at: float | None = oldest[0]["at"]
+        return float("inf") if at is None else at
 
     def _find_first(self) -> float | None:
         """When the oldest of what the record has was measured, to the hour; None where it has nothing."""

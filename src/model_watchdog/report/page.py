@@ -98,7 +98,7 @@ def _write_availability(doc: Doc) -> str:
     if not doc["services"]:
         return f"<p>{_say('no services')}</p>"
     head = [phrase("Service"), phrase("Available"), phrase("Timeline"), phrase("Outages"), phrase("Down")]
-    head += [phrase("Seen after"), phrase("Well again after"), phrase("Restarts"), phrase("Not counted")]
+    head += [phrase("Noticed after"), phrase("Well again after"), phrase("Restarts"), phrase("Not counted")]
     rows: Rows = []
     for service in doc["services"]:
         name, seconds, share = name_service(service["name"]), service["seconds"], service["availability"]
@@ -225,7 +225,7 @@ def _write_worse(trends: Sequence[Doc]) -> str:
 def _write_wolves(wolves: Sequence[Doc]) -> str:
     if not wolves:
         return f"<p>{_say('none')}</p>"
-    head = [phrase("Rule"), phrase("Service"), phrase("How"), phrase("Change"), phrase("Why")]
+    head = [phrase("Rule"), phrase("Service"), phrase("How"), phrase("What to change"), phrase("Why")]
     rows: Rows = []
     for one in wolves:
         change: Cell = ("html", f"<code>{_escape(one['change'])}</code>") if one["change"] else NOTHING
@@ -285,7 +285,9 @@ def _write_method(doc: Doc) -> str:
     lines = [
         phrase("Available is the share of the watched time in which a service was healthy, busy or degraded."),
         phrase("What was paused, stopped on purpose, asleep, unknown or not watched is not counted."),
-        phrase("Seen after: from the first bad sign to the moment in which it was held to be bad. Well again after: from then on."),
+        phrase(
+            "Noticed after: from the first bad sign until something was done about it, or people were told. Well again after: from then on."
+        ),
         phrase("Counts, means and extremes are exact; quantiles come out of a sketch, and are right to 1 % of themselves."),
         phrase("What got slowly worse: Theil-Sen line through means of 24 hours, with p below 0.01 by the Mann-Kendall test."),
         phrase(

@@ -9,8 +9,10 @@ from model_watchdog.errors import WatchdogError
 from model_watchdog.language import phrase
 from model_watchdog.rollups import DAY, HOUR, MINUTE
 
-MINUTES_UP_TO = 12 * HOUR
-"""What is shorter is told by the minute, what is longer by the hour."""
+MOMENTS_UP_TO, MINUTES_UP_TO = 20 * MINUTE, 12 * HOUR
+"""What is shorter is told in steps of a few seconds, or by the minute; what is longer by the hour."""
+MOMENT = 5
+"""Seconds of the smallest step."""
 LONGEST = 400 * DAY
 
 

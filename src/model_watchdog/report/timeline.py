@@ -50,7 +50,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """From when it was seen to be bad until it was up again; `recovered`: it was, within the period and while it was watched."""
+    """From its first bad look until it was up again; `recovered`: it was, within the period and while it was watched.
+
+    `was_seen_to_begin`: it was up before.
+    """
 
     begin: float
     end: float
@@ -172,7 +175,7 @@ def find_outages(spans: Sequence[Span]) -> list[Outage]:
     for place, span in enumerate(spans):
         if begin is None:
             if span.kind is Kind.DOWN:
-                begin, seen = span.begin, place > 0 and spans[place - 1].kind in (Kind.UP, Kind.LOADING)
+                begin, seen = span.begin, place > 0 and spans[place - 1].kind is Kind.UP
         elif span.kind not in (Kind.DOWN, Kind.LOADING):
             outages.append(Outage(begin, span.begin, span.kind is Kind.UP, seen))
             begin = None
