@@ -109,3 +109,63 @@ def test_what_is_usual_is_known_to_the_next_daemon(chaos: Chaos, options: list[s
         samples = record.samples("probe_duration_seconds", {"service": "m", "probe": "took"})
     since = [at for at, _ in samples[before:] if at <= _seconds(first["at"])]
     assert len(since) < 30, "it had to learn anew"
+
+
+FILE_OF_RULES = """groups:
+- name: health
+  interval: 1s
+  rules:
+  - record: bad:recently
+    expr: count_over_time(probe_success{probe="health"}[3s]) - sum_over_time(probe_success{probe="health"}[3s])
+  - alert: Bad
+    expr: bad:recently > 2
+    keep_firing_for: 2s
+    annotations: {summary: "{{ $value }} bad ones of late"}
+  - alert: ManySeen
+    expr: count_over_time(probe_success{probe="took"}[5m]) > 60
+  - alert: Missed
+    expr: absent_over_time(probe_success{probe="health"}[2m]) or absent(probe_success{probe="took"})
+"""
+
+
+def list_fired(options: list[str], words: str) -> list[float]:
+    """When an alert of the host fired, as the daemon's events say."""
+    told = [json.loads(row) for row in ask("events", "--json", *options).stdout.splitlines()]
+    return [_seconds(row["at"]) for row in told if row["event"] == "alert_fired" and words in row["reason"]]
+
+
+def read_counts(options: list[str]) -> list[float]:
+    """What the expression of ManySeen gave, from the record."""
+    with Record.open(options[3]) as record:
+        (labels,) = [row["labels"] for row in record.series() if row["metric"] == "expr:ManySeen"] or [{}]
+        return [value for _, value in record.samples("expr:ManySeen", labels)]
+
+
+def test_a_rule_file_fires_in_a_replay_as_it_did_and_the_next_daemon_knows_its_past(
+    chaos: Chaos, options: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "alerts.yml").write_text(FILE_OF_RULES)
+    with (tmp_path / "config.yaml").open("a") as file:
+        file.write("rule_files: [alerts.yml]\n")
+    with daemon(options):
+        wait_until(lambda: count_samples(options[3]) >= 40, 40, "it did not measure", every=0.3)
+        chaos.set("503", "/health")
+        wait_until(lambda: list_fired(options, "bad ones of late"), 20, lambda: ask("events", *options).stdout, every=0.3)
+        chaos.set("ok", "/health")
+        wait_until(lambda: max(read_counts(options), default=0.0) >= 80, 60, "it counts too slowly", every=0.3)
+    counted = len(read_counts(options))
+    assert counted and len(list_fired(options, "> 60 gives")) == 1
+    with daemon(options):  # it has measured nothing yet, and goes on from what there is
+        wait_until(lambda: len(read_counts(options)) > counted + 1, 20, "it has forgotten what it counted", every=0.3)
+    assert min(read_counts(options)[counted:]) >= 80
+    assert not list_fired(options, "absent")
+    told = ask("replay", "--json", *options)
+    assert told.returncode == 0, told.stderr
+    doc = json.loads(told.stdout)
+    replayed = [_seconds(one["fired_at"]) for one in doc["firings"] if one["rule"] == "Bad"]
+    fired = list_fired(options, "bad ones of late")
+    assert len(replayed) == len(fired) and all(abs(one - other) < 1.6 for one, other in zip(replayed, fired, strict=True)), (
+        replayed,
+        fired,
+    )
+    assert not [one for one in doc["firings"] if one["rule"] == "Missed"] and doc["no_answer"] == []
