@@ -27,6 +27,7 @@ from bench.promql import measure_rules
 from bench.reading import measure_log, measure_pages
 from bench.record import measure_day
 from bench.report import measure_report
+from bench.warming import measure_warming
 from bench.web import measure_flood, measure_page
 from tests.rig import box as boxes
 from tests.rig import installed
@@ -371,8 +372,10 @@ def measure_reading(rig: Rig) -> None:
 
 
 def measure_promql(rig: Rig) -> None:
-    """Rules with an expression."""
+    """Rules with an expression, and what they know of the past."""
     measure_rules(note)
+    with tempfile.TemporaryDirectory() as directory:
+        measure_warming(Path(directory), note)
 
 
 def measure_month(rig: Rig) -> None:
