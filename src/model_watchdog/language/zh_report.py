@@ -84,6 +84,7 @@ PHRASES = {
     "Rules that cried wolf": "误报的规则",
     "alarms for nothing": "误报次数",
     "Rule": "规则",
+    "it is configured no longer": "该规则已不在配置中",
     "What to change": "建议修改",
     "Why": "理由",
     "{count} of {fired} ended by themselves, after {times}; nobody and nothing had done anything": (

@@ -87,7 +87,7 @@ def _write_cards(doc: Doc) -> str:
         else (NOTHING, phrase("no services")),
         (str(len(doc["incidents"])), phrase("Incidents")),
         (str(len(doc["restarts"])), phrase("Restarts")),
-        (str(len(doc["anomalies"])), phrase("Alerts")),
+        (str(doc["fired"]), phrase("Alerts")),
         (str(wolves), phrase("alarms for nothing")),
         (str(len(doc["worse"])), phrase("series that got slowly worse")),
     ]

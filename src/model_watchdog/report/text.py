@@ -51,7 +51,7 @@ def tell_watched(doc: Doc) -> str:
         "share": say_share(seconds / whole),
         "incidents": len(doc["incidents"]),
         "restarts": len(doc["restarts"]),
-        "alerts": len(doc["anomalies"]),
+        "alerts": doc["fired"],
     }
     return phrase("watched for {watched} ({share}); incidents: {incidents}, restarts: {restarts}, alerts: {alerts}", **blanks)
 
@@ -82,12 +82,17 @@ def _table(services: list[Doc]) -> list[str]:
 
 
 def _row(service: Doc) -> list[str]:
-    spread = next((probe["seconds"] for probe in service["probes"] if probe["seconds"]), None)
+    spread = next((probe["seconds"] for probe in sorted(service["probes"], key=_by_weight) if probe["seconds"]), None)
     latency = " / ".join(say_seconds(spread[key]) for key in ("p50", "p95", "p99")) if spread else "–"
     asked = service["requests"]
     rate = phrase("{rate}/s, errors {share}", rate=say_number(asked["per_second"]), share=say_share(asked["error_share"])) if asked else "–"
     times = [say_times(service["detect_seconds"]), say_times(service["recover_seconds"])]
     return [one_line(service["name"]), say_share(service["availability"]), *times, tell_restarts(service["restarts"]), latency, rate]
+
+
+def _by_weight(probe: Doc) -> int:
+    """What people ask first: the probe of the health, then any that asks the service itself."""
+    return 0 if probe["probe"] == "health" else 2 if probe["probe"] in ("unit", "process") else 1
 
 
 def _list(heading: str, entries: list[str], *, newest: bool = False) -> list[str]:

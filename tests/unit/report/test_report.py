@@ -179,7 +179,7 @@ def test_json_has_the_documented_shape(state: Path, tmp_path: Path, capsys: pyte
     assert doc["schema"] == 1
     assert set(doc) == {
         *("schema", "host", "version", "generated_at", "period", "watched", "services", "incidents", "restarts", "worse", "wolves"),
-        *("anomalies", "series", "levels"),
+        *("fired", "anomalies", "series", "levels"),
     }
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", doc["period"][name]) for name in ("since", "until", "measured_since"))
     chat, evil = doc["services"]
