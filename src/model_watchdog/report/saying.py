@@ -95,7 +95,7 @@ def say_times(times: Doc | None) -> str:
     """Median and greatest of some durations."""
     if times is None:
         return NOTHING
-    if times["max"] - times["median"] < 0.05 * times["max"] or times["count"] == 1:
+    if times["max"] - times["median"] <= 0.05 * times["max"] or times["count"] == 1:
         return say_seconds(times["max"])
     return phrase("{median}, at most {most}", median=say_seconds(times["median"]), most=say_seconds(times["max"]))
 
