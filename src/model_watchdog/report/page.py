@@ -309,7 +309,8 @@ def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> s
             classes = " ".join(filter(None, ("" if kind == "html" else kind, "empty" if text == NOTHING else "")))
             made.append(f'<td{f" class={json.dumps(classes)}" if classes else ""} data-of="{_escape(name)}">{inside}</td>')
         body.append(f"<tr>{''.join(made)}</tr>")
-    return f'<div class="wide"><table class="stack"><thead><tr>{top}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    label = _escape(phrase(", ").join(head[:3]))  # who comes to it by keyboard must know what is scrolled
+    return f'<div class="wide" tabindex="0" role="group" aria-label="{label}"><table class="stack"><thead><tr>{top}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
 
 def _say(text: str) -> str:
