@@ -15,7 +15,7 @@ from model_watchdog.report import alerts as wolves
 from model_watchdog.report.detection import SIGNS, find_end, find_first_sign, find_gap
 from model_watchdog.report.figures import Figures, find_figures
 from model_watchdog.report.happened import ALERTS, NOTICED, OF_THE_DAEMON, Happened, read_happened, recall_states
-from model_watchdog.report.measured import Measured, Reading
+from model_watchdog.report.measured import Reading
 from model_watchdog.report.period import Period
 from model_watchdog.report.requests import tell_latencies, tell_log, tell_probes, tell_requests
 from model_watchdog.report.timeline import (
@@ -29,7 +29,6 @@ from model_watchdog.report.timeline import (
     find_watched,
 )
 from model_watchdog.report.trends import Trend, find_trend
-from model_watchdog.rollups import HOUR, Bucket
 from model_watchdog.stories import list_incidents
 
 Doc = dict[str, Any]
@@ -88,15 +87,9 @@ def _at(row: Row) -> float:
 
 def _read_series(record: Record, period: Period) -> tuple[list[Figures], list[Trend], list[tuple[str, dict[str, str]]], float]:
     reading = Reading(record, period)
-
-    def by_the_minute(measured: Measured, bucket: Bucket) -> Sequence[Bucket]:
-        if measured.width < HOUR:
-            return ()
-        return record.buckets(measured.metric, measured.labels, bucket.at, bucket.at + HOUR - 1)
-
     figures, trends = list[Figures](), list[Trend]()
     for measured in reading:
-        one = find_figures(measured, period, by_the_minute)
+        one = find_figures(measured, period, reading.read_minutes)
         if one is not None:
             trend = find_trend(one, period)
             one.means = []  # what is read of one series is let go before the next

@@ -310,7 +310,8 @@ def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> s
             made.append(f'<td{f" class={json.dumps(classes)}" if classes else ""} data-of="{_escape(name)}">{inside}</td>')
         body.append(f"<tr>{''.join(made)}</tr>")
     label = _escape(phrase(", ").join(head[:3]))  # who comes to it by keyboard must know what is scrolled
-    return f'<div class="wide" tabindex="0" role="group" aria-label="{label}"><table class="stack"><thead><tr>{top}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    table = f'<table class="stack"><thead><tr>{top}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+    return f'<div class="wide" tabindex="0" role="group" aria-label="{label}">{table}</div>'
 
 
 def _say(text: str) -> str:
