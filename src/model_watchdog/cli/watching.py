@@ -26,7 +26,7 @@ LEAVING = ("q", "Q", HANG_UP)
 MOVES = {"\x1b[A": -1, "k": -1, "\x1b[B": 1, "j": 1, "\x1b[5~": -10, "\x1b[6~": 10, " ": 10, "b": -10, "g": -(10**6), "G": 10**6}
 MOVES |= {"\x1bOA": -1, "\x1bOB": 1, "\x1b[H": -(10**6), "\x1b[F": 10**6}
 """Lines by which a key moves what is shown."""
-_ENDING = {signal.SIGTERM, signal.SIGHUP}
+_ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _WAKING = {*_ENDING, signal.SIGWINCH, signal.SIGTSTP}
 
 
@@ -102,7 +102,7 @@ class Keys:
         for end in (self._woken, self._waking):
             end.setblocking(False)
         for number in _WAKING:
-            self._handlers[number] = signal.signal(number, lambda number, _: self.caught.add(number))
+            self._handlers[number] = signal.signal(number, self._catch)
         self._wakeup = signal.set_wakeup_fd(self._waking.fileno(), warn_on_full_buffer=False)
         self.take()
         return self
@@ -114,6 +114,12 @@ class Keys:
             signal.signal(number, handler)
         self._woken.close()
         self._waking.close()
+
+    def _catch(self, number: int, _: object) -> None:
+        """An exception may come where nobody can pass it on: only who presses Ctrl-C twice, since something hangs, raises one."""
+        if number == signal.SIGINT and number in self.caught:
+            raise KeyboardInterrupt
+        self.caught.add(number)
 
     def take(self) -> None:
         if self._input is not None:
@@ -145,11 +151,11 @@ def _go_on(view: View) -> int:
         while True:
             last = screen.show(view.draw(screen.size[0], time.time()), first)
             key = keys.wait(max(0.0, looked + EVERY - time.monotonic()))
-            if key in LEAVING or keys.caught & _ENDING:
+            caught, keys.caught = keys.caught, set()
+            if key in LEAVING or caught & _ENDING:
                 return 0
-            if signal.SIGTSTP in keys.caught:
+            if signal.SIGTSTP in caught:
                 _rest(keys, screen)
-            keys.caught.clear()
             first = min(last, max(0, min(first, last) + MOVES.get(key, 0)))
             if time.monotonic() - looked >= EVERY:
                 looked = time.monotonic()
