@@ -49,7 +49,7 @@ def gather(state_dir: str | os.PathLike[str], period: Period, now: float) -> Doc
         figures, trends, series, began = _read_series(record, period)
         watched = _find_watched(record, happened, period, series)
         statuses = record.services()
-        recall_states(happened, statuses, period.since)
+        recall_states(happened, statuses)
         known = [service["name"] for service in statuses]
         names = [*known, *sorted((happened.services | {one.service for one in figures if one.service}) - set(known))]
         by_service: dict[str | None, list[Figures]] = defaultdict(list)

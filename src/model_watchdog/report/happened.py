@@ -67,18 +67,14 @@ def read_happened(record: Record, period: Period) -> Happened:
     return found
 
 
-def recall_states(found: Happened, services: Iterable[Row], since: float) -> None:
+def recall_states(found: Happened, services: Iterable[Row]) -> None:
     """Of a service that has been in its state for so long that no event tells of it any more, how it stands now tells."""
     for service in services:
         name, state, text = service["name"], service.get("state"), service.get("since")
         if name in found.before or state not in STATES or not text or found.select(name, STATES):
             continue
         row = {"at": parse_rfc3339(text), "service": name, "event": state, "cause": service.get("cause")}
-        if row["at"] < since:
-            found.before[name] = row
-        else:
-            found.events[name].append(row)
-            found.events[name].sort(key=lambda one: one["at"])
+        found.events[name] = sorted([*found.events[name], row], key=lambda one: float(one["at"]))
 
 
 def _read_before(record: Record, since: float, found: Happened) -> None:
