@@ -66,6 +66,10 @@ class Delivery:
         return Reason(self.event, params)
 
 
+TRIES_WITH_FILE = 3
+"""After so many a message goes without its file; its text names the path."""
+
+
 class Outbox:
     """Queues, sends, tries again. Times in the record are wall time; waiting is on the steady clock."""
 
@@ -256,9 +260,10 @@ class Outbox:
         await self._store.commit(*(outbox_update(item.message.key, name, "sent", item.attempts, wall, "") for item in parcel.items))
 
     def _compose(self, parcel: Parcel) -> Message:
-        """The message itself, or one that stands for them all."""
+        """The message itself, or one that stands for them all. A file that the provider may refuse is left out after some tries."""
         if len(parcel.items) == 1:
-            return parcel.items[0].message
+            (item,) = parcel.items
+            return replace(item.message, attachment="") if item.attempts >= TRIES_WITH_FILE else item.message
         began = self._wall() - (self._steady() - min(item.queued for item in parcel.items))
         messages = [item.message for item in parcel.items]
         folded = compose_digest(os.uname().nodename, messages, datetime.fromtimestamp(began).astimezone())

@@ -18,6 +18,7 @@ from model_watchdog.history import History
 from model_watchdog.record import FILE
 from model_watchdog.rollups import DAY, HOUR, Kept
 from model_watchdog.transactions import transact, work
+from tests.rig.chaos import Chaos
 from tests.rig.plain_daemon import PlainDaemon
 from tests.rig.sinks import HttpSink, SmtpSink
 from tests.rig.waiting import holds_for, wait_until
@@ -152,3 +153,35 @@ def test_the_first_report_waits_for_its_time_and_one_that_cannot_be_made_is_told
     wait_until(lambda: "event=report_failed try=1" in daemon.log(), 20, daemon.log)
     assert time.monotonic() - began < 20
     assert json.loads(daemon.run("status", "--json", check=False).stdout)["daemon"]["running"]
+
+
+def test_a_rule_that_cries_wolf_is_named_with_what_to_change_and_one_that_somebody_took_on_is_not(
+    daemon: PlainDaemon, chaos: Chaos, tmp_path: Path
+) -> None:
+    probe = f"{{kind: http, url: '{chaos.url()}', every: 200ms, timeout: 200ms}}"
+    rule = "{metric: 'probe_success{probe=\"health\"}', below: 1}"
+    daemon.configure(
+        f"services:\n  chat: {{startup: 100ms, recovery: {{kind: command, command: [/bin/true]}}, probes: {{health: {probe}}},"
+        f" rules: {{unhealthy: off, wolf: {rule}}}, unstable: off}}\nhost: {{probes: {{}}, rules: {{}}}}\n"
+    )
+    daemon.start()
+
+    def count(event: str) -> int:
+        return sum(row["event"] == event for row in daemon.lines("events"))
+
+    for number in (1, 2, 3):
+        wait_until(lambda: daemon.lines("events")[-1]["event"] in ("healthy", "incident_closed", "acknowledged"), 20, daemon.log)
+        chaos.set("500")
+        wait_until(lambda: count("alert_fired") == number, 20, daemon.log)  # noqa: B023
+        if number == 3:
+            (incident,) = [row["id"] for row in daemon.lines("incidents") if row["closed_at"] is None]
+            daemon.run("ack", str(incident))
+        chaos.set("ok")
+        wait_until(lambda: count("alert_resolved") == number, 20, daemon.log)  # noqa: B023
+    path = tmp_path / "report.json"
+    daemon.run("report", "--since", "1h", "-o", str(path))
+    doc = json.loads(path.read_text())
+    (wolf,) = doc["wolves"]
+    assert (wolf["service"], wolf["rule"], wolf["fired"], wolf["count"], wolf["change"]) == ("chat", "wolf", 3, 2, "for: 30s")
+    fired = [one for one in doc["anomalies"] if one["rule"] == "wolf"]
+    assert len(fired) == 3 and all(one["series"].startswith("probe_success{") for one in fired)

@@ -347,6 +347,29 @@ def test_dry_run_sends_and_queues_nothing_but_says_what_it_would(run, state_dir)
     assert events == [Delivery("would_tell", "ops", "title a")]
 
 
+def test_a_file_that_the_provider_refuses_does_not_keep_the_text_back(run, state_dir, monkeypatch):
+    monkeypatch.setattr("model_watchdog.outbox.wait_after", lambda attempts, age: 0.01)
+    seen: list[str] = []
+
+    class TextOnly(Provider):
+        async def send(self, message: Message) -> None:
+            seen.append(message.attachment)
+            if message.attachment:
+                raise NotifyError("413: too large")
+            await super().send(message)
+
+    provider = TextOnly()
+
+    async def work(store: Store) -> None:
+        outbox = Outbox(store, config(ops=provider))
+        enqueue(store, outbox, Message("report/week", Severity.INFO, "a week", "/reports/week.html", attachment="/reports/week.html"))
+        await until(lambda: provider.told == ["report/week"])
+        await outbox.close()
+
+    run(work)
+    assert seen == ["/reports/week.html"] * 3 + [""]
+
+
 def test_a_test_message_goes_past_the_queue(run, state_dir):
     good, down = Provider(), Provider(*DOWN)
 

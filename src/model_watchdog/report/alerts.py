@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from model_watchdog.config.values import write_number, write_seconds
+from model_watchdog.core.incident import CONDITION
 from model_watchdog.language import phrase
 from model_watchdog.wording import duration
 
@@ -141,8 +142,11 @@ def _count_again(firings: Sequence[Firing]) -> int:
 
 def _advise(wolf: Wolf, lasting: Sequence[float], level: Row | None, usual: Usual) -> None:
     """What would have kept most of them quiet: a longer `for`, where they were short; else a level further off; else to be asked less."""
-    if level is None:
+    if level is None and all(firing.series.startswith(CONDITION) or not firing.series for firing in wolf.firings):
         wolf.advice = phrase("it comes from the state of the service: look at why it changes, and at how long its probes wait")
+        return
+    if level is None:
+        wolf.advice = phrase("it is configured no longer")
         return
     waits = float(level.get("for") or 0.0)
     needed = sorted(lasting)[max(0, ceil(COMPELLING * len(lasting)) - 1)] + waits

@@ -17,7 +17,7 @@
  "incidents": [as `watchdog incidents --json`, and "cause"], "restarts": [{"id", "service", "at", "actor", "cause", "reason", …}],
  "worse": [{"metric", "labels", "days", "per_day", "begin", "end", "chance", "full_in_days", "change_share"}],
  "wolves": [{"service", "rule", "fired", "count", "median_seconds", "longest_seconds", "again", "change", "advice", "spared"}],
- "anomalies": [{"at", "service", "rule", "series", "reason"}],
+ "fired": how many alerts, "anomalies": [{"at", "service", "rule", "series", "reason"}],       the newest 1000 of them
  "levels": [as the setting of that name: the rules over metrics, with the levels at which they fire],
  "series": [{"metric", "labels", "count", "last", and of a gauge "least", "mean", "most", "quantiles": {SHARE: value},
    "bars": [[from, to, count]], "points": [[unix seconds, least, mean, most]]; of a counter "increase", "per_second"; points of its rate}]}

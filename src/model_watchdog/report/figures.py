@@ -18,6 +18,8 @@ SHARES = (0.01, 0.5, 0.95, 0.99)
 MOST_POINTS = 240
 """So many points a series has at most; more are put together."""
 MOST_BARS = 24
+MOST_FALLS = 800
+"""So many falls of a counter are looked at by the minute, more than one each hour of a month: one that falls all the time is none."""
 COUNTERS = re.compile(r".*_(total|count|sum|bucket)")
 
 Point = tuple[float, float, float, float]
@@ -88,9 +90,11 @@ def find_growth(buckets: Sequence[Bucket], by_the_minute: Callable[[Bucket], Seq
     """
     grown: list[float] = []
     before: float | None = None
+    falls = 0
     for bucket in buckets:
         fell = bucket.last < bucket.most or (before is not None and bucket.least < before)
-        inside = by_the_minute(bucket) if fell else ()
+        falls += fell
+        inside = by_the_minute(bucket) if fell and falls <= MOST_FALLS else ()
         parts = inside if len(inside) > 1 else (bucket,)
         gain = 0.0
         for part in parts:

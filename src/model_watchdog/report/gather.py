@@ -14,8 +14,8 @@ from model_watchdog.record import Record
 from model_watchdog.report import alerts as wolves
 from model_watchdog.report.detection import SIGNS, find_end, find_first_sign, find_gap
 from model_watchdog.report.figures import Figures, find_figures
-from model_watchdog.report.happened import ALERTS, NOTICED, OF_THE_DAEMON, Happened, read_happened
-from model_watchdog.report.measured import Measured, Reading
+from model_watchdog.report.happened import ALERTS, NOTICED, OF_THE_DAEMON, Happened, read_happened, recall_states
+from model_watchdog.report.measured import Reading
 from model_watchdog.report.period import Period
 from model_watchdog.report.requests import tell_latencies, tell_log, tell_probes, tell_requests
 from model_watchdog.report.timeline import (
@@ -29,7 +29,6 @@ from model_watchdog.report.timeline import (
     find_watched,
 )
 from model_watchdog.report.trends import Trend, find_trend
-from model_watchdog.rollups import HOUR, Bucket
 from model_watchdog.stories import list_incidents
 
 Doc = dict[str, Any]
@@ -49,7 +48,9 @@ def gather(state_dir: str | os.PathLike[str], period: Period, now: float) -> Doc
         happened = read_happened(record, period)
         figures, trends, series, began = _read_series(record, period)
         watched = _find_watched(record, happened, period, series)
-        known = [service["name"] for service in record.services()]
+        statuses = record.services()
+        recall_states(happened, statuses)
+        known = [service["name"] for service in statuses]
         names = [*known, *sorted((happened.services | {one.service for one in figures if one.service}) - set(known))]
         by_service: dict[str | None, list[Figures]] = defaultdict(list)
         for one in figures:
@@ -73,6 +74,7 @@ def gather(state_dir: str | os.PathLike[str], period: Period, now: float) -> Doc
         "restarts": [_tell_restart(row) for row in happened.restarts],
         "worse": [_tell_trend(trend) for trend in sorted(trends, key=lambda trend: (trend.chance, trend.metric))],
         "wolves": [_tell_wolf(wolf) for wolf in found],
+        "fired": sum(row["event"] == "alert_fired" for rows in happened.events.values() for row in rows),
         "anomalies": [_tell_anomaly(row) for row in _find_anomalies(happened)],
         "levels": levels,
         "series": [_tell_figures(one) for one in figures],
@@ -85,15 +87,9 @@ def _at(row: Row) -> float:
 
 def _read_series(record: Record, period: Period) -> tuple[list[Figures], list[Trend], list[tuple[str, dict[str, str]]], float]:
     reading = Reading(record, period)
-
-    def by_the_minute(measured: Measured, bucket: Bucket) -> Sequence[Bucket]:
-        if measured.width < HOUR:
-            return ()
-        return record.buckets(measured.metric, measured.labels, bucket.at, bucket.at + HOUR - 1)
-
     figures, trends = list[Figures](), list[Trend]()
     for measured in reading:
-        one = find_figures(measured, period, by_the_minute)
+        one = find_figures(measured, period, reading.read_minutes)
         if one is not None:
             trend = find_trend(one, period)
             one.means = []  # what is read of one series is let go before the next
@@ -118,7 +114,8 @@ def _find_watched(record: Record, happened: Happened, period: Period, series: It
     sign = record.updated_at()
     if sign is not None and sign + ALIVE_WITHIN < period.until:
         gaps.append((max(sign, last), period.until))
-    return find_watched(events, happened.ran, period.since, period.until, gaps)
+    ran = busiest is not None if happened.ran is None else happened.ran  # what was measured, somebody watched
+    return find_watched(events, ran, period.since, period.until, gaps)
 
 
 def _tell_service(

@@ -1,18 +1,19 @@
 """What the record says happened in the period: events, restarts and incidents, read in a few questions, whatever their number."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from model_watchdog.record import Record
 from model_watchdog.report.period import Period
 from model_watchdog.report.timeline import STATES
+from model_watchdog.status import parse_rfc3339
 
 Row = dict[str, Any]
 
 OF_THE_DAEMON = ("daemon_started", "daemon_stopped", "daemon_died", "host_slept", "held_up")
-OF_A_SERVICE = (*STATES, "paused", "resumed", "not_watched")
-ACTS = ("restarted_elsewhere", "breaker_reset", "restart_started", "trial_started")
+OF_A_RUN = ("daemon_started", "daemon_stopped")
 ALERTS = ("alert_fired", "alert_resolved")
 NOTICED = ("incident_opened", "alert_fired", "restart_started", "trial_started", "not_restarted", "gave_up")
 """Events of a service that show that an outage was noticed: something was done about it, or people were told."""
@@ -23,13 +24,13 @@ PAGE = 5000
 class Happened:
     """Events oldest first, by service (None: the host); `before` is each service's last state before the period.
 
-    `paused` are those that were paused then, `ran` says whether a daemon ran.
+    `paused` are those that were paused then, `ran` says whether a daemon ran (None: not known).
     """
 
     events: dict[str | None, list[Row]] = field(default_factory=lambda: defaultdict(list))
     before: dict[str, Row] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
-    ran: bool = False
+    ran: bool | None = None
     causes: dict[int, str | None] = field(default_factory=dict)
     roots: dict[int, int] = field(default_factory=dict)
     restarts: list[Row] = field(default_factory=list)
@@ -66,6 +67,16 @@ def read_happened(record: Record, period: Period) -> Happened:
     return found
 
 
+def recall_states(found: Happened, services: Iterable[Row]) -> None:
+    """Of a service that has been in its state for so long that no event tells of it any more, how it stands now tells."""
+    for service in services:
+        name, state, text = service["name"], service.get("state"), service.get("since")
+        if name in found.before or state not in STATES or not text or found.select(name, STATES):
+            continue
+        row = {"at": parse_rfc3339(text), "service": name, "event": state, "cause": service.get("cause")}
+        found.events[name] = sorted([*found.events[name], row], key=lambda one: float(one["at"]))
+
+
 def _read_before(record: Record, since: float, found: Happened) -> None:
     newest = "SELECT at, service, event, cause, max(id) AS id FROM event WHERE at < ? AND event IN ({marks}) GROUP BY service"
 
@@ -77,4 +88,9 @@ def _read_before(record: Record, since: float, found: Happened) -> None:
         if service and (service not in gone or gone[service]["id"] < row["id"]):
             found.before[service] = row
     found.paused = {service for service, row in ask(("paused", "resumed", "not_watched")).items() if service and row["event"] == "paused"}
-    found.ran = ask(("daemon_started", "daemon_stopped")).get(None, {"event": ""})["event"] == "daemon_started"
+    known = ask(OF_A_RUN).get(None)
+    first = next(iter(found.select(None, OF_A_RUN)), None)
+    if known is not None:
+        found.ran = known["event"] == "daemon_started"
+    elif first is not None:  # what came before is not in the record any more
+        found.ran = first["event"] == "daemon_stopped"

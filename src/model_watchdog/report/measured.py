@@ -23,6 +23,7 @@ class Measured:
     labels: dict[str, str]
     width: int
     buckets: list[Bucket]
+    number: int = 0
 
 
 class Reading:
@@ -45,7 +46,18 @@ class Reading:
         for number in sorted(known, key=lambda one: (known[one][0], sorted(known[one][1].items()))):
             buckets = self._read(number)
             if buckets:
-                yield Measured(*known[number], self.width, buckets)
+                yield Measured(*known[number], self.width, buckets, number)
+
+    def read_minutes(self, measured: Measured, bucket: Bucket) -> list[Bucket]:
+        """What an hour of a series was like by the minute; nothing where minutes are kept no longer, or it was read so already."""
+        if measured.width < HOUR:
+            return []
+        rows = self._record.rows("SELECT data FROM rollup_minute WHERE series = ? AND at = ?", measured.number, bucket.at)
+        made = [minute for row in rows for minute in unpack(row["data"], with_bins=False)]
+        is_fresh = bucket.at + HOUR > self._rolled
+        until = min(bucket.at + HOUR, self._period.until)
+        samples = self._read_samples(measured.number, float(bucket.at), until) if is_fresh else []
+        return pick(made, roll_up(samples, MINUTE))
 
     def _read(self, number: int) -> list[Bucket]:
         since, until, width = self._period.since, self._period.until, self.width

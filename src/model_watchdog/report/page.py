@@ -87,7 +87,7 @@ def _write_cards(doc: Doc) -> str:
         else (NOTHING, phrase("no services")),
         (str(len(doc["incidents"])), phrase("Incidents")),
         (str(len(doc["restarts"])), phrase("Restarts")),
-        (str(len(doc["anomalies"])), phrase("Alerts")),
+        (str(doc["fired"]), phrase("Alerts")),
         (str(wolves), phrase("alarms for nothing")),
         (str(len(doc["worse"])), phrase("series that got slowly worse")),
     ]
@@ -309,7 +309,9 @@ def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> s
             classes = " ".join(filter(None, ("" if kind == "html" else kind, "empty" if text == NOTHING else "")))
             made.append(f'<td{f" class={json.dumps(classes)}" if classes else ""} data-of="{_escape(name)}">{inside}</td>')
         body.append(f"<tr>{''.join(made)}</tr>")
-    return f'<div class="wide"><table class="stack"><thead><tr>{top}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    label = _escape(phrase(", ").join(head[:3]))  # who comes to it by keyboard must know what is scrolled
+    table = f'<table class="stack"><thead><tr>{top}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+    return f'<div class="wide" tabindex="0" role="group" aria-label="{label}">{table}</div>'
 
 
 def _say(text: str) -> str:

@@ -4,7 +4,7 @@ import math
 from datetime import datetime
 from typing import Any
 
-from model_watchdog.language import phrase, strip_controls
+from model_watchdog.language import one_line, phrase
 from model_watchdog.wording import duration
 
 Doc = dict[str, Any]
@@ -84,18 +84,18 @@ def say_minute(at: float) -> str:
 def name_series(metric: str, labels: dict[str, str]) -> str:
     """The metric with its labels, without those that are named beside it."""
     told = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name not in UNNAMED_LABELS)
-    return strip_controls(f"{metric} {{{told}}}" if told else metric)
+    return one_line(f"{metric} {{{told}}}" if told else metric)
 
 
 def name_service(name: str | None) -> str:
-    return phrase("the host") if name is None else strip_controls(name)
+    return phrase("the host") if name is None else one_line(name)
 
 
 def say_times(times: Doc | None) -> str:
     """Median and greatest of some durations."""
     if times is None:
         return NOTHING
-    if times["max"] - times["median"] < 0.05 * times["max"] or times["count"] == 1:
+    if times["max"] - times["median"] <= 0.05 * times["max"] or times["count"] == 1:
         return say_seconds(times["max"])
     return phrase("{median}, at most {most}", median=say_seconds(times["median"]), most=say_seconds(times["max"]))
 

@@ -130,3 +130,8 @@ def test_once_is_no_habit_and_the_worst_comes_first() -> None:
 )
 def test_levels_are_rounded_away_from_what_is_usual(value: float, sign: int, rounded: float) -> None:
     assert round_off(value, sign) == rounded
+
+
+def test_a_rule_that_is_configured_no_longer_has_nothing_to_be_changed() -> None:
+    (wolf,) = find_wolves(firings(10, 10), [], nothing_usual)
+    assert (wolf.change, wolf.advice) == ("", "it is configured no longer")

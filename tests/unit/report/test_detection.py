@@ -1,5 +1,7 @@
 """When an outage began, and when nobody watched: from the samples, and later, when they are gone, from the minutes."""
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,3 +111,19 @@ def test_one_that_was_over_before_anything_was_done_is_neither(tmp_path: Path) -
     service = outage((1000, "unhealthy"), (1010, "healthy"), (2000, "alert_fired"))(tmp_path)
     assert (service["detect_seconds"], service["recover_seconds"]) == (None, None)
     assert service["availability"] == 1 - 10 / (3 * HOUR)
+
+
+def test_a_service_that_has_been_well_for_longer_than_events_are_kept_is_known_by_how_it_stands(tmp_path: Path) -> None:
+    status = {"name": "chat", "state": "healthy", "cause": None, "since": "2025-01-01T00:00:00Z"}
+    write(tmp_path, HOUR, lambda at: 1.0, writes.service_status("chat", json.dumps(status), WALL + HOUR)).close()
+    (service,) = gather(tmp_path, Period(WALL, WALL + HOUR), WALL + HOUR)["services"]
+    assert (service["availability"], service["seconds"]["up"]) == (1, HOUR)
+
+
+def test_a_service_that_is_new_counts_from_its_state_on(tmp_path: Path) -> None:
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(WALL + 600))
+    status = {"name": "chat", "state": "unhealthy", "cause": "health_refused", "since": since}
+    rows = [writes.event(WALL, None, "daemon_started", None, "r"), writes.service_status("chat", json.dumps(status), WALL + HOUR)]
+    write(tmp_path, HOUR, lambda at: 1.0, *rows).close()
+    (service,) = gather(tmp_path, Period(WALL, WALL + HOUR), WALL + HOUR)["services"]
+    assert (service["seconds"]["not_watched"], service["seconds"]["down"]) == (600, 3000)

@@ -151,6 +151,19 @@ def test_what_is_rolled_up_while_it_is_read_is_not_seen_twice(written: Written) 
         assert {(one.metric, str(one.labels)): one.buckets for one in reading} == before
 
 
+def test_what_is_folded_while_it_is_read_is_not_seen_twice(tmp_path: Path) -> None:
+    made = Written(tmp_path)
+    made.run(3000, 20, Values())
+    with Record.open(tmp_path) as record:
+        reading = Reading(record, Period(WALL, made.now))
+        assert (made.count("sample_head"), made.count("sample_chunk")) == (150, 0)
+        made.connection.execute("BEGIN")
+        made.history.fold(made.now, Kept())
+        made.connection.execute("COMMIT")
+        assert (made.count("sample_head"), made.count("sample_chunk")) == (0, len(SERIES))
+        assert {sum(bucket.count for bucket in one.buckets) for one in reading} == {150}
+
+
 # ---------------------------------------------------------------- counters
 def grow(values: list[float], width: int = HOUR, every: float = 60.0) -> float:
     buckets = roll_up([(number * every, value) for number, value in enumerate(values)], width)
@@ -170,10 +183,20 @@ def grow(values: list[float], width: int = HOUR, every: float = 60.0) -> float:
         ([*map(float, range(100)), *map(float, range(50))], 99.0 + 49.0),
         ([*map(float, range(100)), *map(float, range(1, 300))], 99.0 + 299.0),
         ([*map(float, range(70)), *map(float, range(10)), *map(float, range(60))], 69.0 + 9.0 + 59.0),
+        ([*map(float, range(20)), *map(float, range(15))], 19.0 + 14.0),
         ([3.0, 1.0], 1.0),
         ([7.0], 0.0),
     ],
-    ids=["stands", "grows", "begins anew", "begins anew and goes beyond", "begins anew twice in an hour", "falls at once", "one sample"],
+    ids=[
+        "stands",
+        "grows",
+        "begins anew",
+        "begins anew and goes beyond",
+        "begins anew twice in an hour",
+        "in its first hour",
+        "falls at once",
+        "one sample",
+    ],
 )
 def test_how_much_a_counter_grew(values: list[float], grown: float) -> None:
     assert grow(values) == pytest.approx(grown)

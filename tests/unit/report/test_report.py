@@ -17,6 +17,7 @@ from model_watchdog.database import connect
 from model_watchdog.history import History
 from model_watchdog.language import speak
 from model_watchdog.record import FILE, SCHEMA
+from model_watchdog.report.text import choose_services
 from model_watchdog.rollups import DAY, HOUR, Kept
 from model_watchdog.transactions import transact, work
 
@@ -179,7 +180,7 @@ def test_json_has_the_documented_shape(state: Path, tmp_path: Path, capsys: pyte
     assert doc["schema"] == 1
     assert set(doc) == {
         *("schema", "host", "version", "generated_at", "period", "watched", "services", "incidents", "restarts", "worse", "wolves"),
-        *("anomalies", "series", "levels"),
+        *("fired", "anomalies", "series", "levels"),
     }
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", doc["period"][name]) for name in ("since", "until", "measured_since"))
     chat, evil = doc["services"]
@@ -236,3 +237,11 @@ def test_a_record_without_anything_in_it_yet_is_a_report_of_nothing(tmp_path: Pa
     code, text, _ = call(capsys, "report", "--state-dir", tmp_path, "-o", tmp_path / "r.html")
     assert code == 0 and "watched for 0 s (0 %)" in text and "no services" in text
     assert "nothing was measured in this time" in (tmp_path / "r.html").read_text()
+
+
+def test_of_very_many_services_the_text_tells_those_that_were_least_available() -> None:
+    many = [{"name": f"s{number}", "availability": 0.9 if number % 10 == 0 else None if number % 7 == 0 else 1.0} for number in range(500)]
+    chosen = choose_services(many)
+    assert len(chosen) == 30 and all(service["availability"] == 0.9 for service in chosen)
+    assert [service["name"] for service in chosen][:3] == ["s0", "s10", "s20"]
+    assert choose_services(many[:30]) == many[:30]
