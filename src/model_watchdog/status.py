@@ -73,10 +73,10 @@ def collect(state_dir: str, runtime_dir: str) -> "tuple[Doc, Doc]":
     for service in services:
         problems += service.pop("problems", [])
     problems += [problem for problem in (said or {}).get("problems", []) if problem not in problems]
-    if running and not any(problem["cause"] == UNWRITABLE for problem in problems):
+    if (running or _is_there(state_dir)) and not any(problem["cause"] == UNWRITABLE for problem in problems):
         if unread:
             problems.append({"cause": UNWRITABLE, "service": None, "reason": unread, "remedy": f"ls -l {state_dir} && df -h {state_dir}"})
-        else:
+        elif running:
             problems += _find_old(updated_at, now, daemon.get("longest_every", 30.0), state_dir)
     doc: Doc = {
         "schema": SCHEMA,
@@ -120,6 +120,11 @@ def _is_forbidden(state_dir: str) -> bool:
     except OSError as error:
         return isinstance(error, PermissionError)
     return not os.access(path, os.R_OK)
+
+
+def _is_there(state_dir: str) -> bool:
+    """There is a record, though perhaps one that cannot be read."""
+    return os.path.lexists(f"{state_dir}/watchdog.db")
 
 
 def is_running(runtime_dir: str) -> bool:

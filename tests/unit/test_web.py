@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,12 @@ def test_the_report_is_downloaded(web: Web, language: str, title: str) -> None:
     assert web.ask(f"/report?since=1d&lang={language}")[2] == text, "it is handed out again for a while"
 
 
+def test_reports_that_are_asked_for_together_are_made_one_after_the_other(web: Web) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda number: web.ask(f"/report?since={number // 6 + 1}d")[0], range(12)))
+    assert answers.count(200) >= 8 and set(answers) <= {200, 503}
+
+
 def test_the_report_is_a_document_too(web: Web) -> None:
     doc = web.json("/api/v1/report?since=1d")
     assert doc["schema"] == 1 and {"chatglm", "whisper"} <= {service["name"] for service in doc["services"]}
@@ -274,6 +281,27 @@ def test_a_flood_and_full_sockets_leave_it_small_and_alive(web: Web) -> None:
     for one in [*idle, *streams]:
         one.close()
     wait_until(lambda: b"200" in _stream_begins(web), 5)
+
+
+def test_requests_that_never_become_whole_keep_nobody_out(web: Web) -> None:
+    half = []
+    for _ in range(600):
+        sent = socket.create_connection(("127.0.0.1", web.port))
+        sent.sendall(b"GET / HTTP/1.1\r\nHost: localh")
+        half.append(sent)
+    began = time.monotonic()
+    for path in ("/ready/chatglm", "/healthz", "/metrics"):
+        assert web.ask(path)[0] == 200
+    for number in range(3):  # what trickles in does not win time
+        time.sleep(2)
+        with contextlib.suppress(OSError):
+            half[-1].sendall(str(number).encode())
+    half[-1].settimeout(15)
+    with contextlib.suppress(ConnectionResetError):
+        assert half[-1].recv(1) == b""
+    assert 8 < time.monotonic() - began < 15
+    for sent in half:
+        sent.close()
 
 
 def _stream_begins(web: Web) -> bytes:
@@ -399,6 +427,11 @@ def test_a_record_that_cannot_be_read_is_said_so_and_read_when_it_can(tmp_path: 
     connection.close()
     status, _, text = web.ask("/api/v1/series")
     assert status == 503 and "upgrade" in text
+    wait_until(lambda: web.ask("/ready/chatglm")[0] == 503, 5, lambda: web.ask("/ready/chatglm"))
+    for address in ("/ready/chatglm", "/healthz"):
+        assert web.ask(address)[0] == 503 and "upgrade" in web.ask(address)[2]
+    (problem,) = web.json("/api/v1/status")["daemon"]["problems"]
+    assert problem["cause"] == "record_unwritable" and "upgrade" in problem["reason"]
     web.close()
 
 

@@ -16,9 +16,6 @@ EXAMPLES = """\
   watchdog web --listen 0.0.0.0:8712 --host gpu-box-7 --secrets /etc/model-watchdog/web-secrets --tls-cert C.pem --tls-key K.pem
 """
 LISTEN = "127.0.0.1:8712"
-MOST_CONNECTIONS = 512
-MOST_THREADS = 3
-"""So many questions are put to the record at a time, however many are asked: each has memory of its own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,13 +54,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace, host: str, port: int, hosts: object, secrets: object) -> int:
-    import asyncio
     import socket
 
-    import uvicorn
-    from anyio.to_thread import current_default_thread_limiter
-
     from model_watchdog.web.app import make_app
+    from model_watchdog.web.server import serve
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle's delay of 40 ms on
@@ -74,31 +68,9 @@ def _serve(args: argparse.Namespace, host: str, port: int, hosts: object, secret
     except OSError as error:
         raise CommandError(f"cannot listen on {args.listen}: {error.strerror}; choose another with --listen HOST:PORT") from None
     app = make_app(os.fspath(find_state_dir(args)), os.fspath(find_runtime_dir(args)), hosts, secrets)  # type: ignore[arg-type]
-    config = uvicorn.Config(
-        app,
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        backlog=128,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=1,
-        ssl_certfile=args.tls_cert,
-        ssl_keyfile=args.tls_key,
-    )
     scheme, shown = "https" if args.tls_cert else "http", f"[{host}]" if ":" in host else host
     print(f"watchdog web: {scheme}://{shown}:{listening.getsockname()[1]}/", flush=True)
-
-    async def serve() -> None:
-        current_default_thread_limiter().total_tokens = MOST_THREADS
-        await uvicorn.Server(config).serve([listening])
-
-    asyncio.run(serve())
+    serve(app, listening, args.tls_cert, args.tls_key)
     return 0
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from model_watchdog import status
 from model_watchdog.errors import WatchdogError
 from model_watchdog.language import LANGUAGES
 from model_watchdog.record import Record
@@ -102,7 +103,8 @@ class Site:
 
     def healthz(self, request: Request) -> Response:
         with self._live.open() as record:
-            record.updated_at()
+            for part in (record.updated_at, record.services, record.last_event, record.incidents):
+                part()
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
@@ -110,6 +112,9 @@ class Site:
         doc, name = await self._live.look(), request.path_params["service"]
         found = next((service for service in doc["services"] if service["name"] == name), None)
         if found is None:
+            unread = next((problem["reason"] for problem in doc["daemon"]["problems"] if problem["cause"] == status.UNWRITABLE), None)
+            if unread is not None and not doc["services"]:
+                raise HTTPException(503, unread)
             raise HTTPException(404, "there is no such service")
         is_ready = found["state"] in READY
         return PlainTextResponse(f"{found['state']}\n", status_code=200 if is_ready else 503)
