@@ -522,8 +522,13 @@ def test_a_hash_whose_salt_is_none_is_refused_when_it_is_read(tmp_path: Path, sa
 
 def test_guessing_is_slowed_down(tmp_path: Path) -> None:
     secrets = Secrets([("", hash_secret("t0ken"))])
-    judged = [secrets.judge(f"Bearer {number}") for number in range(8)]
-    assert judged.count(None) >= 1 and True not in judged
+
+    async def guess() -> None:
+        judged = await asyncio.gather(*(secrets.judge(f"Bearer {number}", "10.0.0.1") for number in range(8)))
+        assert judged.count(None) >= 1 and True not in judged
+        assert await secrets.judge("Bearer t0ken", "10.0.0.2"), "who guesses keeps out nobody else"
+
+    asyncio.run(guess())
 
 
 # ---------------------------------------------------------------- in a browser

@@ -3,6 +3,7 @@
 A file of secrets has one a line: `token HASH`, or `basic USER HASH`; `watchdog web --hash` makes the hashes (scrypt, RFC 7914).
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from model_watchdog.errors import WatchdogError
 
 COST, BLOCK, PARALLEL = 2**14, 8, 1  # about 50 ms and 16 MiB
+MOST_ADDRESSES = 1000
 TRIES_A_SECOND = 5
 """So many unknown secrets are looked at: each costs what it is to cost whoever guesses."""
 MOST_KNOWN = 1000
@@ -75,7 +77,8 @@ class Secrets:
         self._hashes = list(lines)  # user ("" for a token) and hash
         self._known: set[bytes] = set()
         self._key = os.urandom(32)
-        self._tries: list[float] = []
+        self._tries: dict[str, list[float]] = {}  # by address
+        self._hashing = asyncio.Lock()
 
     @classmethod
     def read(cls, path: Path) -> "Secrets":
@@ -96,8 +99,11 @@ class Secrets:
             raise WatchdogError(f"{path}: no secret is in it; write token HASH or basic USER HASH; watchdog web --hash makes a hash")
         return cls(found)
 
-    def judge(self, header: str) -> bool | None:
-        """Whether an Authorization header may look; None where too many unknown ones were tried just now."""
+    async def judge(self, header: str, address: str) -> bool | None:
+        """Whether an Authorization header may look; None where too many unknown ones were tried just now from this address.
+
+        Who guesses keeps out nobody who asks from elsewhere, and holds up nobody: a secret is hashed beside the loop, one at a time.
+        """
         user, secret = _read_header(header)
         if secret is None:
             return False
@@ -105,15 +111,21 @@ class Secrets:
         if seen in self._known:
             return True
         now = time.monotonic()
-        self._tries = [at for at in self._tries if now - at < 1.0]
-        if len(self._tries) >= TRIES_A_SECOND:
+        tries = self._tries[address] = [at for at in self._tries.pop(address, []) if now - at < 1.0]
+        if len(self._tries) > MOST_ADDRESSES:
+            del self._tries[next(iter(self._tries))]
+        if len(tries) >= TRIES_A_SECOND:
             return None
-        self._tries.append(now)
-        if not any(name == user and _matches(secret, known) for name, known in self._hashes):
-            return False
+        tries.append(now)
+        async with self._hashing:
+            if not await asyncio.to_thread(self._is_right, user, secret):
+                return False
         if len(self._known) < MOST_KNOWN:
             self._known.add(seen)
         return True
+
+    def _is_right(self, user: str, secret: str) -> bool:
+        return any(name == user and _matches(secret, known) for name, known in self._hashes)
 
 
 def _read_header(header: str) -> tuple[str, str | None]:

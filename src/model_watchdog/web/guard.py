@@ -41,12 +41,12 @@ class Guard:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        refused = self._refuse(scope)
+        refused = await self._refuse(scope)
         if refused is not None:
             return await _answer(send, *refused)
         return await self._app(scope, receive, _with_headers(send))
 
-    def _refuse(self, scope: Message) -> tuple[int, str, list[tuple[bytes, bytes]]] | None:
+    async def _refuse(self, scope: Message) -> tuple[int, str, list[tuple[bytes, bytes]]] | None:
         """Status, text and headers of an answer that says no."""
         if scope["method"] not in ("GET", "HEAD"):
             return 405, f"{scope['method'][:20]} is not possible: nothing can be changed here", [(b"allow", b"GET, HEAD")]
@@ -59,7 +59,7 @@ class Guard:
         if self._secrets is None:
             return None
         given = [value.decode("latin-1") for name, value in headers if name == b"authorization"]
-        judged = self._secrets.judge(given[0]) if given else False
+        judged = await self._secrets.judge(given[0], (scope["client"] or ("",))[0]) if given else False
         if judged is None:
             return 429, "too many wrong secrets; try again in a second", [(b"retry-after", b"1")]
         return None if judged else (401, "a secret is needed", [(b"www-authenticate", b'Basic realm="model-watchdog", charset="UTF-8"')])
