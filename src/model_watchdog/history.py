@@ -109,10 +109,10 @@ class History:
         return self._waiting
 
     def _number(self, series: SeriesId) -> int:
-        labels = write_labels(dict(series.labels))
-        self._connection.execute("INSERT OR IGNORE INTO series (metric, labels) VALUES (?, ?)", (series.metric, labels))
-        query = "SELECT id FROM series WHERE metric = ? AND labels = ?"
-        number: int = self._connection.execute(query, (series.metric, labels)).fetchone()[0]
+        texts = (series.metric, write_labels(dict(series.labels)))
+        written = tuple(text.encode(errors="replace").decode() for text in texts)  # one that is no Unicode costs no other its samples
+        self._connection.execute("INSERT OR IGNORE INTO series (metric, labels) VALUES (?, ?)", written)
+        number: int = self._connection.execute("SELECT id FROM series WHERE metric = ? AND labels = ?", written).fetchone()[0]
         self._numbers[series] = number
         return number
 

@@ -84,6 +84,15 @@ def test_every_sample_is_found_again_folded_or_not(path: Path) -> None:
         assert len(record.samples(TEMPERATURE.metric, dict(TEMPERATURE.labels))) == 25
 
 
+def test_a_label_that_is_no_unicode_costs_no_other_series_its_samples(path: Path) -> None:
+    store = Store.open(path, wall=lambda: WALL)
+    commit(store, batch(1, SeriesId.of("odd", {"name": "a\ud800b"}), TEMPERATURE))
+    with Record.open(path.parent) as record:
+        assert len(record.samples("gpu_temperature_celsius", {"uuid": "GPU-1", "gpu": "0"})) == 1
+        assert len(record.samples("odd", {"name": "a?b"})) == 1
+    store.close()
+
+
 def test_it_goes_on_after_a_restart(path: Path) -> None:
     """The head of the run before is folded with what comes, and a series keeps its number."""
     for run in range(3):
