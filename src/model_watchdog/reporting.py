@@ -164,7 +164,7 @@ def prepare(directory: Path) -> None:
     """Makes the directory, and takes out the oldest reports in it. Raises OSError."""
     directory.mkdir(mode=0o750, exist_ok=True)
     for path in sorted(directory.glob("report-*.html"))[: -KEPT + 1]:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):  # PermissionError: a directory, on some systems
             path.unlink()
 
 

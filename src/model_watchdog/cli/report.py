@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
         speak(args.language)
     if args.output is not None and args.output.suffix not in FORMS:
         raise CommandError(phrase("{path}: its name must end in .html or .json", path=args.output), EXIT_USAGE)
+    if args.output is not None:
+        check_place(args.output)
     now = time.time()
     try:
         period = read_period(args.since, args.until, now)
@@ -60,6 +62,16 @@ def _write(doc: dict[str, Any], form: str) -> str:
     from model_watchdog.report.page import write_page
 
     return write_page(doc, spoken())
+
+
+def check_place(path: Path) -> None:
+    """Whether a file can be written there, asked before the report is made. Raises `CommandError`."""
+    if not path.parent.is_dir():
+        raise CommandError(phrase("{path}: there is no directory {parent}; make it first", path=path, parent=path.parent))
+    if (path.exists() or path.is_symlink()) and not (path.is_file() and not path.is_symlink()):
+        raise CommandError(phrase("{path}: something that is no file is in its place; choose another name", path=path))
+    if not os.access(path.parent, os.W_OK):
+        raise CommandError(phrase("{path}: nothing can be written in {parent}; choose another place", path=path, parent=path.parent))
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -116,6 +116,9 @@ PHRASES = {
     "Noticed after: from the first bad sign until something was done about it, or people were told. Well again after: from then on.": (
         "发现用时：从第一个异常迹象到采取措施或通知。恢复用时：从那时到恢复。"
     ),
+    "{path}: there is no directory {parent}; make it first": "{path}：没有目录 {parent}；请先创建",
+    "{path}: something that is no file is in its place; choose another name": "{path}：该处已有的不是普通文件；请换一个名字",
+    "{path}: nothing can be written in {parent}; choose another place": "{path}：无法写入 {parent}；请换一个位置",
     "Counts, means and extremes are exact; quantiles come out of a sketch, and are right to 1 % of themselves.": (
         "计数、平均值和极值是精确的；分位数来自近似摘要，误差不超过其自身的 1 %。"
     ),

@@ -75,7 +75,9 @@ def find_figures(measured: Measured, period: Period, minutes: Minutes | None = N
         figures.points = _thin_rates(figures.means)
     else:
         bins = add_bins(buckets)
-        figures.quantiles = tuple(min(max(value, least), most) for value in find_quantiles(bins, SHARES))
+        is_whole = all(value == round(value) for value in (total, least, most, figures.last))  # a state, or a count
+        found = [round(value) if is_whole else value for value in find_quantiles(bins, SHARES)]
+        figures.quantiles = tuple(float(min(max(value, least), most)) for value in found)
         figures.bars = draw_bars(bins)
         figures.means = [(float(bucket.at), bucket.mean, bucket.count) for bucket in buckets]
         figures.points = _thin(buckets)

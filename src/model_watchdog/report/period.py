@@ -14,6 +14,7 @@ MOMENTS_UP_TO, MINUTES_UP_TO = 20 * MINUTE, 12 * HOUR
 MOMENT = 5
 """Seconds of the smallest step."""
 LONGEST = 400 * DAY
+FIRST_YEAR, LAST_YEAR = 1971, 9998  # what a time stamp can say everywhere, with a day to spare
 
 
 class NoPeriod(WatchdogError):
@@ -72,9 +73,10 @@ def _read_day(text: str) -> date | None:
     if not re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", text):
         return None
     try:
-        return date.fromisoformat(text if len(text) == 10 else f"{text}-01")
+        day = date.fromisoformat(text if len(text) == 10 else f"{text}-01")
     except ValueError:
         return None
+    return day if FIRST_YEAR <= day.year < LAST_YEAR else None
 
 
 def _next_month(first: date) -> date:

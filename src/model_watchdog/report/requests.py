@@ -12,7 +12,10 @@ from model_watchdog.report.figures import Figures
 Doc = dict[str, Any]
 
 REQUESTS = re.compile(r"(.*[_:])?requests?(_\w+)?_total")
-FAILED = re.compile(r".*(error|fail|exception|reject|abort|corrupt)")
+FAILED = re.compile(r".*(error|fail|exception|reject|corrupt).*")
+ABORTED = re.compile(r".*(abort|cancel).*")
+ALIKE = 0.9
+"""Of the counter that has counted most: one that has counted so much counts the same requests."""
 OUTCOMES = ("status", "code", "status_code", "http_status", "outcome", "result", "finished_reason")
 """Labels that tell how a request ended."""
 BAD_OUTCOME = re.compile(r"5\d\d|5xx|.*(error|fail|exception).*", re.IGNORECASE)
@@ -26,26 +29,36 @@ HISTOGRAM_SHARES = (0.5, 0.95, 0.99)
 
 
 def tell_requests(figures: Iterable[Figures]) -> Doc | None:
-    """`{total, per_second, errors, error_share}` from a service's counters of requests; None where it has none.
+    """`{metric, total, per_second, errors, error_share}` from a service's counters of requests; None where it has none.
 
-    An error is what the name of a counter says (error, fail, reject …), or a label of its outcome (5xx, error). A service that counts the
-    same requests twice (in all, and by their outcome) is told by the counter that has outcomes.
+    Of several counters it is the one that has counted most, or, of those that have counted about as many, one that tells outcomes. An error
+    is an outcome that says so (5xx, error), else what a counter of failures has counted (of several, which may count the same, the one that
+    has counted most). A request that was aborted is a client that left, and no error. Where nothing tells errors, both are None.
     """
     counters: dict[str, list[Figures]] = defaultdict(list)
     for one in figures:
         if one.is_counter and REQUESTS.fullmatch(one.metric):
             counters[one.metric].append(one)
-    asked = {name: series for name, series in counters.items() if not FAILED.fullmatch(name)}
+    failures = [_sum(counters.pop(name)) for name in list(counters) if FAILED.fullmatch(name)]
+    asked = {name: series for name, series in counters.items() if not ABORTED.fullmatch(name)}
     if not asked:
         return None
-    with_outcome = {name: series for name, series in asked.items() if any(label in series[0].labels for label in OUTCOMES)}
-    name, series = max((with_outcome or asked).items(), key=lambda item: (_sum(item[1]), item[0]))
-    failed = [one for one in series if any(BAD_OUTCOME.fullmatch(one.labels.get(label, "")) for label in OUTCOMES)]
-    if not with_outcome:
-        failed = [one for other, all_ in counters.items() if FAILED.fullmatch(other) for one in all_]
-    total, errors = _sum(series), _sum(failed)
-    rate = math.fsum(one.per_second or 0.0 for one in series)
-    return {"metric": name, "total": total, "per_second": rate, "errors": errors, "error_share": errors / total if total else None}
+    most = max(_sum(series) for series in asked.values())
+    alike = {name: series for name, series in asked.items() if _sum(series) >= ALIKE * most}
+    name, series = max(alike.items(), key=lambda item: (_tells_errors(*item), _sum(item[1]), item[0]))
+    errors = None
+    if _tells_errors(name, series):
+        errors = _sum([one for one in series if any(BAD_OUTCOME.fullmatch(one.labels.get(label, "")) for label in OUTCOMES)])
+    elif failures:
+        errors = max(failures)
+    total, rate = _sum(series), math.fsum(one.per_second or 0.0 for one in series)
+    share = None if errors is None or not total else min(1.0, errors / total)
+    return {"metric": name, "total": total, "per_second": rate, "errors": errors, "error_share": share}
+
+
+def _tells_errors(name: str, series: Sequence[Figures]) -> bool:
+    """It has outcomes; a counter of what went well has them too, but counts no errors."""
+    return "success" not in name and any(label in one.labels for one in series for label in OUTCOMES)
 
 
 def tell_log(figures: Iterable[Figures]) -> Doc | None:

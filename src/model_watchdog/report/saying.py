@@ -32,8 +32,10 @@ def say_value(metric: str, value: float | None, labels: dict[str, str] | None = 
     return say_number(value)
 
 
-def say_number(value: float) -> str:
+def say_number(value: float | None) -> str:
     """Three digits that count, and thousands apart."""
+    if value is None:
+        return NOTHING
     if value == 0:
         return "0"
     size = abs(value)

@@ -30,7 +30,7 @@ _UP = re.compile(
     r"|swap_percent|load1|open_files|threads|stuck_tasks|_errors?_total|failures_total|preemptions_total|kv_cache_usage_perc|tick_lag_seconds)"
 )
 _DOWN = re.compile(r".*(tokens_per_second|memory_available_bytes|probe_success|answer_correct)")
-_UP_FIELDS = re.compile(r".*(time|duration|latency|_ms|seconds|memory|queue)")
+_UP_FIELDS = re.compile(r".*(time|duration|latency|_ms|seconds|memory|queue).*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ def test_a_month_in_which_the_clock_is_set_has_an_hour_more() -> None:
         ("7", None, "--since 7: write it like 7d, 2026-10 or 2026-10-05"),
         ("2026-13", None, "--since 2026-13: write it like 7d, 2026-10 or 2026-10-05"),
         ("2026-02-30", None, "--since 2026-02-30: write it like 7d, 2026-10 or 2026-10-05"),
+        *[(text, None, f"--since {text}: write it like 7d, 2026-10 or 2026-10-05") for text in ("9999-12", "0001-01", "0001-01-01")],
         ("5s", None, "--since 5s: one minute (1m) is the least"),
         ("2026-12", None, "--since 2026-12: it has not begun yet"),
         ("7d", "soon", "--until soon: write it like 2026-10-05, or 2026-10 for the first of a month"),

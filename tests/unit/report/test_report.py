@@ -1,6 +1,7 @@
 """`watchdog report` as people meet it: text, JSON and a page, in both languages, from a record that hostile hands have written in."""
 
 import json
+import os
 import re
 import sqlite3
 import time
@@ -199,8 +200,13 @@ def test_json_has_the_documented_shape(state: Path, tmp_path: Path, capsys: pyte
 def test_a_file_that_cannot_be_written_leaves_the_one_that_is_there(
     state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, error = call(capsys, "report", "--state-dir", state, "-o", tmp_path / "nowhere" / "r.html")
-    assert code == 1 and error.startswith(f"watchdog: {tmp_path / 'nowhere'}") and "No such file or directory" in error
+    away = tmp_path / "nowhere" / "r.html"
+    code, out, error = call(capsys, "report", "--state-dir", state, "-o", away)
+    assert code == 1 and out == "" and error.startswith(f"watchdog: {away}") and str(away.parent) in error
+    for path in (tmp_path / "pipe.html", tmp_path / "link.html", tmp_path / "folder.html"):
+        os.mkfifo(path) if "pipe" in path.name else path.symlink_to("/dev/null") if "link" in path.name else path.mkdir()
+        assert call(capsys, "report", "--state-dir", state, "-o", path)[0] == 1
+        path.rmdir() if path.is_dir() else path.unlink()
     assert call(capsys, "report", "--state-dir", state, "--language", "en", "-o", tmp_path / "r.pdf")[0] == 64
     assert list(tmp_path.iterdir()) == []
 
