@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -16,8 +17,10 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import trustme
@@ -32,6 +35,8 @@ from model_watchdog.web import metrics
 from model_watchdog.web.access import Hosts, Secrets, hash_secret
 from model_watchdog.web.live import Live
 from model_watchdog.web.newest import Newest
+from model_watchdog.web.page import write_incident
+from model_watchdog.web.timeline import find_timeline
 from tests.rig import browser
 from tests.rig.prometheus import find_tool
 from tests.rig.stand_in import stand_in
@@ -68,6 +73,7 @@ def fill(store: Store) -> None:
     store.put(writes.setting("levels", json.dumps([level, *({**level, **other, "above": 2.0} for other in others)])))
     series = [SeriesId.of("probe_duration_seconds", {"service": name, "probe": "health"}) for name in ("chatglm", SCRIPT)]
     series.append(SeriesId.of("vllm:num_requests_running", {"service": "chatglm", "model": 'a"\\\nb'}))
+    series.append(SeriesId.of("probe_success", {"service": "whisper", "probe": "health"}))
     for number in range(720):
         samples = [Sample(one, number / 100 + place, now - (719 - number) * 10) for place, one in enumerate(series)]
         store.put(writes.samples("boot", 0.0, samples))
@@ -155,6 +161,87 @@ def test_a_trend_has_its_figures_levels_and_anomalies(web: Web, span: str) -> No
     assert trend["expected"]["rule"] == "slow" and len(trend["expected"]["low"]) == len(trend["at"])
     assert [one["reason"] for one in trend["anomalies"]] == ["slow, in the rule's own words"]
     assert web.json("/api/v1/trend?metric=nothing")["at"] == []
+
+
+def test_the_timeline_tells_states_in_the_reports_terms_and_that_nobody_watched_before(tmp_path: Path) -> None:
+    store, now = Store.open(tmp_path / FILE), time.time()
+    show(store, "chatglm")
+    store.put(writes.daemon_info("{}", now), writes.event(now - 3000, None, "daemon_started", None, "", None))
+    for ago, event in ((3000, "loading"), (2900, "healthy"), (2000, "dead"), (1900, "restart_started"), (1800, "gave_up"), (1500, "busy")):
+        store.put(writes.event(now - ago, "chatglm", event, None, event, None))
+    store.put(writes.event(now - 1000, "chatglm", "paused", None, "", None))
+    assert store.close(10)
+    web = Web(tmp_path)
+    line = web.json("/api/v1/timeline?since=1h")
+    (one,) = line["services"]
+    kinds = ["not_watched", "loading", "up", "down", "up", "paused"]
+    assert one["name"] == "chatglm" and [(kind, state) for _, _, kind, state in one["spans"]] == list(
+        zip(kinds, ["", "loading", "healthy", "dead", "busy", "busy"], strict=True)
+    )
+    spans = one["spans"]
+    assert spans[0][0] == line["since"] and spans[-1][1] == line["until"]
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(spans)), "no gap"
+    assert [mark["event"] for mark in line["marks"]] == ["restart_started", "gave_up"]
+    assert json.loads(web.ask("/")[2].split('id="oldest">')[1].split("<")[0]) == pytest.approx(now - 3000, abs=1), (
+        "what is known, not the daemon"
+    )
+    web.close()
+
+
+def test_a_month_of_states_is_asked_for_in_50_ms(tmp_path: Path) -> None:
+    store, now = Store.open(tmp_path / FILE), time.time()
+    for number in range(20_000):
+        name, event = f"s{number % 10}", ("healthy", "busy", "degraded", "alert_fired")[number // 10 % 4]
+        store.put(writes.event(now - 2_592_000 + number * 129, name, event, None, "so", None))
+    store.put(writes.daemon_info("{}", now), writes.event(now - 2_000_000, None, "daemon_started", None, "", None))
+    assert store.close(30)
+    spent = []
+    with Record.open(tmp_path) as record:
+        for _ in range(5):
+            began = time.process_time()
+            line = find_timeline(record, now - 2_592_000, now)
+            spent.append(time.process_time() - began)
+    assert len(line["services"]) == 10 and all(len(one["spans"]) > 100 for one in line["services"])
+    assert min(spent) < 0.05, spent
+
+
+TURNED = "\u202eevil\x1b[31m\u2066"
+
+
+def test_no_text_of_others_turns_anything_around_and_its_series_is_still_found(tmp_path: Path) -> None:
+    store, now = Store.open(tmp_path / FILE), time.time()
+    store.put(writes.event(now - 60, TURNED, "restart_started", None, TURNED, 1), writes.incident_open(1, TURNED, now - 90, TURNED))
+    labels = {"service": TURNED, "probe": "health"}
+    store.put(writes.samples("boot", 0.0, [Sample(SeriesId.of("probe_duration_seconds", labels), 0.5, now - 30)]))
+    assert store.close(10)
+    web = Web(tmp_path)
+    for path in ("incidents", "events", "timeline", "series", "incidents/1"):
+        told = json.dumps(web.json(f"/api/v1/{path}"))
+        assert "evil" in told and not any(sign in told for sign in ("\\u202e", "\\u001b", "\\u2066")), path
+    (one,) = web.json("/api/v1/series")
+    asked = urlencode({"metric": one["metric"], "labels": json.dumps(one["labels"])})
+    trend = web.json(f"/api/v1/trend?{asked}")
+    assert trend["last"] == [0.5] and trend["labels"]["service"] == one["labels"]["service"] == "evil"
+    web.close()
+
+
+def test_an_incident_tells_its_times_as_the_commands_do_and_what_is_drawn_around_it(web: Web) -> None:
+    text, story = web.ask("/incidents/17?lang=zh")[2], web.json("/api/v1/incidents/17")
+    opened = datetime.fromisoformat(story["opened_at"])
+    assert f'<time datetime="{story["opened_at"]}">{opened.astimezone():%Y-%m-%d %H:%M:%S}</time>' in text
+    around = json.loads(text.split('id="incident">')[1].split("</script>")[0])
+    assert around["since"] == pytest.approx(opened.timestamp() - 600, abs=1) and around["services"] == ["whisper"]
+    assert "所有时间均为 UTC" in text
+    row = {"at": story["opened_at"], "service": "bert", "reason": "x", "result": "failed"}
+    message = {"at": story["opened_at"], "notifier": "file", "title": "x", "state": "undeliverable"}
+    told = write_incident({**story, "restarts": [row], "messages": [message]}, "zh", time.time())
+    assert "(失败)" in told and "(无法送达)" in told
+    asked = urlencode({"metric": "vllm:num_requests_running", "labels": json.dumps({"service": "chatglm", "model": 'a"\\\nb'})})
+    now = time.time()
+    trend = web.json(f"/api/v1/trend?{asked}&from={now - 3600}&until={now - 1800}")
+    assert 170 <= trend["count"] <= 182 and now - 3610 < trend["at"][0] and trend["at"][-1] < now - 1790
+    for wrong in ("from=5", "until=5", "from=5&until=4", "from=x&until=9", "from=0&until=99999999999"):
+        assert web.ask(f"/api/v1/trend?{asked}&{wrong}")[0] == 400, wrong
 
 
 # ---------------------------------------------------------------- metrics
@@ -366,7 +453,7 @@ def test_values_that_are_stale_are_not_kept(directory: Path) -> None:
     newest, now = Newest(), time.time()
     with Record.open(directory) as record:
         newest.refresh(record, now)
-        assert len([*newest.read()]) == 3
+        assert len([*newest.read()]) == 4
         newest.refresh(record, now + 400)
     assert [*newest.read()] == [] and not newest._values
 
@@ -557,6 +644,32 @@ def test_a_person_sees_a_change_within_two_seconds_in_both_languages(tmp_path: P
         page.close()
         web.close()
         store.close()
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not browser.PROGRAM, reason="BROWSER TEST NOT RUN: chromium is not installed")
+def test_on_a_phone_rows_have_names_letters_can_be_read_and_times_are_written_one_way(directory: Path, tmp_path: Path) -> None:
+    web, page = Web(directory), browser.Browser(tmp_path / "profile")
+    try:
+        page.open(f"{web.url}/?lang=en", width=390)
+        page.wait("document.querySelectorAll('#timeline .incident').length >= 1 && document.querySelectorAll('#bars rect').length > 3")
+        names = page.evaluate("[...document.querySelectorAll('#timeline .name')].map((one) => one.innerText)")
+        assert {"chatglm", "whisper", SCRIPT} <= set(names)
+        seen = "[...document.querySelectorAll('#timeline .name, #timeline text, #bars text')].map((one) => one.getBoundingClientRect())"
+        assert page.evaluate(f"{seen}.every((box) => box.left >= 0 && box.right <= innerWidth)"), "nothing is scrolled out of sight"
+        scaled = (
+            "[...document.querySelectorAll('svg text')].map((one) => parseFloat(getComputedStyle(one).fontSize) * one.getScreenCTM().a)"
+        )
+        assert page.evaluate(f"Math.min(...{scaled})") >= 11
+        told = page.evaluate("document.body.innerText + [...document.querySelectorAll('title')].map((one) => one.textContent).join()")
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", told) and not re.search(r"\d[ ]?[AP]M|\d/\d+/\d", told, re.IGNORECASE)
+        assert page.evaluate("document.getElementById('zone').innerText").startswith("all times are UTC")
+        page.open(f"{web.url}/incidents/17", width=390)
+        page.wait("document.querySelectorAll('#trends canvas').length === 1")
+        assert page.errors == []
+    finally:
+        page.close()
+        web.close()
 
 
 HASTE = "const every = setInterval; setInterval = (act, ms) => every(act, ms / 100);"

@@ -4,7 +4,7 @@ import json
 import os
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -12,7 +12,7 @@ from model_watchdog import __version__
 from model_watchdog.levels import is_over
 from model_watchdog.record import Record
 from model_watchdog.report import alerts as wolves
-from model_watchdog.report.detection import SIGNS, find_end, find_first_sign, find_gap
+from model_watchdog.report.detection import SIGNS, find_first_sign
 from model_watchdog.report.figures import Figures, find_figures
 from model_watchdog.report.happened import ALERTS, NOTICED, OF_THE_DAEMON, Happened, read_happened, recall_states
 from model_watchdog.report.measured import Reading
@@ -26,17 +26,15 @@ from model_watchdog.report.timeline import (
     find_availability,
     find_outages,
     find_spans,
-    find_watched,
 )
 from model_watchdog.report.trends import Trend, find_trend
+from model_watchdog.report.watching import find_watched_time
 from model_watchdog.stories import list_incidents
 
 Doc = dict[str, Any]
 Row = dict[str, Any]
 
 SCHEMA = 1
-ALIVE_WITHIN = 60.0
-"""A daemon writes of itself every 10 s: one that has not for so long does not watch."""
 MOST_LOOKED_AT = 50
 """Of so many outages of a service, the newest, it is looked for when they began."""
 MOST_ANOMALIES = 1000
@@ -47,7 +45,7 @@ def gather(state_dir: str | os.PathLike[str], period: Period, now: float) -> Doc
     with Record.open(state_dir) as record:
         happened = read_happened(record, period)
         figures, trends, series, began = _read_series(record, period)
-        watched = _find_watched(record, happened, period, series)
+        watched = find_watched_time(record, happened, period, series)
         statuses = record.services()
         recall_states(happened, statuses)
         known = [service["name"] for service in statuses]
@@ -96,26 +94,6 @@ def _read_series(record: Record, period: Period) -> tuple[list[Figures], list[Tr
             figures.append(one)
             trends += [trend] if trend else []
     return figures, trends, [(one.metric, one.labels) for one in figures], reading.began
-
-
-# ---------------------------------------------------------------- time
-def _find_watched(record: Record, happened: Happened, period: Period, series: Iterable[tuple[str, dict[str, str]]]) -> list[Span]:
-    """When a daemon watched. One that was killed left no event: what it measured last tells when."""
-    busiest = min((one for one in series if one[0] in SIGNS or one[0].startswith("host_")), key=lambda one: one[0], default=None)
-    events = happened.select(None, OF_THE_DAEMON)
-    gaps, last = list[tuple[float, float]](), period.since
-    for row in events:
-        if row["event"] == "daemon_died":
-            end = find_end(record, busiest, row["at"]) if busiest else None
-            gaps.append((max(end or last, last), row["at"]))
-        elif row["event"] in ("host_slept", "held_up") and busiest and (gap := find_gap(record, busiest, row["at"])):
-            gaps.append(gap)
-        last = row["at"]
-    sign = record.updated_at()
-    if sign is not None and sign + ALIVE_WITHIN < period.until:
-        gaps.append((max(sign, last), period.until))
-    ran = busiest is not None if happened.ran is None else happened.ran  # what was measured, somebody watched
-    return find_watched(events, ran, period.since, period.until, gaps)
 
 
 def _tell_service(

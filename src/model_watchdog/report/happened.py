@@ -67,6 +67,17 @@ def read_happened(record: Record, period: Period) -> Happened:
     return found
 
 
+def read_states(record: Record, period: Period) -> Happened:
+    """Only what tells of states and of the daemon's own runs: what a timeline is made of, for much less."""
+    found = Happened()
+    names = (*STATES, "paused", "resumed", "not_watched", *OF_THE_DAEMON)
+    query = f"SELECT id, at, service, event, cause FROM event WHERE at >= ? AND at < ? AND event IN ({', '.join('?' * len(names))})"
+    for row in sorted(record.rows(query, period.since, period.until, *names), key=lambda row: float(row["at"])):
+        found.events[row["service"]].append(row)
+    _read_before(record, period.since, found)
+    return found
+
+
 def recall_states(found: Happened, services: Iterable[Row]) -> None:
     """Of a service that has been in its state for so long that no event tells of it any more, how it stands now tells."""
     for service in services:

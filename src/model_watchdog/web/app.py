@@ -1,5 +1,6 @@
 """The addresses and what they answer. Everything is read; nothing is kept but what is the same for all."""
 
+import asyncio
 import json
 import re
 import time
@@ -16,16 +17,17 @@ from starlette.routing import Route
 
 from model_watchdog import status
 from model_watchdog.errors import WatchdogError
-from model_watchdog.language import LANGUAGES
+from model_watchdog.language import LANGUAGES, strip_controls
 from model_watchdog.record import Record
 from model_watchdog.report.period import NoPeriod
 from model_watchdog.stories import as_json, find_story, list_incidents, with_times
 from model_watchdog.web import metrics, page
 from model_watchdog.web.access import Hosts, Secrets
-from model_watchdog.web.charts import find_timeline, find_trend
+from model_watchdog.web.charts import find_trend
 from model_watchdog.web.guard import Guard
 from model_watchdog.web.live import MOST_STREAMS, Live, dump
 from model_watchdog.web.reports import Busy, Reports
+from model_watchdog.web.timeline import find_timeline
 
 DAY = 86_400.0
 READY = ("healthy", "busy", "degraded")
@@ -64,16 +66,28 @@ class Site:
 
     def __init__(self, live: Live, reports: Reports) -> None:
         self._live, self._reports = live, reports
+        self._oldest: float | None = None
         self._files = {name: ((STATIC / name).read_bytes(), kind) for name, kind in FILES.items()}
 
     async def page(self, request: Request) -> Response:
         doc = await self._live.look()
-        return _html(page.write_page(doc, _choose_language(request, self._live.language)))
+        if self._oldest is None:
+            self._oldest = await asyncio.to_thread(self._find_oldest)
+        return _html(page.write_page(doc, _choose_language(request, self._live.language), self._oldest))
+
+    def _find_oldest(self) -> float | None:
+        """When the first event that is known happened; None where there is none, or no record to be read while a daemon tells of itself."""
+        try:
+            with self._live.open() as record:
+                rows = record.rows("SELECT at FROM event ORDER BY id LIMIT 1")
+        except WatchdogError:
+            return None
+        return float(rows[0]["at"]) if rows else None
 
     def incident_page(self, request: Request) -> Response:
         with self._live.open() as record:
             story, spoken = _find_story(record, request), (record.daemon() or {}).get("language")
-        return _html(page.write_incident(story, _choose_language(request, spoken)))
+        return _html(page.write_incident(story, _choose_language(request, spoken), time.time()))
 
     async def report(self, request: Request) -> Response:
         """One page, to keep and to send: it is downloaded."""
@@ -160,7 +174,11 @@ class Site:
         metric, labels = request.query_params.get("metric", ""), _read_labels(request)
         now = time.time()
         with self._live.open() as record:
-            return _json(find_trend(record, metric, labels, now - _read_span(request, DAY), now))
+            since, until = _read_window(request, now)
+            doc = find_trend(record, metric, labels, since, until)
+            if not doc["at"] and (meant := _find_meant(record, metric, labels)):
+                doc = find_trend(record, metric, meant, since, until)
+        return _json(doc)
 
     def timeline(self, request: Request) -> Response:
         now = time.time()
@@ -204,6 +222,27 @@ def _read_span(request: Request, default: float) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def _read_window(request: Request, now: float) -> tuple[float, float]:
+    """`from=` and `until=` in unix seconds, or `since=` up to now."""
+    begin, end = request.query_params.get("from"), request.query_params.get("until")
+    if begin is None and end is None:
+        return now - _read_span(request, DAY), now
+    if not all(text and re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,9})?", text) for text in (begin, end)):
+        raise HTTPException(400, "from and until go together: write them in unix seconds")
+    since, until = float(begin or 0), float(end or 0)
+    if not 0 < until - since <= 400 * DAY:
+        raise HTTPException(400, "until: it comes after from, by 400 days at most")
+    return since, until
+
+
+def _find_meant(record: Record, metric: str, labels: dict[str, str]) -> dict[str, str] | None:
+    """The labels as they are kept, of a series whose labels were handed out clean."""
+    for one in record.series():
+        if one["metric"] == metric and one["labels"] != labels and _clean(one["labels"]) == labels:
+            return dict(one["labels"])
+    return None
+
+
 def _read_labels(request: Request) -> dict[str, str]:
     try:
         labels = json.loads(request.query_params.get("labels", "{}"))
@@ -214,8 +253,17 @@ def _read_labels(request: Request) -> dict[str, str]:
     return labels
 
 
+def _clean(value: object) -> object:
+    """Every text of it without what a terminal obeys or what turns text around."""
+    if isinstance(value, str):
+        return strip_controls(value)
+    if isinstance(value, dict):
+        return {key: _clean(one) for key, one in value.items()}
+    return [_clean(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _json(value: object) -> Response:
-    return Response(dump(value).encode(errors="replace"), media_type="application/json")
+    return Response(dump(_clean(value)).encode(errors="replace"), media_type="application/json")
 
 
 def _html(text: str) -> Response:

@@ -19,8 +19,6 @@ MOST_BARS = 24
 SHARES = (0.5, 0.9, 0.95, 0.99)
 RAW_SPAN, MINUTE_SPAN = 2 * HOUR, 3 * DAY
 """Up to so long every sample is read, and every minute; of what is longer, every hour."""
-MARKS = ("restart_started", "recovered", "restart_failed", "gave_up", "alert_fired")
-"""The events that are drawn."""
 BAND_POINTS = 30
 """Of a rule that has no window of its own."""
 
@@ -96,16 +94,3 @@ def _find_levels(record: Record, metric: str, labels: dict[str, str]) -> list[Do
     rules = json.loads(record.setting("levels") or "[]")
     keys = ("rule", "severity", "above", "below", "sigma", "window")
     return [{key: rule[key] for key in keys} for rule in rules if is_over(rule, metric, labels)]
-
-
-def find_timeline(record: Record, since: float, until: float) -> Doc:
-    """Incidents that were open then, and what happened, oldest first; times are unix seconds."""
-    incidents = [
-        {"id": row["id"], "service": row["service"] or None, "from": row["opened_at"], "until": row["closed_at"], "reason": row["reason"]}
-        for row in record.incidents(only_open=False, limit=2000)
-        if row["opened_at"] <= until and (row["closed_at"] is None or row["closed_at"] >= since)
-    ]
-    events = [event for event in record.events(since=since, limit=2000) if event["at"] <= until]
-    keys = ("at", "service", "event", "reason", "incident")
-    marks = [{key: event[key] for key in keys} for event in events if event["event"] in MARKS]
-    return {"schema": SCHEMA, "since": since, "until": until, "incidents": incidents, "marks": marks}

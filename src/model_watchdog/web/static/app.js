@@ -21,8 +21,29 @@
     if (text !== null) element.textContent = text;
     return element;
   }
+  /** A text of others: whichever way it runs, it turns nothing around it. */
+  const apart = (text) => make("bdi", {}, text);
   const fill = (id, children) => byId(id).replaceChildren(...children);
-  const moment = (at) => new Date(at * 1000).toLocaleString(language, { dateStyle: "short", timeStyle: "medium" });
+  const two = (value) => String(value).padStart(2, "0");
+  const day = (on) => `${on.getFullYear()}-${two(on.getMonth() + 1)}-${two(on.getDate())}`;
+  const clock = (on, withSeconds) => `${two(on.getHours())}:${two(on.getMinutes())}${withSeconds ? `:${two(on.getSeconds())}` : ""}`;
+  /** As the report and the commands write it, in this browser's zone: 2026-11-28 03:58:37. */
+  const moment = (at) => { const on = new Date(at * 1000); return `${day(on)} ${clock(on, true)}`; };
+  const momentOf = (text) => moment(Date.parse(text) / 1000);
+  /** What stands at an axis: the day where it begins, or where it is the first. */
+  function ticks(ats, step) {
+    let known = "";
+    return ats.map((at) => {
+      const on = new Date(at * 1000), today = day(on), said = step >= 86400 ? "" : clock(on, step < 60);
+      const isNew = today !== known;
+      known = today;
+      return said && !isNew ? said : `${said}${said ? "\n" : ""}${today}`;
+    });
+  }
+  function sayZone() {
+    const minutes = -new Date().getTimezoneOffset(), size = Math.abs(minutes);
+    byId("zone").textContent = texts.zone.replace("{zone}", `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`);
+  }
 
   function number(value) {
     if (value === null || !Number.isFinite(value)) return "–";
@@ -63,8 +84,8 @@
     const rows = doc.services.map((service) => {
       const [said, tone] = word(service);
       counts.set(said, (counts.get(said) || 0) + 1);
-      return make("tr", {}, make("th", { scope: "row" }, service.name), make("td", { class: `state ${tone}` }, said),
-        make("td", { class: "since" }, service.since ? moment(Date.parse(service.since) / 1000) : ""), make("td", {}, service.reason || ""));
+      return make("tr", {}, make("th", { scope: "row" }, apart(service.name)), make("td", { class: `state ${tone}` }, said),
+        make("td", { class: "since" }, service.since ? momentOf(service.since) : ""), make("td", {}, apart(service.reason || "")));
     });
     fill("services", rows);
     const sums = [...counts].map(([said, count]) => `${count} ${said}`).join(" · ") || texts.no_services;
@@ -72,9 +93,9 @@
     const summary = `${daemon} · ${sums}`;
     if (byId("summary").textContent !== summary) byId("summary").textContent = summary;
     fill("problems", doc.daemon.problems.map((one) =>
-      make("li", {}, `${one.service ? one.service + ": " : ""}${one.reason} → `, make("code", {}, one.remedy || ""))));
+      make("li", {}, apart(`${one.service ? one.service + ": " : ""}${one.reason}`), " → ", make("code", {}, one.remedy || ""))));
     fill("alerts", doc.alerts.length ? doc.alerts.map((alert) => make("li", { class: alert.severity === "critical" ? "bad" : "warn" },
-      `${alert.service ? alert.service + ": " : ""}${alert.name} – ${alert.reason} (${moment(Date.parse(alert.since) / 1000)})`))
+      apart(`${alert.service ? alert.service + ": " : ""}${alert.name} – ${alert.reason}`), ` (${momentOf(alert.since)})`))
       : [make("li", {}, texts.none)]);
     showHost(doc.host.metrics);
   }
@@ -99,60 +120,73 @@
   }
 
   // ---------------------------------------------------------------- what happened
-  function showTimeline(line, services) {
-    const names = [...new Set([...services, ...line.incidents.map((one) => one.service || "host")])];
-    const left = 130, width = 900, height = 26, span = line.until - line.since;
-    const x = (at) => left + (width - left) * Math.min(1, Math.max(0, (at - line.since) / span));
-    const svg = draw("svg", { viewBox: `0 0 ${width} ${names.length * height + 24}`, role: "img",
-      "aria-label": `${line.incidents.length} × ${texts.incident}, ${line.marks.filter((m) => m.event === "restart_started").length} × ${texts.restart}` });
-    names.forEach((name, row) => {
-      const y = row * height + 4;
-      svg.append(draw("text", { x: 0, y: y + 13 }, name.length > 18 ? name.slice(0, 17) + "…" : name));
-      svg.append(draw("rect", { x: left, y, width: width - left, height: height - 8, class: "row" }));
-      for (const one of line.incidents.filter((o) => (o.service || "host") === name)) {
-        const from = x(one.from), to = x(one.until === null ? line.until : one.until);
-        const rect = draw("rect", { x: from, y, width: Math.max(2, to - from), height: height - 8, class: "incident" });
-        rect.append(draw("title", {}, `${texts.incident} ${one.id}: ${one.reason} (${moment(one.from)})`));
-        svg.append(rect);
-      }
-      for (const mark of line.marks.filter((m) => m.service === name && m.event === "restart_started")) {
-        const at = draw("circle", { cx: x(mark.at), cy: y + (height - 8) / 2, r: 4, class: "restart" });
-        at.append(draw("title", {}, `${moment(mark.at)} ${mark.reason}`));
-        svg.append(at);
-      }
-    });
-    for (let part = 0; part <= 4; part += 1) {
-      const at = line.since + (span * part) / 4, anchor = part === 0 ? "start" : part === 4 ? "end" : "middle";
-      const said = new Date(at * 1000).toLocaleString(language, span > 172800 ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" });
-      svg.append(draw("text", { x: x(at), y: names.length * height + 18, "text-anchor": anchor }, said));
+  const SHAPES = { restart_started: "M0-5A5 5 0 1 0 0 5A5 5 0 1 0 0-5Z", recovered: "M0-6L6 5L-6 5Z", restart_failed: "M-5-5L5 5M5-5L-5 5", gave_up: "M-5-5H5V5H-5Z" };
+  const UP = { busy: "busy", degraded: "degraded" };
+  const kindOf = ([, , kind, state]) => (kind === "up" && UP[state]) || kind;
+  function shape(event, x, y) {
+    const found = draw("g", { class: `mark m-${event}`, transform: `translate(${x} ${y})` });
+    found.append(draw("path", { d: SHAPES[event] }));
+    return found;
+  }
+  function titled(element, text) { element.append(draw("title", {}, text)); return element; }
+  function drawRow(line, name, spans, width) {
+    const x = (at) => width * Math.min(1, Math.max(0, (at - line.since) / (line.until - line.since)));
+    const svg = draw("svg", { width, height: 30, role: "img" });
+    for (const span of spans) {
+      const [from, to] = span, kind = kindOf(span), left = x(from);
+      const rect = draw("rect", { x: left, y: 7, width: Math.max(kind === "down" ? 2 : 0.5, x(to) - left), height: 16, class: `k-${kind}` });
+      svg.append(titled(rect, `${texts["kind_" + kind]}${span[3] && span[2] === "down" ? ` (${texts["state_" + span[3]] || span[3]})` : ""}: ${moment(from)} – ${moment(to)}`));
     }
-    const box = byId("timeline"), isNew = !box.firstChild, was = box.scrollLeft;
-    fill("timeline", [svg]);
-    box.scrollLeft = isNew ? box.scrollWidth : was; // the newest is at the right
-    fill("marks", line.marks.length ? line.marks.slice(-200).reverse().map((m) => make("li", {}, `${moment(m.at)} ${m.service || "host"}: ${m.reason}`))
+    for (const one of line.incidents.filter((o) => (o.service || "host") === name)) {
+      const from = x(one.from), to = x(one.until === null ? line.until : one.until);
+      const rect = draw("rect", { x: from, y: 25, width: Math.max(2, to - from), height: 4, class: "incident" });
+      svg.append(titled(rect, `${texts.incident} ${one.id}: ${one.reason} (${moment(one.from)})`));
+    }
+    for (const mark of line.marks.filter((m) => (m.service || "host") === name && SHAPES[m.event]))
+      svg.append(titled(shape(mark.event, x(mark.at), 15), `${texts["mark_" + mark.event]}: ${moment(mark.at)} ${mark.reason}`));
+    const told = [...new Set(spans.map(kindOf))].map((kind) => texts["kind_" + kind]).join(", ");
+    svg.setAttribute("aria-label", `${name}: ${told}`);
+    return svg;
+  }
+  function drawKey(line) {
+    const small = () => draw("svg", { width: 14, height: 14, "aria-hidden": "true" });
+    const kinds = new Set(line.services.flatMap((one) => one.spans.map(kindOf)));
+    const events = new Set(line.marks.map((mark) => mark.event));
+    const told = [];
+    for (const kind of Object.keys(texts).filter((name) => name.startsWith("kind_")).map((name) => name.slice(5)))
+      if (kinds.has(kind)) { const box = small(); box.append(draw("rect", { x: 1, y: 1, width: 12, height: 12, class: `k-${kind}` })); told.push(make("span", {}, box, texts["kind_" + kind])); }
+    if (line.incidents.length) { const box = small(); box.append(draw("rect", { x: 1, y: 5, width: 12, height: 4, class: "incident" })); told.push(make("span", {}, box, texts.incident)); }
+    for (const event of Object.keys(SHAPES))
+      if (events.has(event)) { const box = small(); box.append(shape(event, 7, 7)); told.push(make("span", {}, box, texts["mark_" + event])); }
+    return make("div", { class: "key" }, ...told);
+  }
+  function showTimeline(line, services) {
+    showTimeline.last = [line, services];
+    const spans = new Map(line.services.map((one) => [one.name, one.spans]));
+    const names = [...new Set([...services, ...spans.keys(), ...line.incidents.map((one) => one.service || "host")])];
+    const box = byId("timeline"), wide = box.clientWidth || 800, beside = wide > 600 ? 144 : 0, width = wide - beside, span = line.until - line.since;
+    const rows = names.map((name) => make("div", { class: "line" }, make("div", { class: "name" }, apart(name)), drawRow(line, name, spans.get(name) || [], width)));
+    const axis = draw("svg", { width, height: 34, class: "ticks", "aria-hidden": "true" }), parts = width > 500 ? 4 : 2;
+    const ats = Array.from({ length: parts + 1 }, (_, part) => line.since + (span * part) / parts);
+    ticks(ats, span > 172800 ? 86400 : 60).forEach((said, part) => said.split("\n").forEach((words, row) =>
+      axis.append(draw("text", { x: (width * part) / parts, y: 13 + 15 * row, "text-anchor": part === 0 ? "start" : part === parts ? "end" : "middle" }, words))));
+    fill("timeline", [...rows, make("div", { class: "line" }, make("div", {}), axis), drawKey(line)]);
+    fill("marks", line.marks.length ? line.marks.slice(-200).reverse().map((m) => make("li", {}, `${moment(m.at)} `, apart(`${m.service || "host"}: ${m.reason}`)))
       : [make("li", {}, texts.none)]);
   }
   function showIncidents(stories) {
     fill("incidents", stories.length ? stories.reverse().slice(0, 100).map((story) => make("li", {},
-      make("a", { href: `/incidents/${story.id}${location.search}` }, `${story.id} · ${story.services.map((s) => s || "host").join(", ")}`),
-      ` ${moment(Date.parse(story.opened_at) / 1000)} – ${story.reason} (${story.closed_at ? texts.over : texts.open}, ${story.minutes} min)`))
+      make("a", { href: `/incidents/${story.id}${location.search}` }, `${story.id} · `, apart(story.services.map((s) => s || "host").join(", "))),
+      ` ${momentOf(story.opened_at)} – `, apart(story.reason), ` (${story.closed_at ? texts.over : texts.open}, ${story.minutes} min)`))
       : [make("li", {}, texts.none)]);
   }
 
   // ---------------------------------------------------------------- trends
   let plot = null;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  function showTrend(trend) {
-    if (plot) { plot.destroy(); plot = null; }
-    byId("chart").replaceChildren();
+  function drawTrend(box, trend, height = 260, range = undefined) {
     const say = (value) => measure(trend.metric, value);
-    if (trend.at.length === 0) {
-      byId("chart-text").textContent = texts.no_data;
-      fill("quantiles", []);
-      fill("bars", []);
-      return;
-    }
-    const series = [{ label: texts.time }, { label: texts.mean, stroke: colour("--link"), width: 1.5, value: (_, v) => say(v) },
+    const series = [{ label: texts.time, value: (_, at) => (at === null ? "–" : moment(at)) }, { label: texts.mean, stroke: colour("--link"), width: 1.5, value: (_, v) => say(v) },
       { label: texts.most, stroke: colour("--band"), width: 1, value: (_, v) => say(v) }, { label: texts.least, stroke: colour("--band"), width: 1, value: (_, v) => say(v) }];
     const rows = [trend.at, trend.mean, trend.most, trend.least];
     for (const level of trend.levels)
@@ -179,16 +213,29 @@
       rows.push(dots);
     }
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 0.5 }, ticks: { stroke: colour("--line") } };
-    plot = new uPlot({ width: byId("chart").clientWidth || 600, height: 260, series, bands,
-      axes: [axis, { ...axis, size: 86, values: (_, values) => values.map(say) }], cursor: { y: false } }, rows, byId("chart"));
+    const under = { ...axis, values: (_, ats, __, ___, step) => ticks(ats, step) };
+    return new uPlot({ width: box.clientWidth || 600, height, series, bands, scales: { x: { range: range && (() => range) } },
+      axes: [under, { ...axis, size: 86, values: (_, values) => values.map(say) }], cursor: { y: false } }, rows, box);
+  }
+  function showTrend(trend) {
+    if (plot) { plot.destroy(); plot = null; }
+    byId("chart").replaceChildren();
+    const say = (value) => measure(trend.metric, value);
+    if (trend.at.length === 0) {
+      byId("chart-text").textContent = texts.no_data;
+      fill("quantiles", []);
+      fill("bars", []);
+      return;
+    }
+    plot = drawTrend(byId("chart"), trend);
     const last = trend.last[trend.last.length - 1];
     byId("chart-text").textContent = `${texts.least} ${say(Math.min(...trend.least))} · ${texts.most} ${say(Math.max(...trend.most))} · ${moment(trend.at[trend.at.length - 1])}: ${say(last)} · ${texts.samples.replace("{count}", trend.count)}`;
     fill("quantiles", Object.entries(trend.quantiles).map(([share, value]) => make("tr", {}, make("th", { scope: "row" }, `${share * 100} %`), make("td", {}, say(value)))));
     showBars(trend.bars, say);
   }
   function showBars(bars, say) {
-    const width = 600, height = 150, most = Math.max(...bars.map((bar) => bar[2]));
-    const svg = draw("svg", { viewBox: `0 0 ${width} ${height + 20}` });
+    const width = byId("bars").clientWidth || 600, height = 150, most = Math.max(...bars.map((bar) => bar[2]));
+    const svg = draw("svg", { width, height: height + 20, viewBox: `0 0 ${width} ${height + 20}` });
     bars.forEach(([low, high, count], place) => {
       const tall = (height * count) / most;
       const bar = draw("rect", { x: (place * width) / bars.length, y: height - tall, width: width / bars.length - 1, height: tall, class: "bar" });
@@ -197,6 +244,30 @@
     });
     svg.append(draw("text", { x: 0, y: height + 16 }, say(bars[0][0])), draw("text", { x: width, y: height + 16, "text-anchor": "end" }, say(bars[bars.length - 1][1])));
     fill("bars", [svg]);
+  }
+
+  // ---------------------------------------------------------------- an incident
+  const nameSeries = (one) => `${one.metric} ${Object.entries(one.labels).filter(([name]) => name !== "uuid").map(([name, value]) => `${name}=${value}`).join(" ")}`;
+  async function showIncident({ since, until, services, metrics }) {
+    for (const one of document.querySelectorAll("time")) one.textContent = momentOf(one.dateTime);
+    const found = (await ask("/api/v1/series")).filter((one) => services.includes(one.labels.service || null) && metrics.includes(one.metric));
+    found.sort((a, b) => metrics.indexOf(a.metric) - metrics.indexOf(b.metric));
+    const drawn = [];
+    for (const one of found.slice(0, 8)) {
+      const asked = new URLSearchParams({ metric: one.metric, labels: JSON.stringify(one.labels), from: since, until });
+      const trend = await ask(`/api/v1/trend?${asked}`);
+      if (!trend.at.length) continue;
+      const box = make("div", { class: "chart", role: "img", "aria-label": nameSeries(one) });
+      byId("trends").append(make("figure", {}, make("figcaption", {}, apart(nameSeries(one))), box));
+      drawn.push([drawTrend(box, trend, 180, [since, until]), box]);
+    }
+    if (!drawn.length) byId("trends").replaceChildren(make("p", { class: "quiet" }, texts.no_data));
+    addEventListener("resize", () => drawn.forEach(([one, box]) => one.setSize({ width: box.clientWidth, height: 180 })));
+  }
+  sayZone();
+  if (byId("incident")) {
+    showIncident(read("incident")).catch((error) => { byId("trends").textContent = String(error.message || error); });
+    return;
   }
 
   // ---------------------------------------------------------------- the page
@@ -224,7 +295,7 @@
       if (text === loadSeries.text) return;
       loadSeries.text = text;
       fill("series", found.map((one) => make("option", { value: JSON.stringify(one) },
-        `${one.metric} ${Object.entries(one.labels).filter(([name]) => name !== "uuid").map(([name, value]) => `${name}=${value}`).join(" ")}`)));
+        nameSeries(one))));
       if (found.some((one) => JSON.stringify(one) === chosen)) byId("series").value = chosen;
       else await loadTrend();
     } catch (error) { report(error); }
@@ -244,7 +315,7 @@
   byId("span").addEventListener("change", () => { loadTrend(); loadTimeline(); });
   byId("series").addEventListener("change", loadTrend);
   let resizing = 0;
-  addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(() => plot && plot.setSize({ width: byId("chart").clientWidth, height: 260 }), 150); });
+  addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(() => { if (plot) plot.setSize({ width: byId("chart").clientWidth, height: 260 }); if (showTimeline.last) showTimeline(...showTimeline.last); }, 150); });
   let rounds = 0;
   setInterval(() => {
     rounds += 1;
@@ -256,8 +327,8 @@
     if (isRare) loadIncidents(); // a new one changes a service's state, and is asked for then
   }, 10000);
   const first = read("status");
-  const watched = (Date.now() - Date.parse(first.daemon && first.daemon.started_at)) / 1000;
-  if (watched < SPANS["15m"]) byId("span").value = watched < SPANS["5m"] ? "5m" : "15m"; // in a day so little could not be seen
+  const oldest = read("oldest") ?? Date.parse(first.daemon && first.daemon.started_at) / 1000, known = Date.now() / 1000 - oldest;
+  if (known < SPANS["15m"]) byId("span").value = known < SPANS["5m"] ? "5m" : "15m"; // in a day so little could not be seen
   take(first);
   follow();
 })();
