@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,7 +78,8 @@ def test_what_changes_is_seen_within_two_seconds_with_its_trend(tmp_path: Path, 
         wait_for(terminal, "model-watchdog  active · 2 services", "TRENDS", "q leaves")
         trend = next(line for line in terminal.lines if line.startswith("TRENDS"))
         assert trend.startswith("TRENDS    chatglm   latency ············")
-        assert trend.count("·") in (28, 30) and "▁" in trend and "█ 89 ms   GPU memory" in trend and trend.endswith("█ 16.0 GiB")
+        drawn = re.search(r"▁.*█(·?) 89 ms   GPU memory .*█·? 16.0 GiB$", trend)  # the minute that has just begun may have nothing yet
+        assert drawn is not None and 28 <= trend.count("·") <= 32, trend
         show(store, "chatglm", state="unhealthy", reason="now it is ill")
         latency = SeriesId.of("probe_duration_seconds", {"service": "chatglm", "probe": "health"})
         store.put(writes.samples("boot", 0.0, [Sample(latency, 9.0, time.time())]))
