@@ -68,6 +68,22 @@ def test_one_that_was_killed_watched_until_its_last_sample(tmp_path: Path, raw: 
     assert service["availability"] == 1
 
 
+def test_a_service_that_was_taken_out_long_before_changes_nothing(tmp_path: Path) -> None:
+    rows = [
+        writes.event(WALL, None, "daemon_started", None, "r"),
+        writes.event(WALL, "chat", "healthy", None, "r"),
+        writes.event(WALL + 5000, None, "daemon_died", None, "r"),
+        writes.event(WALL + 5000, None, "daemon_started", None, "r"),
+    ]
+    connection, _ = connect(tmp_path / FILE, WALL)
+    gone = SeriesId.of("probe_success", {"service": "a-old", "probe": "health"})
+    transact(connection, History(connection), [writes.samples("boot", WALL, [Sample(gone, 1.0, 10.0 * number) for number in range(10)])])
+    connection.close()
+    write(tmp_path, 2 * HOUR, lambda at: None if 4990 <= at < 5000 else 1.0, *rows).close()
+    doc = gather(tmp_path, Period(WALL, WALL + 2 * HOUR), WALL + 2 * HOUR)
+    assert doc["watched"]["seconds"] == pytest.approx(2 * HOUR, abs=30)
+
+
 def test_a_host_that_slept_was_not_watched(tmp_path: Path) -> None:
     rows = [
         writes.event(WALL, None, "daemon_started", None, "r"),
