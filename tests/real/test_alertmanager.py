@@ -61,6 +61,7 @@ def test_an_alert_begins_and_ends(url: str) -> None:
     tell(url, Kind.OPENS, *topics)
     tell(url, Kind.OPENS, (None, "right bert"))
     alerts = list_alerts(url)
+    assert datetime.fromisoformat(alerts["gpu-hot"]["startsAt"]) <= datetime.now(UTC)
     assert alerts["gpu-hot"]["labels"]["service"] == "chat" and alerts["gpu-hot"]["annotations"]["severity"] == "critical"
     assert alerts["gpu-hot"]["annotations"]["summary"] == "a title" and alerts["cannot_act"]["labels"]["cause"] == "disk_full"
     assert "service" not in alerts["record_unwritable"]["labels"] and alerts["cannot_restart"]["labels"]["service"] == "bert"

@@ -71,9 +71,10 @@ class Alertmanager:
 def make_alerts(message: Message, host: str, now: datetime) -> list[dict[str, object]]:
     """The alerts that a message stands for, in the form of Alertmanager's API (v2). What is over has the labels of what began."""
     end = now if message.kind is Kind.CLOSES else now + (OPEN_FOR if message.kind is Kind.OPENS else ONCE_FOR)
+    times = {"startsAt": now.isoformat(), "endsAt": end.isoformat()}  # without a start it takes the end for one
     told = {"summary": message.title, "description": message.body, "severity": message.severity.value}
     return [
-        {"labels": {**_label(service, matter), "instance": host, "job": "model-watchdog"}, "annotations": told, "endsAt": end.isoformat()}
+        {"labels": {**_label(service, matter), "instance": host, "job": "model-watchdog"}, "annotations": told, **times}
         for service, matter in message.topics or (((None, message.key),) if message.kind is Kind.ONCE else ())
     ]
 

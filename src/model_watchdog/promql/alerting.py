@@ -189,6 +189,8 @@ class RunningGroup:
                 if isinstance(error, TooManyAlerts):
                     changes += error.changes
                     self._give(place, memory, ALERTS, [], at)
+            except (ValueError, ArithmeticError, TypeError, LookupError) as error:  # of one rule alone: those beside it go on
+                failures.append((rule.rule, f"{type(error).__name__}: {error}"))
         return changes, failures
 
     def _give(self, place: int, memory: Keeper, metric: str, series: list[tuple[Labels, float]], at: float) -> None:

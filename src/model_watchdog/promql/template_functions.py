@@ -215,8 +215,13 @@ def _print_formatted(*arguments: Any) -> str:
     return f"{filled}%!(EXTRA {extra})" if extra else filled
 
 
+WIDEST = 1000
+
+
 def _format(found: "re.Match[str]", value: Any) -> str:
     flags, width, precision, verb = found.groups()
+    if max(int(width or 0), int(precision or 0)) > WIDEST:
+        raise TemplateError(f"printf: a width or precision of at most {WIDEST} is possible")
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if verb in "feEgG" and isinstance(value, float):
         said = _format_float(value, flags, precision, verb)
